@@ -1,0 +1,136 @@
+//! The Merkle tree over a record's ledger and over the commands of a batch (RFC 6962 §2.1): leaves and inner nodes are
+//! hashed with different prefixes, so that neither can be passed off as the other.
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::Hash32;
+
+/// Hash of a leaf: SHA-256(0x00 ‖ bytes).
+pub fn leaf(bytes: &[u8]) -> Hash32 {
+    Hash32::of(&[&[0], bytes])
+}
+
+fn node(left: &Hash32, right: &Hash32) -> Hash32 {
+    Hash32::of(&[&[1], &left.0, &right.0])
+}
+
+/// The right edge of a growing tree: the roots of its complete subtrees, largest first. O(log n) to append and to keep.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frontier {
+    size: u64,
+    peaks: Vec<Hash32>,
+}
+
+impl Frontier {
+    /// Adds a leaf hash.
+    pub fn push(&mut self, leaf: Hash32) {
+        let mut carry = leaf;
+        let mut size = self.size;
+        while size & 1 == 1 {
+            // One peak stands for every set bit of the size.
+            let left = self.peaks.pop().expect("a set bit has its peak");
+            carry = node(&left, &carry);
+            size >>= 1;
+        }
+        self.peaks.push(carry);
+        self.size += 1;
+    }
+
+    /// Number of leaves.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The root over all leaves; the hash of nothing for an empty tree.
+    pub fn root(&self) -> Hash32 {
+        let mut peaks = self.peaks.iter().rev();
+        match peaks.next() {
+            None => Hash32::of(&[]),
+            Some(last) => peaks.fold(*last, |right, left| node(left, &right)),
+        }
+    }
+}
+
+/// The root over some leaf hashes.
+pub fn root(leaves: &[Hash32]) -> Hash32 {
+    let mut frontier = Frontier::default();
+    leaves.iter().for_each(|leaf| frontier.push(*leaf));
+    frontier.root()
+}
+
+fn split(size: usize) -> usize {
+    // The largest power of two smaller than size (RFC 6962: k < n ≤ 2k).
+    size.next_power_of_two() / 2
+}
+
+/// The audit path of leaf `index` among `leaves`, from the leaf upwards (RFC 6962 §2.1.1).
+pub fn path(index: usize, leaves: &[Hash32]) -> Vec<Hash32> {
+    if leaves.len() <= 1 {
+        return Vec::new();
+    }
+    let k = split(leaves.len());
+    let (mut steps, sibling) = if index < k {
+        (path(index, &leaves[..k]), root(&leaves[k..]))
+    } else {
+        (path(index - k, &leaves[k..]), root(&leaves[..k]))
+    };
+    steps.push(sibling);
+    steps
+}
+
+/// The root that a leaf at `index` of `size` and its audit path lead to, or `None` if the path has the wrong length.
+pub fn root_from_path(leaf: Hash32, index: u64, size: u64, steps: &[Hash32]) -> Option<Hash32> {
+    if index >= size {
+        return None;
+    }
+    let (mut at, mut last, mut hash) = (index, size - 1, leaf);
+    for step in steps {
+        if last == 0 {
+            return None;
+        }
+        if at & 1 == 1 || at == last {
+            hash = node(step, &hash);
+            while at & 1 == 0 && at != 0 {
+                at >>= 1;
+                last >>= 1;
+            }
+        } else {
+            hash = node(&hash, step);
+        }
+        at >>= 1;
+        last >>= 1;
+    }
+    (last == 0).then_some(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_leaf_of_every_tree_proves_itself_and_no_other() {
+        for size in 0..40u64 {
+            let leaves: Vec<_> = (0..size).map(|n| leaf(&n.to_be_bytes())).collect();
+            let mut frontier = Frontier::default();
+            leaves.iter().for_each(|leaf| frontier.push(*leaf));
+            for index in 0..leaves.len() {
+                let steps = path(index, &leaves);
+                let proven = |leaf, index| root_from_path(leaf, index, size, &steps);
+                assert_eq!(proven(leaves[index], index as u64), Some(frontier.root()), "{index} of {size}");
+                assert_ne!(proven(leaf(b"planted"), index as u64), Some(frontier.root()));
+                if size > 1 {
+                    assert_ne!(proven(leaves[index], (index as u64 + 1) % size), Some(frontier.root()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_of_the_wrong_length_proves_nothing() {
+        let leaves: Vec<_> = (0..5u8).map(|n| leaf(&[n])).collect();
+        let mut steps = path(1, &leaves);
+        steps.pop();
+        assert_eq!(root_from_path(leaves[1], 1, 5, &steps), None);
+        assert_eq!(root_from_path(leaves[1], 5, 5, &steps), None);
+    }
+}

@@ -1,0 +1,438 @@
+//! A record: a machine with its ledger position, its memory of commands, and its time. [`Record::apply`] is the whole
+//! of what a log entry does, on every node alike.
+
+use imbl::{OrdMap, OrdSet};
+use serde::{Deserialize, Serialize};
+
+use crate::code::{self, CodeError};
+use crate::command::{Batch, CommandProof, Envelope};
+use crate::hash::{Bytes, Hash32, Verifier};
+use crate::ids::{CommandId, MunicipalityCode, RecordId};
+use crate::machine::{Context, Machine};
+use crate::merkle::{self, Frontier};
+use crate::refusal::Refusal;
+use crate::time::Timestamp;
+
+/// Most timers that one entry fires; the rest fire with the next entry.
+pub const TIMERS_PER_ENTRY_MAX: usize = 256;
+/// A command may be valid for at most this long after it arrives (7 days): the memory of ids is bounded by it.
+pub const VALIDITY_MS_MAX: i64 = 7 * crate::time::DAY_MS;
+
+/// The data of one Raft log entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The leader's time.
+    pub stamp: Timestamp,
+    /// Encoded [`Batch`]es as their nodes signed them; none in an entry that only lets timers fire.
+    pub batches: Vec<Bytes>,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The ledger record that holds it; 0 when the command left none ([`Verdict::Expired`], [`Verdict::IdReused`]).
+    pub revision: u64,
+    /// Record time of the decision.
+    pub at: Timestamp,
+    /// Yes or no.
+    pub verdict: Verdict,
+}
+
+/// Yes, no, or no answer of the machine's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It happened.
+    Accepted,
+    /// The record said no, and why.
+    Refused(Refusal),
+    /// It arrived after its `valid_until` (or claimed to be valid for longer than [`VALIDITY_MS_MAX`]).
+    Expired,
+    /// The id was used before for another command.
+    IdReused,
+}
+
+/// What the ledger keeps, one per revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(bound(deserialize = "E: serde::de::DeserializeOwned"))]
+pub struct LedgerRecord<E> {
+    /// Dense count of ledger records, from 1.
+    pub revision: u64,
+    /// Record time.
+    pub at: Timestamp,
+    /// What caused it.
+    pub cause: Cause,
+    /// What happened.
+    pub events: Vec<E>,
+    /// The refusal, if the command was refused.
+    pub refusal: Option<Refusal>,
+}
+
+/// Why a ledger record exists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// A command, with the bytes as received and what proves them.
+    Command {
+        /// The encoded envelope.
+        bytes: Bytes,
+        /// Who signed it, and how to check that.
+        proof: CommandProof,
+    },
+    /// A deadline passed.
+    Timer,
+}
+
+/// One ledger record as it leaves [`Record::apply`]: the value and its bytes, which are what the Merkle tree covers.
+#[derive(Clone, Debug)]
+pub struct Written<E> {
+    /// The value.
+    pub record: LedgerRecord<E>,
+    /// Its encoded form.
+    pub bytes: Vec<u8>,
+}
+
+/// What one entry did.
+#[derive(Clone, Debug)]
+pub struct Applied<E> {
+    /// New ledger records, in order.
+    pub written: Vec<Written<E>>,
+    /// The outcome of every readable command, those that left no record included.
+    pub outcomes: Vec<((MunicipalityCode, CommandId), Outcome)>,
+    /// Batches that were dropped whole (digest of their bytes): not for this record, or not signed by a key in force.
+    pub dropped: Vec<Hash32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Remembered {
+    digest: Hash32,
+    valid_until: Timestamp,
+    outcome: Outcome,
+}
+
+type CommandKey = (MunicipalityCode, CommandId);
+
+/// A machine at a revision. Cloning is O(1): readers take a clone and are never in the way.
+#[derive(Clone, Debug)]
+pub struct Record<M> {
+    id: RecordId,
+    epoch: u32,
+    revision: u64,
+    time: Timestamp,
+    ledger: Frontier,
+    remembered: OrdMap<CommandKey, Remembered>,
+    forget: OrdSet<(Timestamp, CommandKey)>,
+    /// The machine itself, for readers.
+    machine: M,
+}
+
+/// The scalars of a record, in its checkpoint.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    id: RecordId,
+    epoch: u32,
+    revision: u64,
+    time: Timestamp,
+    ledger: Frontier,
+    remembered: u64,
+}
+
+impl<M: Machine> Record<M> {
+    /// The record right after founding; its id is the hash of the founding document.
+    ///
+    /// # Errors
+    /// A founding document that contradicts itself.
+    pub fn found(genesis: &M::Genesis) -> Result<Self, Refusal> {
+        let id = Self::id_of(genesis);
+        Ok(Self {
+            id,
+            epoch: 0,
+            revision: 0,
+            time: Timestamp::ZERO,
+            ledger: Frontier::default(),
+            remembered: OrdMap::new(),
+            forget: OrdSet::new(),
+            machine: M::found(genesis)?,
+        })
+    }
+
+    /// The name a founding document gives its record.
+    pub fn id_of(genesis: &M::Genesis) -> RecordId {
+        Hash32::of(&[b"shouwang.genesis.v1\0", M::NAME.as_bytes(), &code::encode(genesis)])
+    }
+
+    /// The record's name.
+    pub fn id(&self) -> RecordId {
+        self.id
+    }
+
+    /// The record's epoch; it grows when a record is rescued after losing its quorum.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// The number of ledger records so far.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Record time so far.
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// The Merkle root over all ledger records so far.
+    pub fn ledger_root(&self) -> Hash32 {
+        self.ledger.root()
+    }
+
+    /// The machine's state.
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// The outcome of a command that was applied and is still remembered.
+    pub fn outcome(&self, municipality: MunicipalityCode, id: CommandId) -> Option<&Outcome> {
+        self.remembered.get(&(municipality, id)).map(|remembered| &remembered.outcome)
+    }
+
+    /// When the next entry must come at the latest, so that timers fire.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.machine.next_due()
+    }
+
+    /// Applies one log entry: due timers first, then every command in order. Bytes that are no entry do nothing (the
+    /// leader alone could have written them, and every node sees the same bytes).
+    pub fn apply(&mut self, entry: &[u8], verifier: &dyn Verifier) -> Applied<M::Event> {
+        let mut applied = Applied { written: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
+        let Ok(entry) = code::decode::<Entry>("entry", entry) else {
+            return applied;
+        };
+        // Record time moves only with a ledger record, so that a state rebuilt from the ledger is equal to one that
+        // saw every entry.
+        let now = self.time.max(entry.stamp);
+        self.fire_timers(now, &mut applied);
+        for bytes in &entry.batches {
+            self.apply_batch(&bytes.0, now, verifier, &mut applied);
+        }
+        applied
+    }
+
+    fn fire_timers(&mut self, now: Timestamp, applied: &mut Applied<M::Event>) {
+        for _ in 0..TIMERS_PER_ENTRY_MAX {
+            let Some(events) = self.machine.fire(now) else { return };
+            self.write(now, Cause::Timer, events, None, applied);
+        }
+    }
+
+    fn advance_time(&mut self, now: Timestamp) {
+        self.time = self.time.max(now);
+        while let Some((until, key)) = self.forget.get_min().copied() {
+            if until >= self.time {
+                return;
+            }
+            self.forget.remove(&(until, key));
+            self.remembered.remove(&key);
+        }
+    }
+
+    fn apply_batch(&mut self, bytes: &[u8], now: Timestamp, verifier: &dyn Verifier, applied: &mut Applied<M::Event>) {
+        let Some((batch, signer)) = self.verify(bytes, now, verifier) else {
+            applied.dropped.push(Hash32::of(&[bytes]));
+            return;
+        };
+        let leaves = batch.leaves();
+        for (index, command) in batch.commands.iter().enumerate() {
+            let proof = CommandProof {
+                node: batch.node,
+                public_key: Bytes(signer.public_key.clone()),
+                signature_algorithm: batch.signature_algorithm,
+                signature: batch.signature.clone(),
+                index: index as u32,
+                count: leaves.len() as u32,
+                path: merkle::path(index, &leaves),
+            };
+            self.apply_command(command, proof, (signer.municipality, now), applied);
+        }
+    }
+
+    /// The batch and the key that signed it, if it is meant for this record and the key is in force.
+    fn verify(&self, bytes: &[u8], now: Timestamp, verifier: &dyn Verifier) -> Option<(Batch, crate::machine::Signer)> {
+        let batch = Batch::decode(bytes).ok()?;
+        if batch.record != self.id || batch.epoch != self.epoch {
+            return None;
+        }
+        let signer = self
+            .machine
+            .signers(batch.node, now)
+            .into_iter()
+            .find(|s| s.algorithm == batch.signature_algorithm && batch.is_signed_by(&s.public_key, verifier))?;
+        Some((batch, signer))
+    }
+
+    fn apply_command(
+        &mut self,
+        bytes: &Bytes,
+        proof: CommandProof,
+        (municipality, now): (MunicipalityCode, Timestamp),
+        applied: &mut Applied<M::Event>,
+    ) {
+        let Ok(envelope) = code::decode::<Envelope<M::Command>>("command", &bytes.0) else {
+            let refusal = Refusal::Malformed { detail: "unknown to this record's feature level".to_owned() };
+            self.write(now, Cause::Command { bytes: bytes.clone(), proof }, Vec::new(), Some(refusal), applied);
+            return;
+        };
+        let key = (municipality, envelope.id);
+        let numbered = M::is_numbered(&envelope.body);
+        let digest = Hash32::of(&[&bytes.0]);
+        if !numbered && let Some(outcome) = self.answer_without_deciding(&key, &envelope, digest, now) {
+            applied.outcomes.push((key, outcome));
+            return;
+        }
+        let (events, refusal) = match self.decide(&envelope, municipality, proof.node, now) {
+            Ok(events) => (events, None),
+            Err(refusal) => (Vec::new(), Some(refusal)),
+        };
+        let verdict = refusal.clone().map_or(Verdict::Accepted, Verdict::Refused);
+        self.write(now, Cause::Command { bytes: bytes.clone(), proof }, events, refusal, applied);
+        let outcome = Outcome { revision: self.revision, at: self.time, verdict };
+        if !numbered {
+            self.remember(key, Remembered { digest, valid_until: envelope.valid_until, outcome: outcome.clone() });
+        }
+        applied.outcomes.push((key, outcome));
+    }
+
+    fn decide(
+        &self,
+        envelope: &Envelope<M::Command>,
+        municipality: MunicipalityCode,
+        node: crate::ids::NodeId,
+        now: Timestamp,
+    ) -> Result<Vec<M::Event>, Refusal> {
+        if envelope.actor.municipality != municipality {
+            return Err(Refusal::not_yours(municipality, "speak for another municipality"));
+        }
+        if envelope.actor.operator.is_empty() || envelope.actor.operator.chars().count() > 64 {
+            return Err(Refusal::field("actor.operator", "1 to 64 characters"));
+        }
+        let context = Context { at: now, actor: &envelope.actor, node, command: envelope.id };
+        self.machine.decide(&context, &envelope.body)
+    }
+
+    fn answer_without_deciding(
+        &self,
+        key: &CommandKey,
+        envelope: &Envelope<M::Command>,
+        digest: Hash32,
+        now: Timestamp,
+    ) -> Option<Outcome> {
+        let unrecorded = |verdict| Some(Outcome { revision: 0, at: now, verdict });
+        match self.remembered.get(key) {
+            Some(first) if first.digest == digest => Some(first.outcome.clone()),
+            Some(_) => unrecorded(Verdict::IdReused),
+            None if envelope.valid_until < now => unrecorded(Verdict::Expired),
+            None if envelope.valid_until > now.plus_ms(VALIDITY_MS_MAX) => unrecorded(Verdict::Expired),
+            None => None,
+        }
+    }
+
+    fn remember(&mut self, key: CommandKey, remembered: Remembered) {
+        self.forget.insert((remembered.valid_until, key));
+        self.remembered.insert(key, remembered);
+    }
+
+    fn write(
+        &mut self,
+        now: Timestamp,
+        cause: Cause,
+        events: Vec<M::Event>,
+        refusal: Option<Refusal>,
+        applied: &mut Applied<M::Event>,
+    ) {
+        self.advance_time(now);
+        for event in &events {
+            self.machine.evolve(self.time, event);
+        }
+        self.revision += 1;
+        let record = LedgerRecord { revision: self.revision, at: self.time, cause, events, refusal };
+        let bytes = code::encode(&record);
+        self.ledger.push(merkle::leaf(&bytes));
+        applied.written.push(Written { record, bytes });
+    }
+
+    /// Moves a record that was restored from a checkpoint forward by one ledger record, without deciding again.
+    ///
+    /// # Errors
+    /// Bytes that are no ledger record, or not the next one.
+    pub fn replay(&mut self, bytes: &[u8]) -> Result<(), CodeError> {
+        let record: LedgerRecord<M::Event> = code::decode("ledger record", bytes)?;
+        if record.revision != self.revision + 1 {
+            let detail = format!("revision {} after {}", record.revision, self.revision);
+            return Err(CodeError { what: "ledger record", detail });
+        }
+        self.advance_time(record.at);
+        record.events.iter().for_each(|event| self.machine.evolve(record.at, event));
+        self.revision = record.revision;
+        self.ledger.push(merkle::leaf(bytes));
+        if let Cause::Command { bytes, proof } = &record.cause
+            && let Ok(envelope) = code::decode::<Envelope<M::Command>>("command", &bytes.0)
+            && !M::is_numbered(&envelope.body)
+        {
+            let verdict = record.refusal.clone().map_or(Verdict::Accepted, Verdict::Refused);
+            let outcome = Outcome { revision: record.revision, at: record.at, verdict };
+            let digest = Hash32::of(&[&bytes.0]);
+            let key = (proof.node.municipality(), envelope.id);
+            self.remember(key, Remembered { digest, valid_until: envelope.valid_until, outcome });
+        }
+        Ok(())
+    }
+
+    /// Hands the canonical records of the whole record to `sink`: head, memory of commands, then the machine.
+    pub fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) {
+        let remembered = self.remembered.len() as u64;
+        let (id, epoch, revision, time) = (self.id, self.epoch, self.revision, self.time);
+        sink(code::encode(&Head { id, epoch, revision, time, ledger: self.ledger.clone(), remembered }));
+        self.remembered.iter().for_each(|pair| sink(code::encode(&pair)));
+        self.machine.records(sink);
+    }
+
+    /// The record that wrote these canonical records.
+    ///
+    /// # Errors
+    /// Damaged or missing records.
+    pub fn restore(mut records: impl Iterator<Item = Vec<u8>>) -> Result<Self, CodeError> {
+        let missing = |what| CodeError { what, detail: "missing".to_owned() };
+        let head: Head = code::decode("record head", &records.next().ok_or_else(|| missing("record head"))?)?;
+        let mut memory = OrdMap::new();
+        let mut forget = OrdSet::new();
+        for _ in 0..head.remembered {
+            let bytes = records.next().ok_or_else(|| missing("remembered command"))?;
+            let (key, remembered): (CommandKey, Remembered) = code::decode("remembered command", &bytes)?;
+            forget.insert((remembered.valid_until, key));
+            memory.insert(key, remembered);
+        }
+        Ok(Self {
+            id: head.id,
+            epoch: head.epoch,
+            revision: head.revision,
+            time: head.time,
+            ledger: head.ledger,
+            remembered: memory,
+            forget,
+            machine: M::restore(&mut records)?,
+        })
+    }
+
+    /// Hash over all canonical records: equal on every node at the same revision.
+    pub fn digest(&self) -> Hash32 {
+        let mut digest = Hash32::default();
+        self.records(&mut |record| digest = Hash32::of(&[&digest.0, &record]));
+        digest
+    }
+
+    /// The founding state's sanity, for tests and sampled checks on a running node.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    pub fn check(&self) -> Result<(), String> {
+        self.machine.check()
+    }
+}

@@ -1,0 +1,173 @@
+//! Refusals: the record's "no". An ordinary outcome with a stable code, typed parameters, and a sentence in both
+//! languages that says what, where and how to mend it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::actor::Role;
+use crate::ids::MunicipalityCode;
+use crate::quantity::Qty;
+use crate::time::Timestamp;
+
+/// How an edge should treat a refusal (google.rpc.Code names).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The request itself is wrong, whatever the state.
+    InvalidArgument,
+    /// A named object does not exist.
+    NotFound,
+    /// The object exists already.
+    AlreadyExists,
+    /// The actor may not do this.
+    PermissionDenied,
+    /// The state does not allow it (now).
+    FailedPrecondition,
+    /// Too much of something.
+    ResourceExhausted,
+}
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident $({$($field:ident: $ty:ty),* $(,)?})? = $code:literal, $kind:ident, $zh:literal, $en:literal;)*) => {
+        /// Why the record says no.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(tag = "reason")]
+        #[expect(missing_docs, reason = "the fields are the parameters of the sentence beside them")]
+        pub enum Refusal {
+            $($(#[$doc])* #[serde(rename = $code)] $name $({$($field: $ty),*})?,)*
+        }
+
+        impl Refusal {
+            /// The stable code, for programs.
+            pub fn code(&self) -> &'static str {
+                match self { $(Self::$name $({$($field: _),*})? => $code,)* }
+            }
+
+            /// What kind of "no" it is.
+            pub fn kind(&self) -> Kind {
+                match self { $(Self::$name $({$($field: _),*})? => Kind::$kind,)* }
+            }
+
+            /// The sentence in Chinese.
+            pub fn zh(&self) -> String {
+                match self { $(Self::$name $({$($field),*})? => format!($zh),)* }
+            }
+
+            /// The sentence in English.
+            pub fn en(&self) -> String {
+                match self { $(Self::$name $({$($field),*})? => format!($en),)* }
+            }
+        }
+
+        /// Every code, for the table in the docs.
+        pub const CODES: &[&str] = &[$($code),*];
+    };
+}
+
+refusals! {
+    /// The bytes are no command this record knows at its feature level.
+    Malformed { detail: String } = "MALFORMED", InvalidArgument,
+        "命令无法识别：{detail}。请升级客户端或检查请求内容。", "the command cannot be read: {detail}; upgrade the client or mend the request";
+    /// A field breaks its rule.
+    InvalidField { field: String, rule: String } = "INVALID_FIELD", InvalidArgument,
+        "字段 {field} 不合要求：{rule}。", "field {field} is not acceptable: {rule}";
+    /// A quantity must be at least one and at most 10^12.
+    QuantityOutOfRange { qty: Qty } = "QUANTITY_OUT_OF_RANGE", InvalidArgument,
+        "数量 {qty} 不在 1 至 10^12 之间。", "quantity {qty} is not within 1 and 10^12";
+    /// The named object is not in this record.
+    NotFound { kind: String, id: String } = "NOT_FOUND", NotFound,
+        "未找到{kind} {id}。请核对编号，或等待记录同步。", "no {kind} {id} in this record; check the id, or wait until this node has caught up";
+    /// The object exists already with other content.
+    AlreadyExists { kind: String, id: String } = "ALREADY_EXISTS", AlreadyExists,
+        "{kind} {id} 已存在。", "{kind} {id} exists already";
+    /// The role has no right to this command.
+    RoleNotAllowed { role: Role, command: String } = "ROLE_NOT_ALLOWED", PermissionDenied,
+        "岗位 {role:?} 无权执行 {command}。", "the role {role:?} may not {command}";
+    /// The municipality is not the one that may do this.
+    NotYours { municipality: MunicipalityCode, action: String } = "NOT_YOURS", PermissionDenied,
+        "{municipality} 不是有权{action}的一方。", "{municipality} is not the party that may {action}";
+    /// The municipality is not a member in force.
+    NotAMember { municipality: MunicipalityCode } = "NOT_A_MEMBER", PermissionDenied,
+        "{municipality} 不是本联动区域的成员。", "{municipality} is not a member of this region";
+    /// The same person may not do both steps.
+    SamePerson { step: String } = "SAME_PERSON", PermissionDenied,
+        "经办与{step}不能为同一人，请由另一人办理。", "the person who began may not also {step}; another must";
+    /// The life cycle has no such step from where it stands.
+    WrongState { kind: String, state: String, step: String } = "WRONG_STATE", FailedPrecondition,
+        "{kind}当前状态为 {state}，不能{step}。", "the {kind} is {state}; it cannot {step} from there";
+    /// Not enough is free.
+    NotEnough { wanted: Qty, free: Qty, place: String } = "NOT_ENOUGH", FailedPrecondition,
+        "{place}可用数量为 {free}，不足 {wanted}。", "only {free} free in {place}, {wanted} wanted";
+    /// The step would cross the owner's own floor.
+    BelowFloor { wanted: Qty, pledgeable: Qty, floor: Qty } = "BELOW_FLOOR", FailedPrecondition,
+        "保底 {floor} 后可承诺 {pledgeable}，不足 {wanted}；确需突破保底，须由签发领导说明理由。",
+        "{pledgeable} can be pledged above the floor of {floor}, {wanted} wanted; a signing leader may cross the floor with a reason";
+    /// The lot cannot be promised.
+    NotPledgeable { why: String } = "NOT_PLEDGEABLE", FailedPrecondition,
+        "该批次不可承诺：{why}。", "this lot cannot be pledged: {why}";
+    /// The line does not need that much more.
+    MoreThanRequested { wanted: Qty, open: Qty } = "MORE_THAN_REQUESTED", FailedPrecondition,
+        "该需求行尚缺 {open}，不能再占用 {wanted}。", "the line still lacks {open}; {wanted} more cannot be held";
+    /// What is offered is not what is asked.
+    Mismatch { wanted: String, given: String } = "MISMATCH", FailedPrecondition,
+        "需求为 {wanted}，所给为 {given}，不符。", "asked for {wanted}, given {given}";
+    /// Exercise objects never touch actual ones.
+    ExerciseMixed = "EXERCISE_MIXED", FailedPrecondition,
+        "演练与实战对象不得混用。", "exercise objects and actual ones never mix";
+    /// The moment has passed.
+    TooLate { due: Timestamp } = "TOO_LATE", FailedPrecondition,
+        "已于 {due} 到期。", "it was due by {due}";
+    /// The courier's number is not the next one.
+    ChannelGap { expected: u64, got: u64 } = "CHANNEL_GAP", FailedPrecondition,
+        "信使序号应为 {expected}，收到 {got}。", "the courier's next number is {expected}, it sent {got}";
+    /// The same number came with other content: the registry has forked.
+    ChannelFork { number: u64 } = "CHANNEL_FORK", FailedPrecondition,
+        "信使序号 {number} 的内容与已入账的不同：台账可能由备份恢复，请按新化身对账。",
+        "message {number} differs from the one on record: the registry may have been restored; reconcile it as a new incarnation";
+    /// The registry that speaks is not the one on record.
+    WrongIncarnation { expected: u32, got: u32 } = "WRONG_INCARNATION", FailedPrecondition,
+        "台账化身应为 {expected}，收到 {got}。", "the registry on record is incarnation {expected}, {got} spoke";
+    /// Something is still open.
+    StillOpen { what: String } = "STILL_OPEN", FailedPrecondition,
+        "仍有未了事项：{what}。", "still open: {what}";
+    /// The spoken approval has not been confirmed on paper.
+    PaperOwed { due: Timestamp } = "PAPER_OWED", FailedPrecondition,
+        "口头批准的书面手续尚未补办（应于 {due} 前）。", "the paper for the spoken approval is still owed (by {due})";
+    /// A limit of the record.
+    LimitReached { what: String, limit: u64 } = "LIMIT_REACHED", ResourceExhausted,
+        "{what}已达上限 {limit}。", "the limit of {limit} {what} is reached";
+    /// The signatures do not satisfy the charter's voting rule.
+    NotRatified { signed: u32, needed: u32 } = "NOT_RATIFIED", FailedPrecondition,
+        "已签 {signed}，生效需 {needed}。", "{signed} signed, {needed} are needed";
+    /// The change no longer fits the charter in force.
+    StaleVersion { expected: u32, got: u32 } = "STALE_VERSION", FailedPrecondition,
+        "协议现行版本为 {expected}，所据版本为 {got}。", "the charter in force is version {expected}, the change was drawn on {got}";
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}] {} / {}", self.code(), self.zh(), self.en())
+    }
+}
+
+impl Refusal {
+    /// "No such object".
+    pub fn not_found(kind: &str, id: impl fmt::Display) -> Self {
+        Self::NotFound { kind: kind.to_owned(), id: id.to_string() }
+    }
+
+    /// "That exists already".
+    pub fn exists(kind: &str, id: impl fmt::Display) -> Self {
+        Self::AlreadyExists { kind: kind.to_owned(), id: id.to_string() }
+    }
+
+    /// "This field breaks its rule".
+    pub fn field(field: &str, rule: &str) -> Self {
+        Self::InvalidField { field: field.to_owned(), rule: rule.to_owned() }
+    }
+
+    /// "You are not the one who may".
+    pub fn not_yours(municipality: MunicipalityCode, action: &str) -> Self {
+        Self::NotYours { municipality, action: action.to_owned() }
+    }
+}
