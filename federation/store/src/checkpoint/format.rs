@@ -1,0 +1,198 @@
+//! The layout of a checkpoint file: head (magic, format, meta, checksum), one zstd stream of records
+//! (`length u32, bytes`), tail (count, sizes, end mark), and the SHA-256 of everything before it.
+
+use std::{
+    io::{self, Read, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use sha2::{Digest, Sha256};
+
+use super::CheckpointMeta;
+use crate::{
+    codec::{Decoder, Encoder, checked},
+    disk::{DiskFile, read_exact_at},
+    error::{Result, StoreError},
+};
+
+const MAGIC: &[u8; 8] = b"SWCHECKP";
+const END_MAGIC: &[u8; 8] = b"SWCPDONE";
+const FORMAT: u16 = 1;
+/// Magic, format and length of the meta.
+const FIXED: usize = 8 + 2 + 4;
+const TAIL: usize = 8 + 8 + 8;
+pub(super) const DIGEST: usize = 32;
+/// Membership is a list of a few ids; anything larger is not one.
+const MAX_META: usize = 64 * 1024;
+
+pub(super) fn damaged(file: &Path, detail: impl Into<String>) -> StoreError {
+    StoreError::CheckpointDamaged { file: file.into(), detail: detail.into() }
+}
+
+pub(super) fn encode_head(meta: &CheckpointMeta) -> Result<Vec<u8>> {
+    let body = Encoder::default()
+        .bytes(&meta.record_id)
+        .u32(meta.epoch)
+        .u64(meta.revision)
+        .u64(meta.raft_index)
+        .u64(meta.raft_term)
+        .i64(meta.time_ms)
+        .bytes(&meta.state_digest)
+        .u32(meta.feature_level)
+        .u8(meta.hash_algorithm)
+        .bytes(&meta.conf_state)
+        .0;
+    let len = u32::try_from(body.len()).ok().filter(|_| body.len() <= MAX_META).ok_or(StoreError::TooLarge {
+        what: "checkpoint meta",
+        size: body.len() as u64,
+        limit: MAX_META as u64,
+    })?;
+    Ok(Encoder::default().bytes(MAGIC).u16(FORMAT).u32(len).bytes(&body).crc())
+}
+
+fn decode_meta(body: &[u8]) -> Option<CheckpointMeta> {
+    let mut d = Decoder(body);
+    Some(CheckpointMeta {
+        record_id: d.array()?,
+        epoch: d.u32()?,
+        revision: d.u64()?,
+        raft_index: d.u64()?,
+        raft_term: d.u64()?,
+        time_ms: d.i64()?,
+        state_digest: d.array()?,
+        feature_level: d.u32()?,
+        hash_algorithm: d.u8()?,
+        conf_state: d.0.to_vec(),
+    })
+}
+
+/// Meta and the length of the head in bytes.
+pub(super) fn read_head(file: &dyn DiskFile, path: &Path) -> Result<(CheckpointMeta, u64)> {
+    let read = |len| read_exact_at(file, 0, len).map_err(|e| short_or_io(path, e));
+    let fixed = read(FIXED)?;
+    let mut d = Decoder(&fixed);
+    if d.take(8) != Some(MAGIC) {
+        return Err(damaged(path, "this is not a checkpoint"));
+    }
+    if d.u16() != Some(FORMAT) {
+        return Err(damaged(path, "its format is newer than this program"));
+    }
+    let len = d.u32().and_then(|len| usize::try_from(len).ok()).filter(|len| *len <= MAX_META);
+    let len = len.ok_or_else(|| damaged(path, "the meta's length does not fit"))?;
+    let head = read(FIXED + len + 4)?;
+    let meta = checked(&head).and_then(|body| decode_meta(&body[FIXED..]));
+    Ok((meta.ok_or_else(|| damaged(path, "the meta's checksum does not fit"))?, head.len() as u64))
+}
+
+fn short_or_io(path: &Path, e: io::Error) -> StoreError {
+    match e.kind() {
+        io::ErrorKind::UnexpectedEof => damaged(path, "it is cut short"),
+        _ => StoreError::io("read", path, e),
+    }
+}
+
+pub(super) fn encode_tail(count: u64, plain: u64) -> Vec<u8> {
+    Encoder::default().u64(count).u64(plain).bytes(END_MAGIC).0
+}
+
+/// What the end of a checkpoint says: records, their bytes, and the digest of the file.
+pub(super) struct Tail {
+    pub count: u64,
+    pub plain: u64,
+    pub digest: [u8; 32],
+    /// Where the compressed records end, in bytes from the start.
+    pub body_end: u64,
+}
+
+pub(super) fn read_tail(file: &dyn DiskFile, path: &Path) -> Result<Tail> {
+    let size = file.size().map_err(|e| StoreError::io("read", path, e))?;
+    let body_end = size.checked_sub((TAIL + DIGEST) as u64).ok_or_else(|| damaged(path, "it is cut short"))?;
+    let bytes = read_exact_at(file, body_end, TAIL + DIGEST).map_err(|e| short_or_io(path, e))?;
+    let mut d = Decoder(&bytes);
+    let tail = (|| {
+        let (count, plain) = (d.u64()?, d.u64()?);
+        (d.take(8)? == END_MAGIC).then_some(())?;
+        Some(Tail { count, plain, digest: d.array()?, body_end })
+    })();
+    tail.ok_or_else(|| damaged(path, "the end mark is missing"))
+}
+
+/// SHA-256 of the file without its last 32 bytes.
+pub(super) fn file_digest(file: &dyn DiskFile, path: &Path) -> Result<[u8; 32]> {
+    let size = file.size().map_err(|e| StoreError::io("read", path, e))?;
+    let end = size.checked_sub(DIGEST as u64).ok_or_else(|| damaged(path, "it is cut short"))?;
+    let mut hash = Sha256::new();
+    let mut buf = vec![0; 256 * 1024];
+    let mut at = 0;
+    while at < end {
+        let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(buf.len());
+        match file.read_at(at, &mut buf[..want]) {
+            Ok(0) => return Err(damaged(path, "it is cut short")),
+            Ok(n) => {
+                hash.update(&buf[..n]);
+                at += n as u64;
+            }
+            Err(e) => return Err(StoreError::io("read", path, e)),
+        }
+    }
+    Ok(hash.finalize().into())
+}
+
+/// Reads a part of a file as a stream.
+#[derive(Debug)]
+pub(super) struct PartReader {
+    pub file: Arc<dyn DiskFile>,
+    pub at: u64,
+    pub end: u64,
+}
+
+impl Read for PartReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let want = left.min(buf.len());
+        let n = self.file.read_at(self.at, &mut buf[..want])?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+/// Writes a file as a stream and hashes what goes through; gathers small writes.
+pub(super) struct HashingWriter {
+    pub file: Arc<dyn DiskFile>,
+    at: u64,
+    buf: Vec<u8>,
+    hash: Sha256,
+}
+
+impl HashingWriter {
+    pub fn new(file: Arc<dyn DiskFile>) -> Self {
+        Self { file, at: 0, buf: Vec::new(), hash: Sha256::new() }
+    }
+
+    /// Ends the file with the digest of everything before; returns digest and size.
+    pub fn finish(mut self) -> io::Result<([u8; 32], u64)> {
+        let digest: [u8; 32] = self.hash.finalize_reset().into();
+        self.buf.extend_from_slice(&digest);
+        self.flush()?;
+        Ok((digest, self.at))
+    }
+}
+
+impl Write for HashingWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.hash.update(bytes);
+        self.buf.extend_from_slice(bytes);
+        if self.buf.len() >= 256 * 1024 {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.write_at(self.at, &self.buf)?;
+        self.at += self.buf.len() as u64;
+        self.buf.clear();
+        Ok(())
+    }
+}

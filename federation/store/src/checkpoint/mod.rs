@@ -1,0 +1,285 @@
+//! Checkpoints: the state of one record as canonical records in one file, written whole or not at all, read only
+//! after its digest fits. The two newest that verify are kept.
+
+mod format;
+mod opened;
+mod receiver;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+pub use opened::{CheckpointRecords, OpenedCheckpoint};
+pub use receiver::Receiver;
+
+use self::format::{HashingWriter, damaged};
+use crate::{
+    disk::{Disk, quarantine, read_exact_at},
+    error::{Poison, Result, StoreError},
+};
+
+/// Largest canonical record in bytes.
+pub const MAX_CANONICAL_BYTES: usize = 64 * 1024 * 1024;
+/// Largest checkpoint file in bytes that is accepted from a peer.
+pub const MAX_CHECKPOINT_BYTES: u64 = 64 << 30;
+/// How many verified checkpoints are kept.
+const KEPT: usize = 2;
+
+/// What a checkpoint is a checkpoint of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointMeta {
+    /// The record.
+    pub record_id: [u8; 32],
+    /// The record's epoch.
+    pub epoch: u32,
+    /// Revision of the last ledger record the state contains.
+    pub revision: u64,
+    /// Raft index of the last entry applied.
+    pub raft_index: u64,
+    /// Its term.
+    pub raft_term: u64,
+    /// Encoded membership as of that entry.
+    pub conf_state: Vec<u8>,
+    /// Record time in milliseconds since 1970-01-01 UTC.
+    pub time_ms: i64,
+    /// Digest of the state, to be compared between members.
+    pub state_digest: [u8; 32],
+    /// Feature level of the record.
+    pub feature_level: u32,
+    /// Registry number of the hash algorithm of `state_digest`.
+    pub hash_algorithm: u8,
+}
+
+/// A checkpoint file as others may know it: enough to fetch it and to see that it is whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointInfo {
+    /// Its meta.
+    pub meta: CheckpointMeta,
+    /// SHA-256 that ends the file and covers everything before.
+    pub digest: [u8; 32],
+    /// Size of the file in bytes.
+    pub size: u64,
+    /// The file.
+    pub file: PathBuf,
+}
+
+/// The checkpoints of one record, in a directory of its own. One writer.
+#[derive(Debug)]
+pub struct CheckpointStore {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    poison: Poison,
+    verified: Mutex<BTreeSet<String>>,
+}
+
+impl CheckpointStore {
+    /// Opens the checkpoints in `dir`; nothing is read yet.
+    ///
+    /// # Errors
+    /// `Io` if the directory cannot be created or listed.
+    pub fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self> {
+        disk.create_dir_all(dir).map_err(|e| StoreError::io("create", dir, e))?;
+        let store = Self { disk, dir: dir.into(), poison: Poison::default(), verified: Mutex::new(BTreeSet::new()) };
+        for name in store.list()?.iter().filter(|name| has_suffix(name, ".new")) {
+            let path = store.dir.join(name);
+            store.disk.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
+        }
+        Ok(store)
+    }
+
+    fn list(&self) -> Result<Vec<String>> {
+        self.disk.list(&self.dir).map_err(|e| StoreError::io("list", &self.dir, e))
+    }
+
+    /// Names of the checkpoint files, newest first: the names sort by epoch, revision and index.
+    fn names(&self) -> Result<Vec<String>> {
+        let mut names: Vec<_> =
+            self.list()?.into_iter().filter(|n| n.starts_with("cp-") && has_suffix(n, ".swc")).collect();
+        names.reverse();
+        Ok(names)
+    }
+
+    /// Writes a checkpoint aside, syncs, verifies it by reading it again, and only then gives it its name. Older ones
+    /// beyond the two newest that verify are removed.
+    ///
+    /// # Errors
+    /// `Full` and `Io` leave the checkpoints there were; `TooLarge`, `CheckpointDamaged` if what was written does not
+    /// read back; `SyncFailed`, `Poisoned`.
+    pub fn write(&self, meta: &CheckpointMeta, records: impl Iterator<Item = Vec<u8>>) -> Result<CheckpointInfo> {
+        self.poison.check()?;
+        let path = self.dir.join(file_name(meta));
+        let aside = path.with_extension("new");
+        let written = self.write_aside(&aside, meta, records).and_then(|()| self.verify_file(&aside));
+        let info = match written {
+            Ok(info) => info,
+            Err(e) => {
+                // Best effort: the next opening removes it as well, and the error that matters is the first.
+                let _ = self.disk.remove(&aside);
+                return Err(e);
+            }
+        };
+        self.adopt(&aside, &path, info)
+    }
+
+    fn write_aside(&self, aside: &Path, meta: &CheckpointMeta, records: impl Iterator<Item = Vec<u8>>) -> Result<()> {
+        let fault = |e| StoreError::io("write", aside, e);
+        let file = self.disk.create(aside).map_err(|e| StoreError::io("create", aside, e))?;
+        let mut writer = HashingWriter::new(file.clone());
+        writer.write_all(&format::encode_head(meta)?).map_err(fault)?;
+        let mut packer = zstd::Encoder::new(writer, 3).map_err(fault)?;
+        let (mut count, mut plain) = (0_u64, 0_u64);
+        for record in records {
+            let len = u32::try_from(record.len()).ok().filter(|_| record.len() <= MAX_CANONICAL_BYTES);
+            let len = len.ok_or(StoreError::TooLarge {
+                what: "canonical record",
+                size: record.len() as u64,
+                limit: MAX_CANONICAL_BYTES as u64,
+            })?;
+            packer.write_all(&len.to_le_bytes()).and_then(|()| packer.write_all(&record)).map_err(fault)?;
+            count += 1;
+            plain += 4 + u64::from(len);
+        }
+        let mut writer = packer.finish().map_err(fault)?;
+        writer.write_all(&format::encode_tail(count, plain)).map_err(fault)?;
+        writer.finish().map_err(fault)?;
+        file.sync().map_err(|e| self.poison.sync_failed(aside, &e))
+    }
+
+    /// Gives a verified file its name and lets go of what it makes superfluous.
+    fn adopt(&self, aside: &Path, path: &Path, mut info: CheckpointInfo) -> Result<CheckpointInfo> {
+        self.disk.rename(aside, path).map_err(|e| StoreError::io("rename", aside, e))?;
+        self.disk.sync_dir(&self.dir).map_err(|e| self.poison.sync_failed(&self.dir, &e))?;
+        path.clone_into(&mut info.file);
+        self.remember(path);
+        self.retain()?;
+        Ok(info)
+    }
+
+    fn remember(&self, path: &Path) {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        // A set of names: whole after any panic.
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+    }
+
+    fn is_verified(&self, name: &str) -> bool {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+
+    fn retain(&self) -> Result<()> {
+        let mut kept = 0;
+        for name in self.names()? {
+            let path = self.dir.join(&name);
+            if kept == KEPT {
+                self.disk.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
+                self.verified.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+            } else if self.is_verified(&name) || self.verify_or_set_aside(&path)?.is_some() {
+                kept += 1;
+            }
+        }
+        self.disk.sync_dir(&self.dir).map_err(|e| self.poison.sync_failed(&self.dir, &e))
+    }
+
+    /// Verifies a file; a damaged one is set aside and gives `None`.
+    fn verify_or_set_aside(&self, path: &Path) -> Result<Option<CheckpointInfo>> {
+        match self.verify_file(path) {
+            Ok(info) => {
+                self.remember(path);
+                Ok(Some(info))
+            }
+            Err(StoreError::CheckpointDamaged { detail, .. }) => {
+                tracing::warn!(file = %path.display(), detail, "checkpoint is damaged");
+                quarantine(&*self.disk, path)?;
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Reads all of a file and checks it: digest, meta, and that the records unpack as counted.
+    fn verify_file(&self, path: &Path) -> Result<CheckpointInfo> {
+        let file = self.disk.open(path).map_err(|e| StoreError::io("open", path, e))?;
+        let tail = format::read_tail(&*file, path)?;
+        if format::file_digest(&*file, path)? != tail.digest {
+            return Err(damaged(path, "its digest does not fit"));
+        }
+        let (meta, _) = format::read_head(&*file, path)?;
+        let size = file.size().map_err(|e| StoreError::io("read", path, e))?;
+        let info = CheckpointInfo { meta, digest: tail.digest, size, file: path.into() };
+        let opened = OpenedCheckpoint::open(file, info.clone())?;
+        for record in opened.records()? {
+            record?;
+        }
+        Ok(info)
+    }
+
+    /// The newest checkpoint that verifies, read in full to be sure. A damaged one is set aside with a warning and
+    /// the one before it is used. `None` only if there never was one.
+    ///
+    /// # Errors
+    /// `NoUsableCheckpoint` if there are checkpoints, or some were set aside, and none verifies; `Io`.
+    pub fn newest_verified(&self) -> Result<Option<OpenedCheckpoint>> {
+        for name in self.names()? {
+            let path = self.dir.join(name);
+            if let Some(info) = self.verify_or_set_aside(&path)? {
+                let file = self.disk.open(&path).map_err(|e| StoreError::io("open", &path, e))?;
+                return OpenedCheckpoint::open(file, info).map(Some);
+            }
+        }
+        match self.list()?.iter().filter(|name| name.contains(".swc.damaged-")).count() {
+            0 => Ok(None),
+            damaged => Err(StoreError::NoUsableCheckpoint { dir: self.dir.clone(), damaged }),
+        }
+    }
+
+    /// The checkpoints held that verify, newest first; damaged ones are set aside.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn held(&self) -> Result<Vec<CheckpointInfo>> {
+        let mut held = Vec::new();
+        for name in self.names()? {
+            let path = self.dir.join(name);
+            held.extend(self.verify_or_set_aside(&path)?);
+        }
+        Ok(held)
+    }
+
+    /// A part of a checkpoint file for a peer: at most `max` bytes from `offset`, empty at the end.
+    ///
+    /// # Errors
+    /// `Io`, also if the file has been replaced by newer ones meanwhile: the peer begins with the newest then.
+    pub fn read_chunk(&self, info: &CheckpointInfo, offset: u64, max: usize) -> Result<Vec<u8>> {
+        let path = &info.file;
+        let file = self.disk.open(path).map_err(|e| StoreError::io("open", path, e))?;
+        let left = info.size.saturating_sub(offset);
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(max);
+        read_exact_at(&*file, offset, len).map_err(|e| StoreError::io("read", path, e))
+    }
+
+    /// Begins or resumes receiving the checkpoint with this digest and size from peers. Parts of other transfers are
+    /// removed: one at a time.
+    ///
+    /// # Errors
+    /// `TooLarge`, `Io`, `Full`, `Poisoned`.
+    pub fn receive(&self, digest: [u8; 32], size: u64) -> Result<Receiver<'_>> {
+        self.poison.check()?;
+        if size > MAX_CHECKPOINT_BYTES {
+            return Err(StoreError::TooLarge { what: "checkpoint", size, limit: MAX_CHECKPOINT_BYTES });
+        }
+        Receiver::open(self, digest, size)
+    }
+}
+
+// The names are our own and always lower case.
+fn has_suffix(name: &str, suffix: &str) -> bool {
+    name.strip_suffix(suffix).is_some()
+}
+
+fn file_name(meta: &CheckpointMeta) -> String {
+    format!("cp-{:010}-{:020}-{:020}.swc", meta.epoch, meta.revision, meta.raft_index)
+}

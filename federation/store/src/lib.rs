@@ -1,0 +1,20 @@
+//! What a node keeps on disk: the Raft log, ledgers, checkpoints, the index, and the marker that says whose disk it is.
+//!
+//! Entry points: [`log::LogStore`] (one log for all records), [`ledger::Ledger`] and [`checkpoint::CheckpointStore`]
+//! (per record), [`index::Index`], [`marker::StoreMarker`].
+//!
+//! This room keeps bytes. It must never know commands, events or wire messages, start a thread of its own or touch an
+//! async runtime, look at a clock, or turn damage into an empty start: what is missing or wrong is always named.
+
+pub mod checkpoint;
+mod codec;
+pub mod disk;
+pub mod error;
+pub mod index;
+pub mod ledger;
+pub mod log;
+pub mod marker;
+pub mod reserve;
+
+pub use disk::{Disk, DiskFile, RealDisk, SimDisk, SimFault, quarantine, real_disk};
+pub use error::{Result, StoreError};

@@ -1,0 +1,121 @@
+//! The side marker of the Raft log: up to where each record's log was synced. The engine forgives a torn tail, which
+//! is right for what was never synced and wrong for what was; this file tells the two apart.
+//!
+//! One file of four regions. The first two are written in turn after every sync, without a sync of their own: they
+//! survive a killed process. The last two are written in turn and synced now and then: they survive a power cut that
+//! tears the others.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use super::{LogEnd, MAX_SLOTS, RecordSlot};
+use crate::{
+    codec::{Decoder, Encoder, checked},
+    error::{Result, StoreError},
+};
+
+const REGION: usize = 64 * 1024;
+const MAGIC: &[u8; 8] = b"SWTAIL01";
+const HEAD: usize = 8 + 8 + 4;
+const ROW: usize = 8 * 4 + 4;
+const _: () = assert!(HEAD + MAX_SLOTS * ROW + 4 <= REGION, "every slot must fit a region");
+
+/// Where each log ended at the node's synced write number `write`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Tail {
+    pub write: u64,
+    pub ends: BTreeMap<RecordSlot, LogEnd>,
+}
+
+impl Tail {
+    fn encode(&self) -> Vec<u8> {
+        // At most MAX_SLOTS, checked when a slot is created.
+        let count = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
+        let mut e = Encoder::default().bytes(MAGIC).u64(self.write).u32(count);
+        for (slot, end) in &self.ends {
+            e = e.u64(slot.0).u64(end.write).u64(end.index).u64(end.term).u32(end.crc);
+        }
+        e.crc()
+    }
+
+    fn decode(region: &[u8]) -> Option<Self> {
+        let mut head = Decoder(region);
+        if head.take(8)? != MAGIC {
+            return None;
+        }
+        let write = head.u64()?;
+        let count = usize::try_from(head.u32()?).ok().filter(|n| *n <= MAX_SLOTS)?;
+        let mut rows = Decoder(checked(region.get(..HEAD + count * ROW + 4)?)?.get(HEAD..)?);
+        let mut ends = BTreeMap::new();
+        for _ in 0..count {
+            let slot = RecordSlot(rows.u64()?);
+            let end = LogEnd { write: rows.u64()?, index: rows.u64()?, term: rows.u64()?, crc: rows.u32()? };
+            ends.insert(slot, end);
+        }
+        Some(Self { write, ends })
+    }
+}
+
+/// The open marker file.
+#[derive(Debug)]
+pub(crate) struct TailMarker {
+    file: File,
+    path: PathBuf,
+    turn: usize,
+    synced_turn: usize,
+}
+
+impl TailMarker {
+    /// What the marker says, `None` if there is no such file.
+    pub fn load(path: &Path) -> Result<Option<Tail>> {
+        let bytes = match fs::read(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|e| StoreError::io("read", path, e))?,
+        };
+        let newest = bytes.chunks(REGION).filter_map(Tail::decode).max_by_key(|tail| tail.write);
+        newest.map(Some).ok_or_else(|| StoreError::LogCorrupt {
+            path: path.into(),
+            detail: "no part of the side marker can be read, so nothing tells whether the log is whole".into(),
+        })
+    }
+
+    /// Writes a marker file that says `tail`, whole and synced, and opens it.
+    pub fn create(path: &Path, tail: &Tail) -> Result<Self> {
+        let mut region = tail.encode();
+        region.resize(REGION, 0);
+        let aside = path.with_extension("new");
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&aside);
+        let file = file.map_err(|e| StoreError::io("create", &aside, e))?;
+        // Written in full, so that later writes need no new space even on a full disk.
+        file.write_all_at(&region.repeat(4), 0).map_err(|e| StoreError::io("write", &aside, e))?;
+        file.sync_all().map_err(|e| StoreError::SyncFailed { path: aside.clone(), detail: e.to_string() })?;
+        fs::rename(&aside, path).map_err(|e| StoreError::io("rename", &aside, e))?;
+        let dir = path.parent().unwrap_or(Path::new("."));
+        File::open(dir)
+            .and_then(|d| d.sync_all())
+            .map_err(|e| StoreError::SyncFailed { path: dir.into(), detail: e.to_string() })?;
+        Ok(Self { file, path: path.into(), turn: 0, synced_turn: 0 })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Notes a sync that has happened.
+    pub fn note(&mut self, tail: &Tail) -> io::Result<()> {
+        self.turn = (self.turn + 1) % 2;
+        self.file.write_all_at(&tail.encode(), (self.turn * REGION) as u64)
+    }
+
+    /// Notes it so that it survives a power cut.
+    pub fn note_durably(&mut self, tail: &Tail) -> io::Result<()> {
+        self.synced_turn = (self.synced_turn + 1) % 2;
+        self.file.write_all_at(&tail.encode(), ((2 + self.synced_turn) * REGION) as u64)?;
+        self.file.sync_data()
+    }
+}

@@ -1,0 +1,144 @@
+//! Room kept back for votes and hard state, and the question how much room there is.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+
+use crate::error::{Result, StoreError};
+
+/// Name of the reserve file in the data directory.
+pub const NAME: &str = "reserve.space";
+/// Size of the reserve in bytes unless told otherwise.
+pub const DEFAULT_RESERVE_BYTES: u64 = 8 << 20;
+
+/// A file of real blocks that is given up when the disk is full, so that the log can still keep votes.
+#[derive(Debug)]
+pub struct Reserve {
+    path: PathBuf,
+    size: u64,
+}
+
+impl Reserve {
+    /// Keeps `size` bytes of the disk holding `dir` back; a reserve that is there already is taken over. On a disk
+    /// that is full already the reserve is simply not held.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn open(dir: &Path, size: u64) -> Result<Self> {
+        let reserve = Self { path: dir.join(NAME), size };
+        match reserve.restore() {
+            Ok(()) => Ok(reserve),
+            Err(e) if e.is_full() => {
+                tracing::warn!(file = %reserve.path.display(), "no room for the reserve, the disk is full");
+                Ok(reserve)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether the room is kept back now.
+    pub fn is_held(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|m| m.len() == self.size)
+    }
+
+    /// Gives the room to whoever writes next. No error if it was given already.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn release(&self) -> Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io("remove", &self.path, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps the room back again.
+    ///
+    /// # Errors
+    /// `Full` if there is not enough; nothing is kept then. `Io`.
+    pub fn restore(&self) -> Result<()> {
+        if self.is_held() {
+            return Ok(());
+        }
+        self.fill().inspect_err(|_| {
+            // A part of a reserve would count against the room it is meant to keep; the error that matters is the first.
+            let _ = fs::remove_file(&self.path);
+        })
+    }
+
+    fn fill(&self) -> Result<()> {
+        let fault = |e| StoreError::io("reserve", &self.path, e);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&self.path).map_err(fault)?;
+        fallocate(&file, FallocateFlags::empty(), 0, self.size).or_else(|e| self.fill_by_hand(&file, e))?;
+        file.sync_all().map_err(fault)
+    }
+
+    /// For file systems without fallocate.
+    fn fill_by_hand(&self, file: &File, e: rustix::io::Errno) -> Result<()> {
+        use std::os::unix::fs::FileExt;
+
+        let fault = |e| StoreError::io("reserve", &self.path, e);
+        if e != rustix::io::Errno::OPNOTSUPP {
+            return Err(fault(e.into()));
+        }
+        let block = vec![0xA5; 1 << 20];
+        let mut at = 0;
+        while at < self.size {
+            let len = usize::try_from(self.size - at).unwrap_or(usize::MAX).min(block.len());
+            file.write_all_at(&block[..len], at).map_err(fault)?;
+            at += len as u64;
+        }
+        Ok(())
+    }
+}
+
+/// How much room there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpaceState {
+    /// Enough; the free bytes.
+    Ok(u64),
+    /// Time to warn; the free bytes.
+    Low(u64),
+    /// Time to refuse writes; the free bytes.
+    Full(u64),
+}
+
+/// The limits between enough, low and full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Below this many free bytes the disk is low.
+    pub low_bytes: u64,
+    /// Below this many free bytes no more writes are taken.
+    pub full_bytes: u64,
+}
+
+impl Default for DiskSpace {
+    fn default() -> Self {
+        Self { low_bytes: 512 << 20, full_bytes: 64 << 20 }
+    }
+}
+
+impl DiskSpace {
+    /// Which state `free` bytes are.
+    pub fn judge(self, free: u64) -> SpaceState {
+        if free < self.full_bytes {
+            SpaceState::Full(free)
+        } else if free < self.low_bytes {
+            SpaceState::Low(free)
+        } else {
+            SpaceState::Ok(free)
+        }
+    }
+
+    /// Asks the file system that holds `dir`.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn check(self, dir: &Path) -> Result<SpaceState> {
+        let stat = statvfs(dir).map_err(|e| StoreError::io("ask the free space of", dir, e.into()))?;
+        Ok(self.judge(stat.f_bavail.saturating_mul(stat.f_frsize)))
+    }
+}
