@@ -99,3 +99,6 @@ pub(crate) fn write_whole(disk: &dyn Disk, path: &Path, bytes: &[u8], poison: &P
     disk.rename(&aside, path).map_err(|e| StoreError::io("rename", &aside, e))?;
     disk.sync_dir(dir).map_err(|e| poison.sync_failed(dir, &e))
 }
+
+#[cfg(test)]
+mod tests;
