@@ -253,3 +253,6 @@ fn set_aside(dir: &Path) -> Result<PathBuf> {
         return Ok(aside);
     }
 }
+
+#[cfg(test)]
+mod tests;

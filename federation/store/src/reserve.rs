@@ -142,3 +142,50 @@ impl DiskSpace {
         Ok(self.judge(stat.f_bavail.saturating_mul(stat.f_frsize)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_kept_released_and_kept_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let reserve = Reserve::open(dir.path(), 1 << 20).unwrap();
+        assert!(reserve.is_held());
+        reserve.release().unwrap();
+        reserve.release().unwrap();
+        assert!(!reserve.is_held());
+        reserve.restore().unwrap();
+        reserve.restore().unwrap();
+        assert!(Reserve::open(dir.path(), 1 << 20).unwrap().is_held());
+        assert!(!Reserve { path: dir.path().join(NAME), size: 2 << 20 }.is_held(), "another size is another reserve");
+    }
+
+    #[test]
+    fn a_reserve_that_does_not_fit_is_not_half_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        // More than any file system of a test machine has.
+        let reserve = Reserve { path: dir.path().join(NAME), size: 1 << 60 };
+        assert!(reserve.restore().is_err());
+        assert!(!reserve.path.exists());
+    }
+
+    #[test]
+    fn space_is_judged_by_its_limits() {
+        let limits = DiskSpace { low_bytes: 100, full_bytes: 10 };
+        let cases = [
+            (0, SpaceState::Full(0)),
+            (9, SpaceState::Full(9)),
+            (10, SpaceState::Low(10)),
+            (99, SpaceState::Low(99)),
+            (100, SpaceState::Ok(100)),
+        ];
+        for (free, want) in cases {
+            assert_eq!(limits.judge(free), want);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let roomy = DiskSpace { low_bytes: 2, full_bytes: 1 };
+        assert!(matches!(roomy.check(dir.path()).unwrap(), SpaceState::Ok(_)));
+        assert_eq!(limits.check(&dir.path().join("none")).unwrap_err().code(), "STORE_IO");
+    }
+}

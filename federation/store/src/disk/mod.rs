@@ -13,32 +13,68 @@ use crate::error::{Poison, Result, StoreError};
 /// A disk: names, and files under them. Every call blocks; none belongs on an async thread.
 pub trait Disk: Send + Sync + fmt::Debug {
     /// Creates a directory with its parents; no error if it is there.
+    ///
+    /// # Errors
+    /// What the operating system answers.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// The names of the files in `dir`, sorted; empty if there is no such directory.
+    ///
+    /// # Errors
+    /// What the operating system answers.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Opens an existing file for reading and writing.
+    ///
+    /// # Errors
+    /// What the operating system answers.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Creates a file, empty even if there was one.
+    ///
+    /// # Errors
+    /// What the operating system answers.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// Gives a file another name, replacing what has it. Durable after `sync_dir`.
+    ///
+    /// # Errors
+    /// What the operating system answers.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file. Durable after `sync_dir`.
+    ///
+    /// # Errors
+    /// What the operating system answers.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes creations, renames and removals in `dir` durable.
+    ///
+    /// # Errors
+    /// What the operating system answers.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
 /// An open file, read and written by position.
 pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Reads up to `buf.len()` bytes at `offset`; 0 at the end.
+    ///
+    /// # Errors
+    /// What the operating system answers.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
     /// Writes all of `bytes` at `offset`; on an error a part may have been written.
+    ///
+    /// # Errors
+    /// What the operating system answers.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// The size in bytes.
+    ///
+    /// # Errors
+    /// What the operating system answers.
     fn size(&self) -> io::Result<u64>;
     /// Cuts or extends the file to `size` bytes.
+    ///
+    /// # Errors
+    /// What the operating system answers.
     fn set_size(&self, size: u64) -> io::Result<()>;
     /// Makes content and size durable (fdatasync).
+    ///
+    /// # Errors
+    /// What the operating system answers.
     fn sync(&self) -> io::Result<()>;
 }
 

@@ -123,7 +123,7 @@ impl Ledger {
         let mut growing = Vec::new();
         for name in &names {
             let path = dir.join(name);
-            if name.ends_with(".new") {
+            if name.strip_suffix(".new").is_some() {
                 disk.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
             } else if let Some(first) = segment_number(name, ".sealed") {
                 sealed.push(Arc::new(Sealed::open(&*disk, &path, &record_id, first)?));

@@ -98,13 +98,11 @@ impl LedgerReader {
             return Ok(Some(Place::Active));
         }
         let at = state.sealed.partition_point(|s| s.info.last < revision);
-        match state.sealed.get(at).filter(|s| s.info.first <= revision) {
-            Some(sealed) => Ok(Some(Place::Sealed(sealed.clone()))),
-            None => {
-                drop(state);
-                Err(self.out_of_range(revision))
-            }
+        if let Some(sealed) = state.sealed.get(at).filter(|s| s.info.first <= revision) {
+            return Ok(Some(Place::Sealed(sealed.clone())));
         }
+        drop(state);
+        Err(self.out_of_range(revision))
     }
 
     fn read_in(&self, place: Place, from: u64, max_records: usize, max_bytes: usize) -> Result<Vec<(u64, Vec<u8>)>> {

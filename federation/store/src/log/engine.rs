@@ -129,15 +129,15 @@ impl<F: FileSystem> EngineLog<F> {
             .map_err(|_| StoreError::LogCorrupt { path: dir.clone(), detail: "recovery gave up".into() })?
             .map_err(|e| open_error(&dir, e))?;
         let marker_path = dir.join("tail.marker");
-        let marked = TailMarker::load(&marker_path)?;
+        let noted = TailMarker::load(&marker_path)?;
         let (found, mut write) = survey(&engine, &dir)?;
-        if marked.is_none() && !found.is_empty() {
+        if noted.is_none() && !found.is_empty() {
             let detail = "the side marker tail.marker is missing, so nothing tells whether the log is whole".into();
             return Err(StoreError::LogCorrupt { path: dir, detail });
         }
-        let marked = marked.unwrap_or_default();
-        write = write.max(marked.write) + 1;
-        let (logs, damaged) = settle(&engine, &dir, found, &marked, write)?;
+        let noted = noted.unwrap_or_default();
+        write = write.max(noted.write) + 1;
+        let (logs, damaged) = settle(&engine, &dir, found, &noted, write)?;
         let mut ends: BTreeMap<_, _> = logs.iter().map(|(slot, held)| (*slot, held.end)).collect();
         ends.extend(damaged.iter().map(|(slot, (expected, _))| (*slot, *expected)));
         let marker = TailMarker::create(&marker_path, &Tail { write, ends })?;
