@@ -65,7 +65,7 @@ pub enum StoreError {
         detail: String,
     },
     /// A ledger segment does not hold what its checksums promise.
-    #[error("ledger segment {file} is damaged at byte {offset}: {detail}; quarantine it and fetch its revisions from a peer", file = file.display())]
+    #[error("ledger segment {file} is damaged at byte {offset}: {detail}; salvage the ledger and fetch what is missing from a peer", file = file.display())]
     LedgerDamaged {
         /// The segment.
         file: PathBuf,
@@ -73,6 +73,16 @@ pub enum StoreError {
         offset: u64,
         /// What does not fit.
         detail: String,
+    },
+    /// A ledger is whole as far as it goes, but ends before a revision that was synced.
+    #[error("the ledger in {dir} ends at revision {last}, synced was {synced}; salvage it and fetch what is missing", dir = dir.display())]
+    LedgerShort {
+        /// The ledger's directory.
+        dir: PathBuf,
+        /// The last revision found (0: none).
+        last: u64,
+        /// The revision known to have been synced.
+        synced: u64,
     },
     /// A checkpoint file does not hold what its checksum promises.
     #[error("checkpoint {file} is damaged: {detail}; it is set aside, an older one or a peer's is used", file = file.display())]
@@ -176,6 +186,7 @@ impl StoreError {
             Self::LogDamaged { .. } => "STORE_LOG_DAMAGED",
             Self::LogCorrupt { .. } => "STORE_LOG_CORRUPT",
             Self::LedgerDamaged { .. } => "STORE_LEDGER_DAMAGED",
+            Self::LedgerShort { .. } => "STORE_LEDGER_SHORT",
             Self::CheckpointDamaged { .. } => "STORE_CHECKPOINT_DAMAGED",
             Self::NoUsableCheckpoint { .. } => "STORE_NO_USABLE_CHECKPOINT",
             Self::Index { .. } => "STORE_INDEX",

@@ -8,10 +8,10 @@ mod receiver;
 mod tests;
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     io::Write,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 pub use opened::{CheckpointRecords, OpenedCheckpoint};
@@ -68,13 +68,13 @@ pub struct CheckpointInfo {
     pub file: PathBuf,
 }
 
-/// The checkpoints of one record, in a directory of its own. One writer.
-#[derive(Debug)]
+/// The checkpoints of one record, in a directory of its own. Clones share it; one writes or receives at a time.
+#[derive(Debug, Clone)]
 pub struct CheckpointStore {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    poison: Poison,
-    verified: Mutex<BTreeSet<String>>,
+    poison: Arc<Poison>,
+    verified: Arc<Mutex<BTreeMap<PathBuf, CheckpointInfo>>>,
 }
 
 impl CheckpointStore {
@@ -84,7 +84,7 @@ impl CheckpointStore {
     /// `Io` if the directory cannot be created or listed.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self> {
         disk.create_dir_all(dir).map_err(|e| StoreError::io("create", dir, e))?;
-        let store = Self { disk, dir: dir.into(), poison: Poison::default(), verified: Mutex::new(BTreeSet::new()) };
+        let store = Self { disk, dir: dir.into(), poison: Arc::default(), verified: Arc::default() };
         for name in store.list()?.iter().filter(|name| has_suffix(name, ".new")) {
             let path = store.dir.join(name);
             store.disk.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
@@ -155,19 +155,18 @@ impl CheckpointStore {
         self.disk.rename(aside, path).map_err(|e| StoreError::io("rename", aside, e))?;
         self.disk.sync_dir(&self.dir).map_err(|e| self.poison.sync_failed(&self.dir, &e))?;
         path.clone_into(&mut info.file);
-        self.remember(path);
+        self.remember(&info);
         self.retain()?;
         Ok(info)
     }
 
-    fn remember(&self, path: &Path) {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        // A set of names: whole after any panic.
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+    fn verified(&self) -> MutexGuard<'_, BTreeMap<PathBuf, CheckpointInfo>> {
+        // Changed by single insertions and removals: whole after any panic.
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_verified(&self, name: &str) -> bool {
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    fn remember(&self, info: &CheckpointInfo) {
+        self.verified().insert(info.file.clone(), info.clone());
     }
 
     fn retain(&self) -> Result<()> {
@@ -176,23 +175,33 @@ impl CheckpointStore {
             let path = self.dir.join(&name);
             if kept == KEPT {
                 self.disk.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
-                self.verified.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
-            } else if self.is_verified(&name) || self.verify_or_set_aside(&path)?.is_some() {
+                self.verified().remove(&path);
+            } else if self.known_or_verified(&path)?.is_some() {
                 kept += 1;
             }
         }
         self.disk.sync_dir(&self.dir).map_err(|e| self.poison.sync_failed(&self.dir, &e))
     }
 
+    /// What is known of a file since it was last verified, or else verifies it now.
+    fn known_or_verified(&self, path: &Path) -> Result<Option<CheckpointInfo>> {
+        let known = self.verified().get(path).cloned();
+        match known {
+            Some(info) => Ok(Some(info)),
+            None => self.verify_or_set_aside(path),
+        }
+    }
+
     /// Verifies a file; a damaged one is set aside and gives `None`.
     fn verify_or_set_aside(&self, path: &Path) -> Result<Option<CheckpointInfo>> {
         match self.verify_file(path) {
             Ok(info) => {
-                self.remember(path);
+                self.remember(&info);
                 Ok(Some(info))
             }
             Err(StoreError::CheckpointDamaged { detail, .. }) => {
                 tracing::warn!(file = %path.display(), detail, "checkpoint is damaged");
+                self.verified().remove(path);
                 quarantine(&*self.disk, path)?;
                 Ok(None)
             }
@@ -236,7 +245,8 @@ impl CheckpointStore {
         }
     }
 
-    /// The checkpoints held that verify, newest first; damaged ones are set aside.
+    /// The checkpoints held that verify, newest first; damaged ones are set aside. What this store has verified
+    /// before is not read again.
     ///
     /// # Errors
     /// `Io`.
@@ -244,7 +254,7 @@ impl CheckpointStore {
         let mut held = Vec::new();
         for name in self.names()? {
             let path = self.dir.join(name);
-            held.extend(self.verify_or_set_aside(&path)?);
+            held.extend(self.known_or_verified(&path)?);
         }
         Ok(held)
     }
@@ -252,7 +262,7 @@ impl CheckpointStore {
     /// A part of a checkpoint file for a peer: at most `max` bytes from `offset`, empty at the end.
     ///
     /// # Errors
-    /// `Io`, also if the file has been replaced by newer ones meanwhile: the peer begins with the newest then.
+    /// `Io`, also if newer ones have replaced it meanwhile; [`OpenedCheckpoint::read_chunk`] goes on even then.
     pub fn read_chunk(&self, info: &CheckpointInfo, offset: u64, max: usize) -> Result<Vec<u8>> {
         let path = &info.file;
         let file = self.disk.open(path).map_err(|e| StoreError::io("open", path, e))?;
@@ -266,12 +276,12 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// `TooLarge`, `Io`, `Full`, `Poisoned`.
-    pub fn receive(&self, digest: [u8; 32], size: u64) -> Result<Receiver<'_>> {
+    pub fn receive(&self, digest: [u8; 32], size: u64) -> Result<Receiver> {
         self.poison.check()?;
         if size > MAX_CHECKPOINT_BYTES {
             return Err(StoreError::TooLarge { what: "checkpoint", size, limit: MAX_CHECKPOINT_BYTES });
         }
-        Receiver::open(self, digest, size)
+        Receiver::open(self.clone(), digest, size)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     format::{PartReader, damaged, read_head, read_tail},
 };
 use crate::{
-    disk::DiskFile,
+    disk::{DiskFile, read_exact_at},
     error::{Result, StoreError},
 };
 
@@ -48,6 +48,16 @@ impl OpenedCheckpoint {
     /// Number of records in it.
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// A part of the file for a peer: at most `max` bytes from `offset`, empty at the end.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn read_chunk(&self, offset: u64, max: usize) -> Result<Vec<u8>> {
+        let left = self.info.size.saturating_sub(offset);
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(max);
+        read_exact_at(&*self.file, offset, len).map_err(|e| StoreError::io("read", &self.info.file, e))
     }
 
     /// Its records in the order they were written, one at a time in memory.

@@ -10,8 +10,8 @@ use crate::{
 
 /// A transfer under way. What has arrived stays on the disk if this is dropped; `receive` with the same digest resumes.
 #[derive(Debug)]
-pub struct Receiver<'a> {
-    store: &'a CheckpointStore,
+pub struct Receiver {
+    store: CheckpointStore,
     part: PathBuf,
     file: Arc<dyn DiskFile>,
     digest: [u8; 32],
@@ -19,8 +19,8 @@ pub struct Receiver<'a> {
     offset: u64,
 }
 
-impl<'a> Receiver<'a> {
-    pub(super) fn open(store: &'a CheckpointStore, digest: [u8; 32], size: u64) -> Result<Self> {
+impl Receiver {
+    pub(super) fn open(store: CheckpointStore, digest: [u8; 32], size: u64) -> Result<Self> {
         let mut name = digest.iter().fold(String::from("part-"), |mut name, byte| {
             // Writing to a string cannot fail.
             let _ = write!(name, "{byte:02x}");
@@ -85,7 +85,7 @@ impl<'a> Receiver<'a> {
     /// # Errors
     /// `Invalid` before all bytes are here; `CheckpointDamaged`; `Io`, `Full`, `SyncFailed`, `Poisoned`.
     pub fn finish(self) -> Result<CheckpointInfo> {
-        let store = self.store;
+        let store = &self.store;
         store.poison.check()?;
         if !self.is_complete() {
             return Err(StoreError::Invalid(format!("the transfer stands at {} of {}", self.offset, self.size)));

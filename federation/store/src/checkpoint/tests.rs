@@ -167,6 +167,10 @@ fn a_transfer_resumes_where_it_stood() {
     }
     assert!(rounds > 3 && rounds < 100);
     assert!(source.read_chunk(&info, info.size, 100).unwrap().is_empty());
+    let opened = source.newest_verified().unwrap().unwrap();
+    (6..=8).for_each(|revision| drop(write(&source, revision)));
+    assert_eq!(source.read_chunk(&info, 0, 1).unwrap_err().code(), "STORE_IO", "newer ones have replaced it");
+    assert_eq!(opened.read_chunk(8, 30).unwrap().len(), 30, "what is open goes on");
     assert_eq!(newest(&store(&there)), Some(5));
     assert_eq!(names(&there).len(), 2);
 }

@@ -85,9 +85,6 @@ impl Active {
             tracing::warn!(file = %path.display(), offset = at, lost = len - at, "cutting a torn write off the ledger");
             file.set_size(at as u64).map_err(|e| StoreError::io("cut", &path, e))?;
         }
-        if next <= synced {
-            return Err(damaged(&path, at as u64, format!("it ends before the synced revision {synced}")));
-        }
         // What a killed process left in the page cache is counted on from here.
         file.sync().map_err(|e| poison.sync_failed(&path, &e))?;
         let end = at as u64;

@@ -22,7 +22,7 @@ use self::{
     sealed::Sealed,
 };
 use crate::{
-    disk::Disk,
+    disk::{Disk, quarantine, read_exact_at, write_whole},
     error::{Poison, Result, StoreError},
 };
 
@@ -113,8 +113,8 @@ impl Ledger {
     /// last write is cut off with a warning; sealed segments have header and footer checked.
     ///
     /// # Errors
-    /// `LedgerDamaged` names the file; [`crate::quarantine`] it and open again to go on with a gap that `missing`
-    /// names. `Io`, `Full`, `SyncFailed`.
+    /// `LedgerDamaged` names the file, `LedgerShort` what is missing at the end: `salvage` is the caller's choice then.
+    /// `Io`, `Full`, `SyncFailed`.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path, record_id: [u8; 32], options: LedgerOptions) -> Result<Self> {
         let poison = Poison::default();
         disk.create_dir_all(dir).map_err(|e| StoreError::io("create", dir, e))?;
@@ -139,12 +139,41 @@ impl Ledger {
         let sealed_next = sealed.last().map_or(1, |s| s.info.last + 1);
         let next = active.as_ref().map_or(sealed_next, |a| a.next().max(sealed_next));
         if let Some(synced) = options.synced_at_least.filter(|synced| next <= *synced) {
-            let detail = format!("it ends at revision {}, synced was {synced}", next - 1);
-            return Err(sealed::damaged(dir, 0, detail));
+            return Err(StoreError::LedgerShort { dir: dir.into(), last: next - 1, synced });
         }
         let state = RwLock::new(State { sealed, active, next });
         let shared = Shared { disk, dir: dir.into(), record_id, state };
         Ok(Self { shared: Arc::new(shared), options, poison })
+    }
+
+    /// Opens a damaged ledger with what is whole: a damaged sealed segment is set aside, of a damaged active one the
+    /// whole file is copied aside and the part before the damage kept. Returns what was wrong; `next` and `missing`
+    /// tell what is to be derived again or fetched from peers. Only damage that opening sees is salvaged: run
+    /// `verify_all` for the rest.
+    ///
+    /// # Errors
+    /// `Io`, `Full`, `SyncFailed`, or the damage itself if it cannot be set aside.
+    pub fn salvage(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        record_id: [u8; 32],
+        mut options: LedgerOptions,
+    ) -> Result<(Self, Vec<StoreError>)> {
+        let mut wrong = Vec::new();
+        loop {
+            match Self::open(disk.clone(), dir, record_id, options.clone()) {
+                Ok(ledger) => return Ok((ledger, wrong)),
+                Err(e @ StoreError::LedgerShort { .. }) => {
+                    options.synced_at_least = None;
+                    wrong.push(e);
+                }
+                Err(StoreError::LedgerDamaged { file, offset, detail }) => {
+                    set_aside(&**disk, &file, offset)?;
+                    wrong.push(StoreError::LedgerDamaged { file, offset, detail });
+                }
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     /// A reading end; cheap, any thread.
@@ -388,6 +417,24 @@ fn recover_active(
         disk.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
     }
     Ok(active)
+}
+
+/// Sets a damaged segment aside; of an active one, what lies before `offset` stays.
+fn set_aside(disk: &dyn Disk, file: &Path, offset: u64) -> Result<()> {
+    let fault = |e| StoreError::io("set aside", file, e);
+    let whole_frames = file.extension().is_some_and(|ext| ext == "open") && offset > format::HEADER as u64;
+    let kept = if whole_frames {
+        let part = usize::try_from(offset).unwrap_or(usize::MAX);
+        let source = disk.open(file).map_err(fault)?;
+        Some(read_exact_at(&*source, 0, part).map_err(fault)?)
+    } else {
+        None
+    };
+    quarantine(disk, file)?;
+    match kept {
+        Some(bytes) => write_whole(disk, file, &bytes, &Poison::default()),
+        None => Ok(()),
+    }
 }
 
 fn segment_name(first: u64, suffix: &str) -> String {

@@ -173,7 +173,9 @@ fn a_torn_last_write_is_cut_wherever_it_tears() {
             let torn = sim(2);
             let f = torn.create(&file("ledger-00000000000000000001.open")).unwrap();
             f.write_at(0, &[&whole[..whole.len() - cut], junk].concat()).unwrap();
-            assert_eq!(open_after(&torn, Some(4)).unwrap_err().code(), "STORE_LEDGER_DAMAGED", "4 was synced");
+            let code = open_after(&torn, Some(4)).unwrap_err().code();
+            let short = cut == last && junk.is_empty();
+            assert_eq!(code, if short { "STORE_LEDGER_SHORT" } else { "STORE_LEDGER_DAMAGED" }, "4 was synced");
             let mut ledger = open_after(&torn, Some(3)).unwrap();
             check(&ledger, 1..=3);
             fill(&mut ledger, 4..=5);
@@ -247,6 +249,40 @@ fn a_quarantined_segment_leaves_a_gap_that_can_be_healed() {
     assert_eq!((ledger.first(), ledger.missing()), (Some(21), vec![(11, 20)]));
     ledger.add_history(11, &(11..=20).map(body).collect::<Vec<_>>(), ROOT).unwrap();
     check(&ledger, 1..=22);
+}
+
+#[test]
+fn salvage_keeps_what_is_whole_and_names_what_was_not() {
+    let disk = sim(1);
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut ledger = open(&disk).unwrap();
+    for last in [10, 20] {
+        fill(&mut ledger, last - 9..=last);
+        ledger.seal(ROOT).unwrap();
+    }
+    fill(&mut ledger, 21..=30);
+    ledger.sync().unwrap();
+    let active = file("ledger-00000000000000000021.open");
+    let whole = disk.content(&active).unwrap();
+    drop(ledger);
+    disk.flip_bit(&file("ledger-00000000000000000011.sealed"), 3, 3);
+    let break_at = whole.len() / 2;
+    disk.flip_bit(&active, break_at as u64, 3);
+    let options = LedgerOptions { synced_at_least: Some(30), ..LedgerOptions::default() };
+    let (mut ledger, wrong) = Ledger::salvage(&shared, Path::new(DIR), ID, options.clone()).unwrap();
+    let codes: Vec<_> = wrong.iter().map(StoreError::code).collect();
+    assert_eq!(codes, ["STORE_LEDGER_DAMAGED", "STORE_LEDGER_DAMAGED", "STORE_LEDGER_SHORT"]);
+    let last = ledger.last().unwrap();
+    assert!((22..30).contains(&last));
+    check(&ledger, 21..=last);
+    assert_eq!(ledger.missing(), [(11, 20)]);
+    let aside = disk.content(&file("ledger-00000000000000000021.open.damaged-0")).unwrap();
+    assert_eq!(aside.len(), whole.len(), "all of it is kept for those who look");
+    fill(&mut ledger, last + 1..=30);
+    ledger.sync().unwrap();
+    drop(ledger);
+    let (_, wrong) = Ledger::salvage(&shared, Path::new(DIR), ID, options).unwrap();
+    assert!(wrong.is_empty(), "it is healed");
 }
 
 #[test]

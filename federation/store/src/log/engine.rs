@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     codec::{Decoder, Encoder},
+    disk::{Disk, RealDisk},
     error::{Poison, Result, StoreError},
 };
 
@@ -113,7 +114,7 @@ impl<F: FileSystem> EngineLog<F> {
     /// As `open`.
     pub fn open_with_file_system(dir: &Path, options: &EngineLogOptions, files: Arc<F>) -> Result<Self> {
         let dir = dir.join("raft");
-        std::fs::create_dir_all(&dir).map_err(|e| StoreError::io("create", &dir, e))?;
+        RealDisk.create_dir_all(&dir).map_err(|e| StoreError::io("create", &dir, e))?;
         let Some(name) = dir.to_str() else {
             return Err(StoreError::Invalid(format!("the data directory {} is not valid UTF-8", dir.display())));
         };
@@ -179,8 +180,8 @@ impl<F: FileSystem> EngineLog<F> {
         for write in writes {
             let slot = write.slot;
             let before = match changed.get(&slot) {
-                Some(held) => *held,
-                None => state.held(slot)?.unwrap_or_default(),
+                Some(held) => Some(*held),
+                None => state.held(slot)?,
             };
             changed.insert(slot, stage(&mut batch, &self.dir, write, before, number)?);
         }
@@ -203,9 +204,13 @@ impl<F: FileSystem> EngineLog<F> {
     /// Notes in the side marker that everything up to now is synced.
     fn note(&self, state: &mut State) {
         let tail = state.tail();
+        self.note_tail(state, &tail);
+    }
+
+    fn note_tail(&self, state: &mut State, tail: &Tail) {
         state.synced = (state.synced + 1) % self.marker_sync_every;
-        let noted = state.marker.note(&tail).and_then(|()| match state.synced {
-            0 => state.marker.note_durably(&tail),
+        let noted = state.marker.note(tail).and_then(|()| match state.synced {
+            0 => state.marker.note_durably(tail),
             _ => Ok(()),
         });
         if let Err(e) = noted {
@@ -288,7 +293,8 @@ impl<F: FileSystem> LogStore for EngineLog<F> {
         let mut batch = LogBatch::default();
         batch.add_command(slot.0, Command::Compact { index: base.index + 1 });
         let held = Held { base, end };
-        put_held(&mut batch, &self.dir, slot, held)?;
+        put_base(&mut batch, &self.dir, slot, base)?;
+        put_end(&mut batch, &self.dir, slot, end)?;
         self.commit(&mut batch, false)?;
         state.write = number;
         state.logs.insert(slot, held);
@@ -301,13 +307,18 @@ impl<F: FileSystem> LogStore for EngineLog<F> {
         if !state.logs.contains_key(&slot) && !state.damaged.contains_key(&slot) {
             return Ok(());
         }
+        // First out of the marker, then out of the log: a crash in between ends with the removal done at the next
+        // opening, and not with a record that looks damaged.
+        state.write += 1;
+        let mut tail = state.tail();
+        tail.ends.remove(&slot);
+        self.note_tail(state, &tail);
+        self.poison.check()?;
         let mut batch = LogBatch::default();
         batch.add_command(slot.0, Command::Clean);
         self.commit(&mut batch, true)?;
-        state.write += 1;
         state.logs.remove(&slot);
         state.damaged.remove(&slot);
-        self.note(state);
         Ok(())
     }
 
@@ -327,8 +338,9 @@ impl<F: FileSystem> LogStore for EngineLog<F> {
 }
 
 /// Adds one record's write to the batch and says where its log ends then.
-fn stage(batch: &mut LogBatch, dir: &Path, write: &LogWrite, before: Held, number: u64) -> Result<Held> {
+fn stage(batch: &mut LogBatch, dir: &Path, write: &LogWrite, known: Option<Held>, number: u64) -> Result<Held> {
     let slot = write.slot;
+    let before = known.unwrap_or_default();
     let span = before.span().after(write)?;
     let fault = |e| engine_error("encode", dir, e);
     let mut end = LogEnd { write: number, ..before.end };
@@ -348,15 +360,20 @@ fn stage(batch: &mut LogBatch, dir: &Path, write: &LogWrite, before: Held, numbe
         batch.put_message(slot.0, CONF_STATE.to_vec(), conf_state).map_err(fault)?;
     }
     let held = Held { base: span.base, end };
-    put_held(batch, dir, slot, held)?;
+    if known.is_none_or(|known| known.base != held.base) {
+        put_base(batch, dir, slot, held.base)?;
+    }
+    put_end(batch, dir, slot, end)?;
     Ok(held)
 }
 
-fn put_held(batch: &mut LogBatch, dir: &Path, slot: RecordSlot, held: Held) -> Result<()> {
-    let base = Encoder::default().u64(held.base.index).u64(held.base.term).0;
-    let end = held.end;
+fn put_base(batch: &mut LogBatch, dir: &Path, slot: RecordSlot, base: LogBase) -> Result<()> {
+    let base = Encoder::default().u64(base.index).u64(base.term).0;
+    batch.put(slot.0, BASE.to_vec(), base).map_err(|e| engine_error("encode", dir, e))
+}
+
+fn put_end(batch: &mut LogBatch, dir: &Path, slot: RecordSlot, end: LogEnd) -> Result<()> {
     let end = Encoder::default().u64(end.write).u64(end.index).u64(end.term).u32(end.crc).0;
-    batch.put(slot.0, BASE.to_vec(), base).map_err(|e| engine_error("encode", dir, e))?;
     batch.put(slot.0, END.to_vec(), end).map_err(|e| engine_error("encode", dir, e))
 }
 

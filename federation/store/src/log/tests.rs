@@ -256,6 +256,21 @@ fn files_that_are_gone_are_named() {
 }
 
 #[test]
+fn a_removal_cut_short_is_finished_at_the_next_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    log.write(&[append(A, 1..=3, 1), append(B, 1..=3, 1)]).unwrap();
+    let before = log_size(dir.path());
+    log.remove(A).unwrap();
+    drop(log);
+    cut_log(dir.path(), |_| before);
+    for _ in 0..2 {
+        let log = open(dir.path());
+        assert_eq!((log.slots(), log.damaged()), (vec![B], vec![]));
+    }
+}
+
+#[test]
 fn compacted_logs_give_their_files_back_and_reopen() {
     let dir = tempfile::tempdir().unwrap();
     let mut last = 0;
