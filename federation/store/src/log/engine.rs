@@ -505,6 +505,8 @@ fn message<M: Message, F: FileSystem>(
 
 fn engine_error(op: &'static str, dir: &Path, error: raft_engine::Error) -> StoreError {
     match error {
+        // The engine asks for another attempt only when the disk is full, after it has tried a second file itself.
+        raft_engine::Error::TryAgain(_) => StoreError::Full { path: dir.into() },
         raft_engine::Error::Io(e) => StoreError::io(op, dir, e),
         raft_engine::Error::Full => {
             StoreError::TooLarge { what: "log batch", size: u64::MAX, limit: i32::MAX.unsigned_abs().into() }

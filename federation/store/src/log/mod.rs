@@ -187,4 +187,6 @@ impl Span {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod fault_tests;
+#[cfg(test)]
+mod tests;

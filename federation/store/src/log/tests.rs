@@ -1,18 +1,10 @@
-use std::{
-    io,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::path::Path;
 
 use proptest::prelude::*;
-use raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission};
 
 use super::*;
 
-const A: RecordSlot = RecordSlot(0);
+pub(super) const A: RecordSlot = RecordSlot(0);
 const B: RecordSlot = RecordSlot(7);
 
 fn entry(index: u64, term: u64) -> Entry {
@@ -29,11 +21,11 @@ fn hard(term: u64, vote: u64, commit: u64) -> HardState {
     HardState { term, vote, commit, ..HardState::default() }
 }
 
-fn append(slot: RecordSlot, range: std::ops::RangeInclusive<u64>, term: u64) -> LogWrite {
+pub(super) fn append(slot: RecordSlot, range: std::ops::RangeInclusive<u64>, term: u64) -> LogWrite {
     LogWrite { entries: entries(range, term), ..LogWrite::new(slot) }
 }
 
-fn vote(slot: RecordSlot, term: u64) -> LogWrite {
+pub(super) fn vote(slot: RecordSlot, term: u64) -> LogWrite {
     LogWrite { hard_state: Some(hard(term, 1, 0)), ..LogWrite::new(slot) }
 }
 
@@ -41,7 +33,7 @@ fn reset(slot: RecordSlot, index: u64, term: u64) -> LogWrite {
     LogWrite { reset_to: Some(LogBase { index, term }), ..LogWrite::new(slot) }
 }
 
-fn open(dir: &Path) -> EngineLog {
+pub(super) fn open(dir: &Path) -> EngineLog {
     EngineLog::open(dir, &EngineLogOptions::default()).unwrap()
 }
 
@@ -50,7 +42,7 @@ fn indexes(log: &LoadedLog) -> Vec<(u64, u64)> {
 }
 
 /// Small files, so that rotation, recycling and rewriting happen within a test.
-fn tiny() -> EngineLogOptions {
+pub(super) fn tiny() -> EngineLogOptions {
     EngineLogOptions { file_bytes: 4096, purge_bytes: 8192, marker_sync_every: 3 }
 }
 
@@ -294,76 +286,6 @@ fn compacted_logs_give_their_files_back_and_reopen() {
     let files = std::fs::read_dir(dir.path().join("raft")).unwrap().map(|e| e.unwrap().path());
     let live = files.filter(|p| p.to_string_lossy().ends_with(".raftlog")).count();
     assert!(live < 20, "{live} log files are left");
-}
-
-/// The engine's own file system with a switch that makes syncs or writes fail.
-#[derive(Default)]
-struct FailingFiles {
-    sync: Arc<AtomicBool>,
-}
-
-struct FailingHandle(
-    <DefaultFileSystem as FileSystem>::Handle,
-    Arc<<DefaultFileSystem as FileSystem>::Handle>,
-    Arc<AtomicBool>,
-);
-
-impl Handle for FailingHandle {
-    fn truncate(&self, offset: usize) -> io::Result<()> {
-        self.0.truncate(offset)
-    }
-    fn file_size(&self) -> io::Result<usize> {
-        self.0.file_size()
-    }
-    fn sync(&self) -> io::Result<()> {
-        if self.2.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(5)) } else { self.0.sync() }
-    }
-}
-
-impl FileSystem for FailingFiles {
-    type Handle = FailingHandle;
-    type Reader = <DefaultFileSystem as FileSystem>::Reader;
-    type Writer = <DefaultFileSystem as FileSystem>::Writer;
-
-    fn create<P: AsRef<Path>>(&self, path: P) -> io::Result<Self::Handle> {
-        let file = DefaultFileSystem.create(path.as_ref())?;
-        let second = DefaultFileSystem.open(path, Permission::ReadWrite)?;
-        Ok(FailingHandle(file, Arc::new(second), self.sync.clone()))
-    }
-    fn open<P: AsRef<Path>>(&self, path: P, perm: Permission) -> io::Result<Self::Handle> {
-        let file = DefaultFileSystem.open(path.as_ref(), perm)?;
-        let second = DefaultFileSystem.open(path, perm)?;
-        Ok(FailingHandle(file, Arc::new(second), self.sync.clone()))
-    }
-    fn delete<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
-        DefaultFileSystem.delete(path)
-    }
-    fn rename<P: AsRef<Path>>(&self, from: P, to: P) -> io::Result<()> {
-        DefaultFileSystem.rename(from, to)
-    }
-    fn new_reader(&self, handle: Arc<Self::Handle>) -> io::Result<Self::Reader> {
-        DefaultFileSystem.new_reader(handle.1.clone())
-    }
-    fn new_writer(&self, handle: Arc<Self::Handle>) -> io::Result<Self::Writer> {
-        DefaultFileSystem.new_writer(handle.1.clone())
-    }
-}
-
-#[test]
-fn a_failed_sync_poisons_the_log() {
-    let dir = tempfile::tempdir().unwrap();
-    let files = Arc::new(FailingFiles::default());
-    let log = EngineLog::open_with_file_system(dir.path(), &tiny(), files.clone()).unwrap();
-    log.write(&[append(A, 1..=3, 1)]).unwrap();
-    files.sync.store(true, Ordering::SeqCst);
-    let e = log.write(&[append(A, 4..=4, 1)]).unwrap_err();
-    assert!(e.code() == "STORE_SYNC_FAILED" && e.is_fatal(), "{e}");
-    files.sync.store(false, Ordering::SeqCst);
-    for again in [log.write(&[vote(A, 2)]), log.write_unsynced(&[vote(A, 2)]), log.remove(A), log.purge()] {
-        assert_eq!(again.unwrap_err().code(), "STORE_POISONED", "a retry after a failed sync can lie");
-    }
-    drop(log);
-    assert!(open(dir.path()).load(A).unwrap().unwrap().last_index() >= 3);
 }
 
 #[test]
