@@ -1,0 +1,129 @@
+//! Dialling: a tonic channel over mutual TLS to a node known by its identity.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use crate::auth::tls::{TlsError, TlsStore};
+use crate::auth::verify::ExpectedNode;
+
+/// How long connecting may take, the handshake included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a quiet connection is asked whether it lives.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long the answer to that may take.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The node to dial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where, as `host:port`.
+    pub address: String,
+    /// Who must answer.
+    pub expected: ExpectedNode,
+}
+
+/// Connects now, and again by itself whenever the connection is lost. Every attempt uses the credentials of its moment.
+///
+/// # Errors
+/// [`TlsError::Address`], or [`TlsError::Connect`] when nobody, or the wrong node, answers.
+pub async fn connect(target: &Target, store: &Arc<TlsStore>) -> Result<Channel, TlsError> {
+    let endpoint = endpoint(&target.address)?;
+    endpoint.connect_with_connector(connector(target.clone(), Arc::clone(store))).await.map_err(|error| {
+        TlsError::Connect { address: target.address.clone(), expected: target.expected.clone(), why: reasons(&error) }
+    })
+}
+
+/// Like [`connect`], but connects with the first call. Needs a tokio runtime.
+///
+/// # Errors
+/// [`TlsError::Address`].
+pub fn connect_lazy(target: &Target, store: &Arc<TlsStore>) -> Result<Channel, TlsError> {
+    Ok(endpoint(&target.address)?.connect_with_connector_lazy(connector(target.clone(), Arc::clone(store))))
+}
+
+fn endpoint(address: &str) -> Result<Endpoint, TlsError> {
+    let refused = |why: &str| TlsError::Address { address: address.to_owned(), why: why.to_owned() };
+    check_address(address).map_err(|why| refused(&why))?;
+    Ok(Endpoint::from_shared(format!("https://{address}"))
+        .map_err(|error| refused(&reasons(&error)))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true))
+}
+
+/// Checks that `address` is `host:port` (a name, an IPv4 address or a bracketed IPv6 address).
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_address(address: &str) -> Result<(), String> {
+    let uri: Uri = format!("https://{address}").parse().map_err(|error| format!("{error}"))?;
+    let authority = uri.authority().map(tonic::codegen::http::uri::Authority::as_str);
+    if authority != Some(address) || address.contains('@') {
+        return Err("only host:port may stand there".to_owned());
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err("the host is missing".to_owned());
+    }
+    match uri.port_u16() {
+        Some(port) if port != 0 => Ok(()),
+        _ => Err("the port (1 to 65535) is missing".to_owned()),
+    }
+}
+
+fn connector(
+    target: Target,
+    store: Arc<TlsStore>,
+) -> impl tower::Service<Uri, Response = TokioIo<TlsStream<TcpStream>>, Error = std::io::Error, Future: Send> + Send + 'static
+{
+    let target = Arc::new(target);
+    tower::service_fn(move |_: Uri| dial(Arc::clone(&target), Arc::clone(&store)))
+}
+
+async fn dial(target: Arc<Target>, store: Arc<TlsStore>) -> std::io::Result<TokioIo<TlsStream<TcpStream>>> {
+    let config = store.client_config(&target.expected).map_err(std::io::Error::other)?;
+    let tcp = TcpStream::connect(&target.address).await?;
+    tcp.set_nodelay(true)?;
+    // The verifier goes by identity and no name is sent; the library wants one all the same.
+    let name = ServerName::try_from("node.invalid").map_err(std::io::Error::other)?;
+    Ok(TokioIo::new(TlsConnector::from(config).connect(name, tcp).await?))
+}
+
+/// An error and all it came from, in one line.
+fn reasons(error: &(dyn Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+        next = error.source();
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_host_and_port_only() {
+        for good in ["127.0.0.1:7300", "[::1]:7300", "node-1.wuhai.example:443"] {
+            assert_eq!(check_address(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["", "localhost", "localhost:", ":7300", "localhost:0", "a:99999", "a:1/x", "u@a:1", "a b:1", "https://a:1"]
+        {
+            assert!(check_address(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Accepting: TCP, then the handshake under a deadline, then a connection that knows who is at its other end.
+//!
+//! What a stranger can make a node hold is bounded: handshakes under way, connections, and the time each handshake may
+//! take. A connection too many is closed at once, so that the caller sees it and tries another node.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::Stream;
+use tonic::transport::server::Connected;
+use tracing::{debug, info, warn};
+
+use crate::auth::identity::Identity;
+use crate::auth::tls::{Surface, TlsStore};
+
+/// What one listener may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenLimits {
+    /// Connections, handshakes under way included.
+    pub connections: usize,
+    /// Handshakes under way; further callers wait in the kernel's queue.
+    pub handshakes: usize,
+    /// How long a handshake may take.
+    pub handshake: Duration,
+}
+
+impl Default for ListenLimits {
+    fn default() -> Self {
+        Self { connections: 1024, handshakes: 256, handshake: Duration::from_secs(10) }
+    }
+}
+
+/// Who is at the other end of a connection. Each request carries it among its extensions; a clone is one counter.
+#[derive(Clone, Debug)]
+pub struct PeerInfo(Arc<PeerFacts>);
+
+#[derive(Debug)]
+struct PeerFacts {
+    identity: Identity,
+    remote: SocketAddr,
+    surface: Surface,
+}
+
+impl PeerInfo {
+    /// The identity of a caller of `surface`, at the address `remote`.
+    pub fn new(identity: Identity, remote: SocketAddr, surface: Surface) -> Self {
+        Self(Arc::new(PeerFacts { identity, remote, surface }))
+    }
+
+    /// Who the caller is, by its verified certificate.
+    pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// Where the caller called from.
+    pub fn remote(&self) -> SocketAddr {
+        self.0.remote
+    }
+
+    /// The listener it came through.
+    pub fn surface(&self) -> Surface {
+        self.0.surface
+    }
+}
+
+/// A connection whose other end is known.
+#[derive(Debug)]
+pub struct TlsConn {
+    stream: TlsStream<TcpStream>,
+    peer: PeerInfo,
+    /// Gives its place back when the connection ends.
+    _place: OwnedSemaphorePermit,
+}
+
+impl TlsConn {
+    /// Who is at the other end.
+    pub fn peer(&self) -> &PeerInfo {
+        &self.peer
+    }
+}
+
+impl Connected for TlsConn {
+    type ConnectInfo = PeerInfo;
+
+    fn connect_info(&self) -> PeerInfo {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for TlsConn {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for TlsConn {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+/// The accepted connections of one listener, as tonic's `serve_with_incoming` takes them. Dropping it stops accepting.
+#[derive(Debug)]
+pub struct TlsIncoming {
+    accepted: mpsc::Receiver<TlsConn>,
+    local: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl TlsIncoming {
+    /// Binds `address` and accepts callers of `surface`.
+    ///
+    /// # Errors
+    /// What the operating system says when it does not give the address.
+    pub async fn bind(
+        address: SocketAddr,
+        surface: Surface,
+        store: Arc<TlsStore>,
+        limits: ListenLimits,
+    ) -> std::io::Result<Self> {
+        Self::accept(TcpListener::bind(address).await?, surface, store, limits)
+    }
+
+    /// Accepts callers of `surface` from a listener that is bound already. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// What the operating system says when the listener has no address.
+    pub fn accept(
+        listener: TcpListener,
+        surface: Surface,
+        store: Arc<TlsStore>,
+        limits: ListenLimits,
+    ) -> std::io::Result<Self> {
+        let local = listener.local_addr()?;
+        let (sender, accepted) = mpsc::channel(64);
+        let door = Door { surface, store, limits, places: Arc::new(Semaphore::new(limits.connections)), sender };
+        Ok(Self { accepted, local, accepting: tokio::spawn(door.keep(listener)) })
+    }
+
+    /// The address bound, with the port the system chose when 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+}
+
+impl Stream for TlsIncoming {
+    type Item = std::io::Result<TlsConn>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.accepted.poll_recv(cx).map(|conn| conn.map(Ok))
+    }
+}
+
+impl Drop for TlsIncoming {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// The task that accepts.
+struct Door {
+    surface: Surface,
+    store: Arc<TlsStore>,
+    limits: ListenLimits,
+    places: Arc<Semaphore>,
+    sender: mpsc::Sender<TlsConn>,
+}
+
+impl Door {
+    async fn keep(self, listener: TcpListener) {
+        // The handshakes live in this task's set, so that they end with it.
+        let mut handshakes = JoinSet::new();
+        let most = self.limits.handshakes.max(1);
+        loop {
+            while let Some(ended) = handshakes.try_join_next() {
+                log_panic(ended);
+            }
+            if handshakes.len() >= most {
+                if let Some(ended) = handshakes.join_next().await {
+                    log_panic(ended);
+                }
+                continue;
+            }
+            match listener.accept().await {
+                Ok((tcp, remote)) => {
+                    if let Some(handshake) = self.admit(tcp, remote) {
+                        handshakes.spawn(handshake);
+                    }
+                }
+                Err(error) => {
+                    // Out of descriptors, or a caller that hung up: neither ends a listener. The pause keeps the first
+                    // from spinning.
+                    warn!(surface = self.surface.name(), %error, "accepting a connection failed");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// Takes a place for the caller and gives the handshake to run; `None` when there is no place.
+    fn admit(&self, tcp: TcpStream, remote: SocketAddr) -> Option<impl Future<Output = ()> + Send + 'static> {
+        let surface = self.surface;
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            count(surface, "full");
+            debug!(surface = surface.name(), %remote, limit = self.limits.connections, "closed: all places are taken");
+            return None;
+        };
+        let config = match self.store.server_config(surface) {
+            Ok(config) => config,
+            Err(error) => {
+                warn!(surface = surface.name(), %error, "no credentials to accept with");
+                return None;
+            }
+        };
+        let (sender, deadline) = (self.sender.clone(), self.limits.handshake);
+        Some(async move {
+            match tokio::time::timeout(deadline, shake_hands(tcp, remote, surface, config)).await {
+                Ok(Ok((stream, peer))) => {
+                    count(surface, "ok");
+                    debug!(surface = surface.name(), %remote, identity = %peer.identity(), "accepted");
+                    // The receiver is gone only when the listener is being dropped.
+                    drop(sender.send(TlsConn { stream, peer, _place: place }).await);
+                }
+                Ok(Err(error)) => {
+                    count(surface, "refused");
+                    info!(surface = surface.name(), %remote, %error, "handshake refused");
+                }
+                Err(_) => {
+                    count(surface, "timeout");
+                    info!(surface = surface.name(), %remote, ?deadline, "handshake took too long");
+                }
+            }
+        })
+    }
+}
+
+async fn shake_hands(
+    tcp: TcpStream,
+    remote: SocketAddr,
+    surface: Surface,
+    config: Arc<rustls::ServerConfig>,
+) -> std::io::Result<(TlsStream<TcpStream>, PeerInfo)> {
+    tcp.set_nodelay(true)?;
+    let stream = TlsAcceptor::from(config).accept(tcp).await?;
+    let certificate = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(<[_]>::first)
+        .ok_or_else(|| std::io::Error::other("the caller showed no certificate"))?;
+    let identity = Identity::from_certificate(certificate).map_err(std::io::Error::other)?;
+    Ok((stream, PeerInfo::new(identity, remote, surface)))
+}
+
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        warn!(%error, "a handshake task ended badly");
+    }
+}
+
+fn count(surface: Surface, result: &'static str) {
+    metrics::counter!("shouwang_tls_handshakes_total", "surface" => surface.name(), "result" => result).increment(1);
+}

@@ -1,0 +1,2 @@
+//! The `shouwang` binary.
+fn main() {}
