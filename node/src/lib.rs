@@ -1,10 +1,12 @@
 //! The node of one municipality: it takes people's work in, hands it to the replicated records, and shows what they
 //! hold.
 //!
-//! Entry points: [`config::load`] for what a node is, [`auth::TlsStore`] for who it trusts. What must never stand here: rules about goods, teams or missions. They belong to the domain,
+//! Entry points: [`config::load`] for what a node is, [`auth::TlsStore`] for who it trusts, [`cli`] for the
+//! `shouwang` command. What must never stand here: rules about goods, teams or missions. They belong to the domain,
 //! where every member decides them alike.
 
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod exit;
 pub mod lang;

@@ -1,0 +1,136 @@
+//! The `shouwang` command: nouns and verbs, data on stdout, messages on stderr, exit codes of [`crate::exit`].
+//!
+//! Each noun is a module with its arguments and its `run`; [`Command`] lists them, [`run`] hands over.
+
+pub mod config;
+pub mod init;
+pub mod output;
+pub mod pki;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Sources, find_file};
+use crate::exit::Failure;
+use crate::lang::Lang;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "shouwang",
+    version,
+    about = "Shouwang 守望: mutual aid between municipalities, one node each\n区域应急联动：每个市（盟）一个节点",
+    after_help = "Exit codes 退出码: 0 done 成功, 1 failed 失败, 2 usage 用法, 3 refused 被记录拒绝, 4 not found 未找到, \
+                  5 unreachable 不可达, 6 not permitted 无权限, 7 deadline 超时, 8 bad input 输入有误, 9 exists 已存在, \
+                  10 damaged 数据损坏"
+)]
+pub struct Cli {
+    /// Language of messages 消息语言
+    #[arg(long, global = true, value_enum, env = "SHOUWANG_LANG")]
+    pub lang: Option<Lang>,
+    /// Node configuration file 节点配置文件 [default: ./shouwang.toml, then /etc/shouwang/shouwang.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "SHOUWANG_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Override one setting, e.g. --set peer.listen=0.0.0.0:7300 覆盖一项配置，可重复
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// What to do 要做什么
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The nouns, and the verbs that stand alone.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Prepare a node: keys, certificate request, configuration 初始化节点：密钥、证书请求、配置
+    Init(init::InitArgs),
+    /// The federation's certificate authority 联盟证书机构
+    Pki(pki::PkiArgs),
+    /// The node's configuration 节点配置
+    Config(config::ConfigArgs),
+}
+
+/// What every command gets besides its own arguments.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The reader's language.
+    pub lang: Lang,
+    /// What the node's configuration is made from.
+    pub sources: Sources,
+}
+
+impl Cli {
+    /// The language chosen by flag or environment.
+    pub fn language(&self) -> Lang {
+        Lang::choose(self.lang, |name| std::env::var(name).ok())
+    }
+
+    /// The context of this invocation: language, file, flags, environment.
+    pub fn context(&self) -> Context {
+        // A variable that is not UTF-8 can be none of ours: their names are ASCII, and their values are parsed as text.
+        let environment: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name.starts_with("SHOUWANG_"))
+            .collect();
+        let sources = Sources { file: find_file(self.config.as_deref()), flags: self.set.clone(), environment };
+        Context { lang: self.language(), sources }
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// [`Failure`], with the exit code.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    let context = cli.context();
+    match cli.command {
+        Command::Init(args) => init::run(&args, &context),
+        Command::Pki(args) => pki::run(args, &context),
+        Command::Config(args) => config::run(&args, &context),
+    }
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, such as peer.listen=127.0.0.1:7300".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_given_as_key_and_value() {
+        let cli = Cli::try_parse_from(["shouwang", "--set", "peer.listen=[::1]:1", "config", "show"]).unwrap();
+        assert_eq!(cli.set, [("peer.listen".to_owned(), "[::1]:1".to_owned())]);
+        assert!(Cli::try_parse_from(["shouwang", "--set", "peer.listen", "config", "show"]).is_err());
+        assert!(Cli::try_parse_from(["shouwang", "--lang", "fr", "config", "show"]).is_err());
+    }
+
+    #[test]
+    fn every_help_text_stands_in_both_languages() {
+        fn chinese(command: &clap::Command) {
+            let han = |text: &str| text.chars().any(|letter| ('\u{4e00}'..='\u{9fff}').contains(&letter));
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(han(&about), "{}: {about}", command.get_name());
+            for argument in
+                command.get_arguments().filter(|argument| !["help", "version"].contains(&argument.get_id().as_str()))
+            {
+                let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(han(&help), "{} {}: {help}", command.get_name(), argument.get_id());
+            }
+            command.get_subcommands().for_each(chinese);
+        }
+        chinese(&Cli::command());
+    }
+}
