@@ -67,7 +67,8 @@ pub enum Input {
         /// Whether it has the file.
         ok: bool,
     },
-    /// A checkpoint was taken, verified and synced; it can be sent to others and the log behind it can go.
+    /// A checkpoint was taken, verified and synced; it can be sent to others and the log behind it can go. Take none while
+    /// the state machine is below `Status::conf_index` (after a restart): the membership of that point is not known then.
     CheckpointReady {
         /// Raft index of the last entry in it.
         index: u64,

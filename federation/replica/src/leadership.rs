@@ -3,7 +3,6 @@
 use raft::StateRole;
 
 use crate::action::Action;
-use crate::membership::conf_change;
 use crate::replica::Replica;
 
 impl Replica {
@@ -11,7 +10,6 @@ impl Replica {
         self.ticks += 1;
         if self.raw.raft.state == StateRole::Leader {
             self.raw.tick();
-            self.leave_forgotten_joint();
             self.hand_over_if_unfit();
         } else if self.fit_to_campaign() {
             self.raw.tick();
@@ -119,21 +117,6 @@ impl Replica {
             .filter(|(active, ..)| *active)
             .max()
             .map(|(_, _, id)| id.0)
-    }
-
-    /// Raft leaves a joint membership by itself, except when its leader changed at the wrong moment.
-    fn leave_forgotten_joint(&mut self) {
-        let raft = &self.raw.raft;
-        if raft.state != StateRole::Leader
-            || !*raft.prs().conf().auto_leave()
-            || raft.has_pending_conf()
-            || raft.lead_transferee.is_some()
-        {
-            return;
-        }
-        if let Err(error) = self.raw.propose_conf_change(Vec::new(), conf_change(&[])) {
-            tracing::warn!(%error, "joint membership is left at a later tick");
-        }
     }
 }
 

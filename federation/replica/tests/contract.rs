@@ -1,0 +1,202 @@
+//! What a driver may count on, input by input, with one replica and no network.
+
+#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
+use shouwang_replica::eraftpb::{ConfState, Entry, EntryType, Message, MessageType};
+use shouwang_replica::{
+    Action, Committed, CommittedKind, Config, Input, Limits, MemberChange, Persist, Replica, Restored, Role, Timing,
+    conf_change, conf_state_from, decode_conf_change,
+};
+
+/// Membership entries as raft encodes them.
+const ADD_LEARNER_3: &[u8] = &[0x12, 4, 0x08, 2, 0x10, 3];
+const REMOVE_3: &[u8] = &[0x12, 4, 0x08, 1, 0x10, 3];
+const REMOVE_2: &[u8] = &[0x12, 4, 0x08, 1, 0x10, 2];
+
+fn entry(index: u64, conf_change: Option<&'static [u8]>) -> Entry {
+    let mut e = Entry::default();
+    e.set_index(index);
+    e.set_term(1);
+    e.set_entry_type(if conf_change.is_some() { EntryType::EntryConfChangeV2 } else { EntryType::EntryNormal });
+    e.set_data(conf_change.unwrap_or(b"data").into());
+    e
+}
+
+fn message(kind: MessageType) -> Message {
+    let mut m = Message::default();
+    m.set_msg_type(kind);
+    m.set_from(2);
+    m.set_to(1);
+    m.set_term(1);
+    m
+}
+
+fn append(entries: Vec<Entry>, commit: u64) -> Input {
+    let mut m = message(MessageType::MsgAppend);
+    m.set_index(entries[0].get_index() - 1);
+    m.set_log_term(1);
+    m.set_commit(commit);
+    m.set_entries(entries.into());
+    Input::Message(Box::new(m))
+}
+
+fn start(restored: Restored) -> Replica {
+    let config = Config { id: 1, group: 7, timing: Timing::lan(), limits: Limits::default(), seed: 1, applied: 1 };
+    Replica::new(config, restored).unwrap()
+}
+
+fn founding(voters: &[u64], learners: &[u64]) -> Replica {
+    start(Restored::founding(conf_state_from(voters.iter().copied(), learners.iter().copied())))
+}
+
+fn step(replica: &mut Replica, input: Input) -> Vec<Action> {
+    let mut out = Vec::new();
+    replica.step(input, &mut out);
+    out
+}
+
+/// Persists at once, again and again, until nothing is left to persist.
+fn settle(replica: &mut Replica, input: Input) -> Vec<Action> {
+    let mut all = step(replica, input);
+    let mut seen = 0;
+    while seen < all.len() {
+        if let Action::Persist(Persist { number, .. }) = all[seen] {
+            all.extend(step(replica, Input::Persisted { number }));
+        }
+        seen += 1;
+    }
+    all
+}
+
+fn applied_indexes(actions: &[Action]) -> Vec<u64> {
+    let lists = actions.iter().filter_map(|a| if let Action::Apply(entries) = a { Some(entries) } else { None });
+    lists.flatten().map(|committed: &Committed| committed.index).collect()
+}
+
+fn tells_membership(actions: &[Action]) -> Option<&ConfState> {
+    actions.iter().find_map(|a| if let Action::ConfState { conf_state, .. } = a { Some(conf_state) } else { None })
+}
+
+#[test]
+fn nothing_is_applied_or_acknowledged_before_it_is_durable() {
+    let mut replica = founding(&[1, 2], &[]);
+    let out = step(&mut replica, append(vec![entry(2, None)], 2));
+    let number = out.iter().find_map(|a| if let Action::Persist(p) = a { Some(p.number) } else { None }).unwrap();
+    assert!(!out.iter().any(|a| matches!(a, Action::Send(_) | Action::Apply(_))), "{out:?}");
+    let out = step(&mut replica, Input::Persisted { number });
+    assert_eq!(applied_indexes(&out), [2]);
+    assert!(out.iter().any(|a| matches!(a, Action::Send(m) if m[0].get_index() == 2)), "{out:?}");
+    assert!(step(&mut replica, Input::Persisted { number }).is_empty(), "said twice");
+}
+
+#[test]
+fn applied_waits_for_the_answer_to_a_membership_entry() {
+    let mut replica = founding(&[1, 2], &[]);
+    settle(&mut replica, append(vec![entry(2, Some(ADD_LEARNER_3)), entry(3, None)], 3));
+    step(&mut replica, Input::Applied { index: 3 });
+    assert_eq!(replica.status().applied, 1);
+    let out = step(&mut replica, Input::ConfChangeApplied { index: 2, accepted: true });
+    assert_eq!(tells_membership(&out), Some(&conf_state_from([1, 2], [3])));
+    let kept = |a: &Action| matches!(a, Action::Persist(Persist { conf_state: Some((2, _)), must_sync: true, .. }));
+    assert!(out.iter().any(kept), "{out:?}");
+    assert_eq!(replica.status().applied, 3);
+    assert!(step(&mut replica, Input::Applied { index: 99 }).is_empty());
+    assert_eq!(replica.status().applied, 3, "never beyond what is committed");
+}
+
+#[test]
+fn a_restart_does_not_carry_out_membership_entries_twice() {
+    let mut restored = Restored::founding(conf_state_from([1, 2], []));
+    restored.entries = vec![entry(2, Some(ADD_LEARNER_3)), entry(3, Some(REMOVE_3))];
+    restored.hard_state.set_commit(3);
+    restored.conf_index = 3;
+    let mut replica = start(restored);
+    assert_eq!(applied_indexes(&step(&mut replica, Input::Tick)), [2, 3]);
+    for index in [2, 3] {
+        let out = step(&mut replica, Input::ConfChangeApplied { index, accepted: true });
+        assert_eq!(tells_membership(&out), None, "the learner must not come back at {index}");
+    }
+    step(&mut replica, Input::Applied { index: 3 });
+    assert_eq!((replica.status().applied, replica.conf_state()), (3, conf_state_from([1, 2], [])));
+}
+
+#[test]
+fn who_becomes_the_sole_voter_waits_for_its_disk() {
+    let mut replica = founding(&[1, 2], &[]);
+    settle(&mut replica, append(vec![entry(2, Some(REMOVE_2))], 2));
+    settle(&mut replica, Input::ConfChangeApplied { index: 2, accepted: true });
+    step(&mut replica, Input::Applied { index: 2 });
+    let out = step(&mut replica, append(vec![entry(3, None)], 2));
+    let number = out.iter().find_map(|a| if let Action::Persist(p) = a { Some(p.number) } else { None }).unwrap();
+    for _ in 0..50 {
+        step(&mut replica, Input::Tick);
+    }
+    step(&mut replica, Input::Campaign);
+    assert_eq!(replica.status().role, Role::Follower);
+    step(&mut replica, Input::Persisted { number });
+    step(&mut replica, Input::Campaign);
+    assert_eq!(replica.status().role, Role::Leader);
+}
+
+#[test]
+fn a_joint_membership_is_left_even_if_the_state_machine_refuses() {
+    let mut replica = founding(&[1], &[2, 3]);
+    settle(&mut replica, Input::Tick);
+    step(&mut replica, Input::Applied { index: 2 });
+    let change = conf_change(&[MemberChange::Remove(2), MemberChange::Remove(3)]);
+    settle(&mut replica, Input::ProposeConfChange { ticket: 1, change });
+    settle(&mut replica, Input::ConfChangeApplied { index: 3, accepted: true });
+    assert!(!replica.conf_state().get_voters_outgoing().is_empty());
+    let out = settle(&mut replica, Input::Applied { index: 3 });
+    let leave = |a: &Action| matches!(a, Action::Apply(e) if e[0].kind == CommittedKind::Conf(conf_change(&[])));
+    assert!(out.iter().any(leave), "{out:?}");
+    settle(&mut replica, Input::ConfChangeApplied { index: 4, accepted: false });
+    assert_eq!(replica.conf_state(), conf_state_from([1], []));
+}
+
+#[test]
+fn a_checkpoint_is_asked_for_only_if_the_log_does_not_reach_it() {
+    let offer = |index| {
+        let mut m = message(MessageType::MsgSnapshot);
+        let meta = m.mut_snapshot().mut_metadata();
+        meta.set_index(index);
+        meta.set_term(1);
+        meta.set_conf_state(conf_state_from([1, 2], []));
+        Input::Message(Box::new(m))
+    };
+    let mut replica = founding(&[1, 2], &[]);
+    settle(&mut replica, append(vec![entry(2, None), entry(3, None)], 1));
+    for (index, asked) in [(1, false), (3, false), (9, true)] {
+        let out = settle(&mut replica, offer(index));
+        assert_eq!(out.iter().any(|a| matches!(a, Action::WantCheckpoint { .. })), asked, "{index}: {out:?}");
+    }
+    assert_eq!(replica.status().last, 3, "nothing restarts before the file is here");
+    let conf_state = conf_state_from([1, 2], []);
+    let out = settle(&mut replica, Input::CheckpointReceived { index: 9, term: 1, conf_state: conf_state.clone() });
+    let at = |wanted: fn(&Action) -> bool| out.iter().position(wanted).unwrap();
+    let reset = at(|a| matches!(a, Action::Persist(Persist { reset_to: Some(_), .. })));
+    let install = at(|a| matches!(a, Action::InstallCheckpoint { index: 9, .. }));
+    let answer = at(|a| matches!(a, Action::Send(m) if m.iter().any(|m| m.get_index() == 9)));
+    assert!(reset < install && install < answer, "{out:?}");
+    let late = settle(&mut replica, Input::CheckpointReceived { index: 9, term: 1, conf_state });
+    assert!(late.is_empty(), "{late:?}");
+}
+
+#[test]
+fn peers_cannot_slip_in_what_raft_would_parse_or_panic_on() {
+    let mut replica = founding(&[1, 2], &[]);
+    // The first step also tells the role.
+    step(&mut replica, Input::Tick);
+    let mut nested = entry(2, Some(REMOVE_2));
+    nested.set_data(vec![0x0b; 100_000].into());
+    assert!(decode_conf_change(nested.get_data()).is_none());
+    let mut hole = append(vec![entry(2, None), entry(4, None)], 1);
+    assert!(step(&mut replica, append(vec![nested], 1)).is_empty());
+    assert!(step(&mut replica, hole.clone()).is_empty());
+    if let Input::Message(m) = &mut hole {
+        m.mut_entries().pop();
+        m.mut_entries()[0].set_term(9);
+    }
+    assert!(step(&mut replica, hole).is_empty(), "a term from the future");
+    assert_eq!(replica.status().last, 1);
+}
