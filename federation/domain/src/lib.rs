@@ -15,6 +15,7 @@ pub mod channel;
 pub mod charter;
 pub mod code;
 pub mod command;
+pub mod courier;
 pub mod hash;
 pub mod ids;
 pub mod machine;
@@ -26,3 +27,5 @@ pub mod region;
 pub mod registry;
 pub mod resource;
 pub mod time;
+#[cfg(feature = "testing")]
+pub mod testing;

@@ -61,6 +61,12 @@ pub(super) fn accept(
     }
     let qty = discrepancy.qty;
     let mission = sides(draft, key, context)?;
+    if mission.as_ref().is_some_and(|mission| mission.amounts.dispatched.is_zero())
+        && matches!(key.1, DiscrepancyKind::DeliveryShort | DiscrepancyKind::DeliveryOver)
+    {
+        // Until the owner's own word about what left is on record, there is nothing to agree about.
+        return Err(Refusal::StillOpen { what: "the owner's word about the dispatch".to_owned() });
+    }
     let by = context.actor.clone();
     draft.push(RegionEvent::DiscrepancyClosed { discrepancy: key, finding: finding.clone(), by });
     if let Some(mission) = mission {

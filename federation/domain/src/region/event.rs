@@ -68,12 +68,16 @@ pub enum RegionEvent {
     MissionMoved { mission: MissionId, to: MissionState },
     /// The requester's leader signed.
     MissionOrdered { mission: MissionId, number: String, by: Actor, paper_due: Option<Timestamp> },
+    /// The owner's registry has set the goods aside, whatever else is known of the mission.
+    CommitmentSeen { mission: MissionId },
     /// The paper for a spoken approval came.
     PaperConfirmed { mission: MissionId, by: Actor },
     /// A mission's promise shrank: what it no longer reserves is free again.
     MissionReduced { mission: MissionId, to: Qty },
     /// A mission no longer reserves anything of its pledge.
     ReservationEnded { mission: MissionId },
+    /// What had left although it was promised elsewhere is taken off what has become free.
+    DeficitAbsorbed { pledge: PledgeId, qty: Qty },
     /// Goods left the pledge.
     PledgeDeparted { pledge: PledgeId, qty: Qty },
     /// The requester or the hub asks for goods on the road to return.

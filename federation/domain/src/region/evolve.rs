@@ -27,6 +27,7 @@ pub(super) fn evolve(region: &mut Region, at: Timestamp, event: &E) {
         | E::PledgeClosing { .. }
         | E::PledgeOverdrawn { .. }
         | E::OverdraftCovered { .. }
+        | E::DeficitAbsorbed { .. }
         | E::PledgeDeparted { .. } => pledge(region, at, event),
         E::RequestMade { .. }
         | E::Answered { .. }
@@ -156,12 +157,29 @@ fn pledge(region: &mut Region, at: Timestamp, event: &E) {
             region.timers.insert((pledge.expires_at, Timer::PledgeExpires(pledge.pledge)), ());
             let made = pledge.clone();
             let (total, zero) = (made.qty, Qty::ZERO);
-            let pledge = Pledge { made, holder: *holder, total, held: zero, overdrawn: zero, closing: false };
+            let pledge = Pledge {
+                made,
+                holder: *holder,
+                total,
+                held: zero,
+                overdrawn: zero,
+                deficit: zero,
+                closing: false,
+            };
             region.pledges.insert(pledge.made.pledge, pledge);
         }
-        E::PledgeReleased { pledge, qty } | E::PledgeDeparted { pledge, qty } => {
+        E::PledgeReleased { pledge, qty } => {
             with_pledge(region, *pledge, |pledge| pledge.total = pledge.total.saturating_sub(*qty));
         }
+        E::PledgeDeparted { pledge, qty } => with_pledge(region, *pledge, |pledge| {
+            let taken = (*qty).min(pledge.unheld());
+            pledge.total = pledge.total.saturating_sub(taken);
+            pledge.deficit += qty.saturating_sub(taken);
+        }),
+        E::DeficitAbsorbed { pledge, qty } => with_pledge(region, *pledge, |pledge| {
+            pledge.total = pledge.total.saturating_sub(*qty);
+            pledge.deficit = pledge.deficit.saturating_sub(*qty);
+        }),
         E::PledgeClosing { pledge, .. } => {
             if let Some(known) = region.pledges.get(pledge) {
                 region.timers.remove(&(known.made.expires_at, Timer::PledgeExpires(*pledge)));
@@ -263,13 +281,16 @@ fn mission(region: &mut Region, at: Timestamp, event: &E) {
             leave_hold(region, fact.mission);
             with_mission(region, fact.mission, |mission| record_fact(mission, fact));
         }
+        E::CommitmentSeen { mission } => with_mission(region, *mission, |mission| {
+            mission.stages.committed.get_or_insert(at);
+        }),
         E::PaperConfirmed { mission, .. } => with_mission(region, *mission, |mission| mission.paper_due = None),
         E::MissionRecalled { mission, .. } => with_mission(region, *mission, |mission| mission.recalled = true),
         E::DispatchRelayed { mission, qty, .. } => {
             with_mission(region, *mission, |mission| mission.relayed = Some(*qty));
         }
         E::DispatchCorrected { mission, more } => {
-            with_mission(region, *mission, |mission| mission.amounts.dispatched += *more);
+            with_mission(region, *mission, |mission| mission.amounts.corrected += *more);
         }
         E::LostInTransit { mission, qty } => {
             with_mission(region, *mission, |mission| mission.amounts.lost_in_transit += *qty);
@@ -296,7 +317,6 @@ fn move_to(mission: &mut Mission, to: MissionState, at: Timestamp) {
     mission.state = to;
     let stage = match to {
         MissionState::Ordered => &mut mission.stages.ordered,
-        MissionState::Committed => &mut mission.stages.committed,
         MissionState::Accounted => &mut mission.stages.accounted,
         _ => return,
     };
@@ -340,7 +360,15 @@ fn record_fact(mission: &mut Mission, fact: &Fact) {
             MissionState::Dispatched
         }
     };
-    mission.state = mission.state.lifted_to(reached);
+    // Words about work prove a stage only of a mission whose goods are known to have left; picking only of one that waits.
+    let moved = !a.dispatched.is_zero() || !a.received().is_zero();
+    let proves = match reached {
+        MissionState::Picking => matches!(mission.state, MissionState::Ordered | MissionState::Committed),
+        _ => moved,
+    };
+    if proves {
+        mission.state = mission.state.lifted_to(reached);
+    }
 }
 
 fn discrepancy(region: &mut Region, at: Timestamp, event: &E) {

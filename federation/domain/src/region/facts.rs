@@ -30,8 +30,13 @@ pub(super) fn take(draft: &mut Draft, context: &Context<'_>, fact: &Fact) {
         discrepancies::set(draft, (fact.mission, DiscrepancyKind::TotalFell), Qty::ONE, by);
         return;
     }
-    if let Step::Dispatched { qty, .. } = &fact.step {
-        depart(draft, &mission, *qty, by);
+    match &fact.step {
+        Step::Dispatched { qty, .. } => depart(draft, &mission, *qty, by),
+        // What arrives must have left, although the record had the mission ended.
+        Step::Received { good, damaged } if mission.state.is_void() => {
+            discrepancies::set(draft, (fact.mission, DiscrepancyKind::DispatchedAfterEnd), *good + *damaged, by);
+        }
+        _ => {}
     }
     draft.push(RegionEvent::FactRecorded { by, fact: fact.clone() });
     tell_the_other_side(draft, &mission, fact);
@@ -90,13 +95,10 @@ fn falls(mission: &Mission, step: &Step) -> bool {
 /// taken from the newest unsigned hold.
 fn depart(draft: &mut Draft, mission: &Mission, qty: Qty, by: MunicipalityCode) {
     let id = mission.notice.mission;
-    let contradiction = match mission.state {
-        MissionState::Held | MissionState::Ordered => Some(DiscrepancyKind::DispatchedUncommitted),
-        state if state.is_void() => Some(DiscrepancyKind::DispatchedAfterEnd),
-        _ => None,
-    };
-    if let Some(kind) = contradiction {
-        discrepancies::set(draft, (id, kind), qty, by);
+    if mission.state.is_void() {
+        discrepancies::set(draft, (id, DiscrepancyKind::DispatchedAfterEnd), qty, by);
+    } else if mission.stages.committed.is_none() {
+        discrepancies::set(draft, (id, DiscrepancyKind::DispatchedUncommitted), qty, by);
     }
     if qty > mission.notice.qty {
         let more = qty.saturating_sub(mission.notice.qty);
@@ -133,15 +135,15 @@ pub(super) fn weigh(draft: &mut Draft, id: MissionId, by: MunicipalityCode) {
     let a = &mission.amounts;
     let arrived = a.received() != Qty::ZERO;
     // Received ahead of the dispatch is no contradiction yet: the owner's word is still on its way.
-    let left = if arrived && !a.dispatched.is_zero() { a.dispatched } else { a.received() };
-    let short = left.saturating_sub(a.received()).saturating_sub(a.turned_back).saturating_sub(a.lost_in_transit);
+    let left = if a.dispatched.is_zero() { mission.notice.qty } else { a.left() };
+    let gone = a.received() + a.turned_back + a.lost_in_transit;
+    let short = if arrived && !a.dispatched.is_zero() { left.saturating_sub(gone) } else { Qty::ZERO };
     let over = (a.received() + a.turned_back).saturating_sub(left);
     let signed_apart = match a.handed_over {
         Some(handed) if arrived => handed.saturating_sub(a.received()) + a.received().saturating_sub(handed),
         _ => Qty::ZERO,
     };
-    let known = if a.dispatched.is_zero() { a.received() } else { a.dispatched };
-    let over_accounted = a.accounted().saturating_sub(known.max(a.received()));
+    let over_accounted = a.accounted().saturating_sub(a.left().max(a.received()));
     for (kind, qty) in [
         (DiscrepancyKind::DeliveryShort, short),
         (DiscrepancyKind::DeliveryOver, over),
@@ -156,13 +158,17 @@ pub(super) fn weigh(draft: &mut Draft, id: MissionId, by: MunicipalityCode) {
     finish(draft, id);
 }
 
-/// Accounted: everything that left is back, used up or lost. Turned back: nothing of it was ever delivered.
+/// Accounted: everything that left is back, used up or lost. Turned back: nothing of it was ever delivered. An agreed
+/// correction of what left opens a mission again.
 fn finish(draft: &mut Draft, id: MissionId) {
     let Some(mission) = draft.region.missions.get(&id) else { return };
     let a = &mission.amounts;
-    if a.dispatched.is_zero() || !a.outstanding().is_zero() || mission.state.is_over() {
-        return;
-    }
-    let to = if a.turned_back == a.dispatched { MissionState::TurnedBack } else { MissionState::Accounted };
+    let to = match (a.outstanding().is_zero(), mission.state) {
+        (true, state) if a.left().is_zero() || state.is_over() => return,
+        (true, _) if a.turned_back == a.left() => MissionState::TurnedBack,
+        (true, _) => MissionState::Accounted,
+        (false, MissionState::Accounted | MissionState::TurnedBack) => MissionState::Delivered,
+        (false, _) => return,
+    };
     draft.push(RegionEvent::MissionMoved { mission: id, to });
 }

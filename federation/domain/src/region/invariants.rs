@@ -60,21 +60,20 @@ fn lines_in_order(region: &Region) -> Result<(), String> {
     for (id, request) in &region.requests {
         for (index, (asked, line)) in request.made.lines.iter().zip(&request.lines).enumerate() {
             let missions: Vec<&Mission> = line.missions.iter().filter_map(|id| region.missions.get(id)).collect();
-            let explained = |m: &&Mission| {
-                region
-                    .discrepancies
-                    .range((m.notice.mission, super::state::DiscrepancyKind::DispatchedUncommitted)..)
-                    .take_while(|((mission, _), _)| *mission == m.notice.mission)
-                    .next()
-                    .is_none()
-            };
+            // Goods that left against the record are counted all the same, and each such mission shows a discrepancy.
             let promised: Qty = missions.iter().copied().map(Mission::counts_for_line).sum();
-            if promised > asked.qty && missions.iter().all(explained) {
+            if promised > asked.qty && !missions.iter().any(|mission| left_against_the_record(region, mission)) {
                 return Err(format!("request {id} line {}: {promised} promised of {}", index + 1, asked.qty));
             }
         }
     }
     Ok(())
+}
+
+fn left_against_the_record(region: &Region, mission: &Mission) -> bool {
+    use super::state::DiscrepancyKind as K;
+    let kinds = [K::DispatchedUncommitted, K::DispatchedAfterEnd, K::DispatchedTooMuch, K::DeliveryOver];
+    kinds.into_iter().any(|kind| region.discrepancies.contains_key(&(mission.notice.mission, kind)))
 }
 
 fn two_persons(region: &Region) -> Result<(), String> {

@@ -193,6 +193,10 @@ pub(super) fn committed(draft: &mut Draft, context: &Context<'_>, id: MissionId,
     check_holder(draft, context, id, "commit")?;
     let mission = draft.mission(id)?;
     let promised = mission.notice.qty;
+    if !qty.is_zero() && mission.stages.committed.is_none() {
+        draft.push(RegionEvent::CommitmentSeen { mission: id });
+    }
+    let mission = draft.mission(id)?;
     if mission.state == MissionState::Ordered {
         let to = if qty.is_zero() { MissionState::Revoked } else { MissionState::Committed };
         draft.push(RegionEvent::MissionMoved { mission: id, to });
@@ -301,7 +305,7 @@ impl Mission {
         if self.amounts.dispatched.is_zero() {
             if self.state.is_void() { Qty::ZERO } else { self.notice.qty.max(self.amounts.received()) }
         } else {
-            self.amounts.dispatched.saturating_sub(self.amounts.turned_back)
+            self.amounts.left().saturating_sub(self.amounts.turned_back)
         }
     }
 }

@@ -5,7 +5,7 @@
 
 pub mod command;
 mod discrepancies;
-mod draft;
+pub(crate) mod draft;
 pub mod event;
 mod evolve;
 mod facts;
@@ -16,6 +16,7 @@ mod missions;
 mod obligations;
 mod pledges;
 mod requests;
+pub use self::requests::LINES_MAX;
 pub mod state;
 mod timers;
 mod up;

@@ -74,7 +74,7 @@ pub(super) fn cover(draft: &mut Draft, context: &Context<'_>, id: PledgeId, qty:
 /// Takes unsigned holds back, newest first, until what is held is deliverable.
 pub(super) fn displace(draft: &mut Draft, id: PledgeId) {
     while let Some(pledge) = draft.region.pledges.get(&id) {
-        if pledge.held + pledge.overdrawn <= pledge.total {
+        if pledge.held + pledge.overdrawn + pledge.deficit <= pledge.total {
             return;
         }
         let missions = draft.region.missions.iter();
@@ -95,8 +95,13 @@ pub(super) fn close(draft: &mut Draft, id: PledgeId, expired: bool) {
     settle(draft, id);
 }
 
-/// Gives a closing pledge's free part back to its holder.
+/// After something became free: takes a deficit off it, and gives a closing pledge's free part back to its holder.
 pub(super) fn settle(draft: &mut Draft, id: PledgeId) {
+    if let Some(qty) = draft.region.pledges.get(&id).map(super::state::Pledge::absorbable)
+        && !qty.is_zero()
+    {
+        draft.push(RegionEvent::DeficitAbsorbed { pledge: id, qty });
+    }
     if let Some(pledge) = draft.region.pledges.get(&id)
         && pledge.closing
         && !pledge.unheld().is_zero()

@@ -33,6 +33,8 @@ pub struct Pledge {
     pub held: Qty,
     /// What its holder used in danger to life, in its own account.
     pub overdrawn: Qty,
+    /// Departed although it was promised elsewhere (a dispatch in emergency): taken off as soon as it becomes free.
+    pub deficit: Qty,
     /// Expired, withdrawn whole, or an offer that is over: what becomes free goes back by itself.
     pub closing: bool,
 }
@@ -43,9 +45,14 @@ impl Pledge {
         if self.closing { Qty::ZERO } else { self.unheld() }
     }
 
-    /// What is escrowed and neither held nor overdrawn, closing or not.
+    /// What is escrowed and neither held, overdrawn nor missing, closing or not.
     pub fn unheld(&self) -> Qty {
-        self.total.saturating_sub(self.held).saturating_sub(self.overdrawn)
+        self.total.saturating_sub(self.held + self.overdrawn + self.deficit)
+    }
+
+    /// How much of the deficit can be taken off now.
+    pub fn absorbable(&self) -> Qty {
+        self.deficit.min(self.total.saturating_sub(self.held + self.overdrawn))
     }
 }
 
@@ -109,6 +116,8 @@ pub struct Answered {
 pub struct Amounts {
     /// Left the owner's store (owner).
     pub dispatched: Qty,
+    /// Left beyond what was written down, by agreement.
+    pub corrected: Qty,
     /// Handed over by the carrier (owner's side of the delivery); `None` until it is said.
     pub handed_over: Option<Qty>,
     /// Received fit for use (requester).
@@ -132,6 +141,11 @@ pub struct Amounts {
 }
 
 impl Amounts {
+    /// Left the owner's store in all.
+    pub fn left(&self) -> Qty {
+        self.dispatched + self.corrected
+    }
+
     /// Received, in whatever state.
     pub fn received(&self) -> Qty {
         self.received_good + self.received_damaged
@@ -144,7 +158,7 @@ impl Amounts {
 
     /// Dispatched and not yet accounted for.
     pub fn outstanding(&self) -> Qty {
-        self.dispatched.saturating_sub(self.accounted())
+        self.left().saturating_sub(self.accounted())
     }
 }
 

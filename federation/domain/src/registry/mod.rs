@@ -1,1 +1,259 @@
-//! x
+//! The registry (台账): one municipality's own record. It works when every line is cut, and it alone decides what can
+//! still be promised.
+
+pub mod command;
+mod custody;
+mod draft;
+pub mod event;
+mod inbox;
+pub mod invariants;
+mod movements;
+mod promises;
+pub mod state;
+mod stock;
+pub mod view;
+
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+
+use self::command::{RIGHTS, RegistryCommand as C};
+use self::draft::Draft;
+use self::event::RegistryEvent as E;
+use self::state::{
+    Account, Floors, Lot, NumberKind, RegistryChannel, RegistryGenesis, RegistryMission, RegistryPledge, Restock,
+    Shortfall, Store,
+};
+use crate::canonical_records;
+use crate::channel::UpMessage;
+use crate::code::CodeError;
+use crate::ids::{LotId, MissionId, NodeId, PledgeId, RegionId, StoreId};
+use crate::machine::{Context, GroupNode, Machine, Signer};
+use crate::quantity::Qty;
+use crate::refusal::Refusal;
+use crate::resource::{Figure, ItemCode, Resource, Visibility, Warning};
+use crate::time::Timestamp;
+
+/// What is not a map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    pub genesis: RegistryGenesis,
+    pub warning: Warning,
+    pub shortfalls: u64,
+}
+
+/// The state of a registry.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    pub(crate) head: Head,
+    pub(crate) stores: OrdMap<StoreId, Store>,
+    pub(crate) lots: OrdMap<LotId, Lot>,
+    pub(crate) balances: OrdMap<(LotId, Account), Qty>,
+    pub(crate) mapping: OrdMap<String, ItemCode>,
+    pub(crate) floors: OrdMap<Resource, Floors>,
+    pub(crate) visibility: OrdMap<(RegionId, Resource), Visibility>,
+    pub(crate) figures: OrdMap<(RegionId, Resource, bool), Figure>,
+    pub(crate) numbers: OrdMap<(NumberKind, i32), u32>,
+    pub(crate) channels: OrdMap<RegionId, RegistryChannel>,
+    pub(crate) outbox: OrdMap<(RegionId, u64), UpMessage>,
+    pub(crate) pledges: OrdMap<PledgeId, RegistryPledge>,
+    pub(crate) missions: OrdMap<MissionId, RegistryMission>,
+    pub(crate) restocks: OrdMap<LotId, Restock>,
+    pub(crate) shortfalls: OrdMap<u64, Shortfall>,
+}
+
+canonical_records!(Registry {
+    one { 1 => head }
+    maps {
+        2 => stores,
+        3 => lots,
+        4 => balances,
+        5 => mapping,
+        6 => floors,
+        7 => visibility,
+        8 => figures,
+        9 => numbers,
+        10 => channels,
+        11 => outbox,
+        12 => pledges,
+        13 => missions,
+        14 => restocks,
+        15 => shortfalls,
+    }
+});
+
+impl Machine for Registry {
+    type Genesis = RegistryGenesis;
+    type Command = C;
+    type Event = E;
+
+    const NAME: &'static str = "registry";
+
+    fn found(genesis: &RegistryGenesis) -> Result<Self, Refusal> {
+        if genesis.nodes.is_empty() || genesis.nodes.iter().any(|node| node.node.municipality() != genesis.owner) {
+            return Err(Refusal::field("nodes", "at least one, each of the owner's"));
+        }
+        Ok(Self {
+            head: Head { genesis: genesis.clone(), warning: Warning::None, shortfalls: 0 },
+            stores: OrdMap::new(),
+            lots: OrdMap::new(),
+            balances: OrdMap::new(),
+            mapping: OrdMap::new(),
+            floors: OrdMap::new(),
+            visibility: OrdMap::new(),
+            figures: OrdMap::new(),
+            numbers: OrdMap::new(),
+            channels: OrdMap::new(),
+            outbox: OrdMap::new(),
+            pledges: OrdMap::new(),
+            missions: OrdMap::new(),
+            restocks: OrdMap::new(),
+            shortfalls: OrdMap::new(),
+        })
+    }
+
+    fn decide(&self, context: &Context<'_>, command: &C) -> Result<Vec<E>, Refusal> {
+        let role = context.actor.role;
+        if !RIGHTS.iter().any(|right| right.command == command.name() && right.roles.contains(&role)) {
+            return Err(Refusal::RoleNotAllowed { role, command: command.name().to_owned() });
+        }
+        let mut draft = Draft::new(self, context.at);
+        match command {
+            C::TakeInbox { region, number, message } => inbox::take(&mut draft, *region, *number, message),
+            C::Pledge { .. }
+            | C::WithdrawPledge { .. }
+            | C::RequestAid { .. }
+            | C::AnswerAid { .. }
+            | C::BreakGlass { .. }
+            | C::CoverOverdraft { .. }
+            | C::SetVisibility { .. }
+            | C::RefreshPublication { .. }
+            | C::JoinRegion { .. }
+            | C::AllocateNumber { .. } => promises::decide(&mut draft, command),
+            C::Revoke { .. }
+            | C::AcknowledgeCancel { .. }
+            | C::Pick { .. }
+            | C::Dispatch { .. }
+            | C::HandOver { .. }
+            | C::TurnBack { .. }
+            | C::TakeBack { .. } => movements::decide(&mut draft, command),
+            C::ReceiveDelivery { .. }
+            | C::StartWork { .. }
+            | C::ReportUsage { .. }
+            | C::Demobilise { .. }
+            | C::WithdrawForSafety { .. }
+            | C::SendReturn { .. } => custody::decide(&mut draft, command),
+            _ => stock::decide(&mut draft, context, command),
+        }?;
+        Ok(draft.into_events())
+    }
+
+    fn evolve(&mut self, _at: Timestamp, event: &E) {
+        match event {
+            E::StoreAdded { store, details } => {
+                self.stores.insert(*store, details.clone());
+            }
+            E::LotOpened { lot, details } => {
+                self.lots.insert(*lot, (**details).clone());
+            }
+            E::StockMoved { lot, from, to, qty, .. } => self.move_stock(*lot, *from, *to, *qty),
+            E::LotInspected { lot, condition } => {
+                if let Some(lot) = self.lots.get_mut(lot) {
+                    lot.details.condition = *condition;
+                }
+            }
+            E::ItemMapped { local, code } => {
+                self.mapping.insert(local.clone(), *code);
+            }
+            E::FloorsSet { resource, floors } => {
+                self.floors.insert(resource.clone(), *floors);
+            }
+            E::WarningSet { warning } => self.head.warning = *warning,
+            E::VisibilitySet { region, resource, visibility } => {
+                self.visibility.insert((*region, resource.clone()), *visibility);
+            }
+            E::FigureSent { region, resource, exercise, figure } => {
+                self.figures.insert((*region, resource.clone(), *exercise), *figure);
+            }
+            E::RegionJoined { region, name } => {
+                self.channels.entry(*region).or_default().name.clone_from(name);
+            }
+            E::NumberAllocated { kind, year, count, .. } => {
+                self.numbers.insert((*kind, *year), *count);
+            }
+            E::Sent { region, number, message } => {
+                self.channels.entry(*region).or_default().up = *number;
+                self.outbox.insert((*region, *number), (**message).clone());
+            }
+            E::Answered { region, number } => {
+                let channel = self.channels.entry(*region).or_default();
+                channel.answered = channel.answered.max(*number);
+                self.outbox.remove(&(*region, *number));
+            }
+            E::InboxTaken { region, number, .. } => self.channels.entry(*region).or_default().down = *number,
+            E::PledgeRecorded { pledge, state } => {
+                self.pledges.insert(*pledge, (**state).clone());
+            }
+            E::MissionRecorded { mission, state } => {
+                self.missions.insert(*mission, (**state).clone());
+            }
+            E::RestockRecorded { lot, state } => {
+                self.restocks.insert(*lot, state.clone());
+            }
+            E::ShortfallRecorded { shortfall } => {
+                self.head.shortfalls += 1;
+                self.shortfalls.insert(self.head.shortfalls, shortfall.clone());
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn fire(&self, _now: Timestamp) -> Option<Vec<E>> {
+        None
+    }
+
+    fn signers(&self, node: NodeId, _now: Timestamp) -> Vec<Signer> {
+        let known = self.head.genesis.nodes.iter().filter(|known| known.node == node);
+        let municipality = self.head.genesis.owner;
+        known.map(|n| Signer { municipality, algorithm: n.algorithm, public_key: n.public_key.0.clone() }).collect()
+    }
+
+    fn group(&self) -> Vec<GroupNode> {
+        self.head.genesis.nodes.iter().map(|node| GroupNode { node: node.node, voter: true }).collect()
+    }
+
+    fn is_numbered(command: &C) -> bool {
+        matches!(command, C::TakeInbox { .. } | C::RefreshPublication { .. })
+    }
+
+    fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) {
+        self.write_records(sink);
+    }
+
+    fn restore(records: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Self, CodeError> {
+        Self::read_records(records)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        invariants::check(self)
+    }
+}
+
+impl Registry {
+    /// The one place where quantities change. `Source` counts what ever came in; every other account gives and takes.
+    fn move_stock(&mut self, lot: LotId, from: Account, to: Account, qty: Qty) {
+        if from == Account::Source {
+            *self.balances.entry((lot, Account::Source)).or_default() += qty;
+        } else {
+            let left = self.balance(lot, from).saturating_sub(qty);
+            if left.is_zero() {
+                self.balances.remove(&(lot, from));
+            } else {
+                self.balances.insert((lot, from), left);
+            }
+        }
+        *self.balances.entry((lot, to)).or_default() += qty;
+    }
+}

@@ -1,0 +1,356 @@
+//! Records without Raft: every command is an entry of its own, applied at once.
+
+use uuid::Uuid;
+
+use crate::actor::{Actor, Role};
+use crate::charter::{Charter, Member, MemberNode, Rules, Standing};
+use crate::code;
+use crate::command::{Batch, Envelope};
+use crate::courier;
+use crate::hash::{Bytes, SignatureAlgorithm, Verifier};
+use crate::ids::{CommandId, MunicipalityCode, NodeId, RegionId};
+use crate::machine::Machine;
+use crate::record::{Entry, Outcome, Record, Verdict};
+use crate::refusal::Refusal;
+use crate::region::Region;
+use crate::region::command::RegionCommand;
+use crate::registry::Registry;
+use crate::registry::command::RegistryCommand;
+use crate::registry::invariants::check_across;
+use crate::registry::state::{RegistryGenesis, RegistryNode};
+use crate::time::Timestamp;
+
+/// SplitMix64 (Steele, Lea, Flood 2014): a small deterministic source for tests.
+#[derive(Clone, Debug)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    /// The next 64 bits.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `n` (0 for `n` = 0).
+    pub fn below(&mut self, n: u64) -> u64 {
+        if n == 0 { 0 } else { self.next() % n }
+    }
+
+    /// True `percent` times out of a hundred.
+    pub fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    /// One of some things.
+    pub fn pick<'a, T>(&mut self, things: &'a [T]) -> Option<&'a T> {
+        things.get(self.below(things.len() as u64) as usize)
+    }
+
+    /// A fresh id.
+    pub fn uuid(&mut self) -> Uuid {
+        Uuid::from_u128(u128::from(self.next()) << 64 | u128::from(self.next()))
+    }
+}
+
+/// Believes every signature: the domain's tests are not about cryptography.
+#[derive(Debug)]
+pub struct AnyVerifier;
+
+impl Verifier for AnyVerifier {
+    fn verify(&self, _: SignatureAlgorithm, _: &[u8], _: &[u8], _: &[u8]) -> bool {
+        true
+    }
+}
+
+/// A code that is known to be one.
+pub fn municipality(code: u32) -> MunicipalityCode {
+    MunicipalityCode::new(code).expect("a valid code in a test")
+}
+
+/// An operator of a municipality; one pseudonym per role unless a number tells two apart.
+pub fn actor(municipality: MunicipalityCode, role: Role, number: u32) -> Actor {
+    Actor { municipality, operator: format!("{}-{number}", role.slug()), role }
+}
+
+fn node(code: MunicipalityCode) -> NodeId {
+    NodeId::new(code, 1).expect("node 1 of a valid code")
+}
+
+/// A charter of these parties (the first is the hub), with the superior government as a learner.
+pub fn charter(name: &str, parties: &[MunicipalityCode], superior: Option<MunicipalityCode>) -> Charter {
+    let member = |(index, code): (usize, &MunicipalityCode)| Member {
+        code: *code,
+        name: format!("市{code}"),
+        short: char::from(b'A' + index as u8).to_string(),
+        standing: if Some(*code) == superior { Standing::Superior } else { Standing::Party },
+        superior,
+        neighbours: Vec::new(),
+        nodes: vec![MemberNode {
+            node: node(*code),
+            algorithm: SignatureAlgorithm::Ed25519,
+            public_key: Bytes(code.get().to_be_bytes().to_vec()),
+            retiring: None,
+            voter: index < 5 && Some(*code) != superior,
+        }],
+    };
+    Charter {
+        federation: "test".to_owned(),
+        name: name.to_owned(),
+        version: 1,
+        hub: parties[0],
+        members: parties.iter().chain(superior.iter()).enumerate().map(member).collect(),
+        rules: Rules::default(),
+    }
+}
+
+/// The founding document of a municipality's registry.
+pub fn founding(code: MunicipalityCode, short: &str) -> RegistryGenesis {
+    let (algorithm, public_key) = (SignatureAlgorithm::Ed25519, Bytes(code.get().to_be_bytes().to_vec()));
+    let nodes = vec![RegistryNode { node: node(code), algorithm, public_key }];
+    RegistryGenesis { owner: code, name: format!("市{code}"), short: short.to_owned(), incarnation: 1, nodes }
+}
+
+/// A record with the name of its municipality or region.
+#[derive(Clone, Debug)]
+pub struct Named<M> {
+    /// The record.
+    pub record: Record<M>,
+    /// Commands applied so far, as log entries: a restart applies them again to what a checkpoint kept.
+    pub log: Vec<Vec<u8>>,
+    /// The canonical records of the last checkpoint, and how much of the log it covers.
+    pub checkpoint: Option<(Vec<Vec<u8>>, usize)>,
+}
+
+impl<M: Machine> Named<M> {
+    fn found(genesis: &M::Genesis) -> Self {
+        let record = Record::found(genesis).expect("a valid founding document");
+        Self { record, log: Vec::new(), checkpoint: None }
+    }
+
+    fn apply(&mut self, at: Timestamp, envelope: Option<&Envelope<M::Command>>, node: NodeId) -> Option<Outcome> {
+        let commands = envelope.map(|envelope| vec![code::encode(envelope)]);
+        let batch = |commands| Batch::unsigned(self.record.id(), self.record.epoch(), node, commands);
+        let batches = commands.map(|commands| Bytes(code::encode(&batch(commands)))).into_iter().collect();
+        let entry = code::encode(&Entry { stamp: at, batches });
+        let applied = self.record.apply(&entry, &AnyVerifier);
+        assert!(applied.dropped.is_empty(), "a batch of a known node is never dropped");
+        self.log.push(entry);
+        applied.outcomes.into_iter().next().map(|(_, outcome)| outcome)
+    }
+
+    /// Writes a checkpoint.
+    pub fn checkpoint(&mut self) {
+        let mut records = Vec::new();
+        self.record.records(&mut |record| records.push(record));
+        self.checkpoint = Some((records, self.log.len()));
+    }
+
+    /// Forgets the state, restores it from the last checkpoint and applies the rest of the log again.
+    pub fn restart(&mut self) {
+        let Some((records, covered)) = self.checkpoint.clone() else { return };
+        let before = self.record.digest();
+        self.record = Record::restore(records.into_iter()).expect("a checkpoint restores");
+        for entry in &self.log[covered..] {
+            self.record.apply(entry, &AnyVerifier);
+        }
+        assert_eq!(self.record.digest(), before, "a restart changes nothing");
+    }
+}
+
+/// Several registries and regions, and everything on the way between them.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// Record time everywhere.
+    pub now: Timestamp,
+    /// The municipalities, in order.
+    pub parties: Vec<MunicipalityCode>,
+    /// Their registries.
+    pub registries: Vec<Named<Registry>>,
+    /// The regions; every party is a member of every one.
+    pub regions: Vec<Named<Region>>,
+    /// Members whose line is cut.
+    pub cut: Vec<bool>,
+    late: Vec<Late>,
+    commands: u128,
+}
+
+/// A courier's proposal that is still on its way, or will arrive a second time.
+#[derive(Clone, Debug)]
+enum Late {
+    Up(usize, usize, RegionCommand),
+    Down(usize, RegistryCommand),
+}
+
+impl World {
+    /// Founds a world: every party a member of every region, every registry with a channel to every region.
+    pub fn new(parties: &[u32], regions: usize) -> Self {
+        let parties: Vec<_> = parties.iter().map(|code| municipality(*code)).collect();
+        let shorts = ["乌", "鄂", "巴", "阿", "银", "石"];
+        let registries = parties.iter().zip(shorts).map(|(code, short)| Named::found(&founding(*code, short)));
+        let region = |n: usize| Named::found(&charter(&format!("region {n}"), &parties, None));
+        let mut world = Self {
+            now: Timestamp(1_772_380_000_000),
+            cut: vec![false; parties.len()],
+            registries: registries.collect(),
+            regions: (0..regions).map(region).collect(),
+            parties: parties.clone(),
+            late: Vec::new(),
+            commands: 0,
+        };
+        let joins: Vec<_> = world.regions.iter().map(|region| region.record.id()).collect();
+        for member in 0..parties.len() {
+            for region in &joins {
+                let join = RegistryCommand::JoinRegion { region: *region, name: region.short() };
+                world.registry_command(member, Role::Admin, join).expect("joining");
+            }
+        }
+        world
+    }
+
+    /// The record id of a region.
+    pub fn region_id(&self, region: usize) -> RegionId {
+        self.regions[region].record.id()
+    }
+
+    /// The state of a region.
+    pub fn region(&self, region: usize) -> &Region {
+        self.regions[region].record.machine()
+    }
+
+    /// The state of a registry.
+    pub fn registry(&self, member: usize) -> &Registry {
+        self.registries[member].record.machine()
+    }
+
+    fn envelope<C>(&mut self, actor: Actor, body: C) -> Envelope<C> {
+        self.commands += 1;
+        let id = CommandId(Uuid::from_u128(self.commands));
+        Envelope { id, actor, valid_until: self.now.plus_ms(60_000), body }
+    }
+
+    /// An operator's command to his own registry.
+    ///
+    /// # Errors
+    /// The registry's refusal.
+    pub fn registry_command(&mut self, member: usize, role: Role, body: RegistryCommand) -> Result<(), Refusal> {
+        self.registry_command_by(member, actor(self.parties[member], role, 1), body)
+    }
+
+    /// A named operator's command to his own registry.
+    ///
+    /// # Errors
+    /// The registry's refusal.
+    pub fn registry_command_by(&mut self, member: usize, by: Actor, body: RegistryCommand) -> Result<(), Refusal> {
+        let envelope = self.envelope(by, body);
+        let outcome = self.registries[member].apply(self.now, Some(&envelope), node(self.parties[member]));
+        verdict(outcome)
+    }
+
+    /// An operator's command to a region.
+    ///
+    /// # Errors
+    /// The region's refusal.
+    pub fn region_command(&mut self, region: usize, by: Actor, body: RegionCommand) -> Result<(), Refusal> {
+        let envelope = self.envelope(by, body);
+        let outcome = self.regions[region].apply(self.now, Some(&envelope), node(envelope.actor.municipality));
+        verdict(outcome)
+    }
+
+    /// Lets time pass, and what is due happen.
+    pub fn pass(&mut self, ms: i64) {
+        self.now = self.now.plus_ms(ms);
+        let hub = node(self.parties[0]);
+        for region in &mut self.regions {
+            while region.record.next_due().is_some_and(|due| due <= self.now) {
+                region.apply(self.now, None, hub);
+            }
+        }
+    }
+
+    /// One round of every courier whose line is up. With `rng`, the line loses, delays and doubles what it carries.
+    pub fn carry(&mut self, mut rng: Option<&mut Rng>) {
+        let mut load = std::mem::take(&mut self.late);
+        for member in (0..self.parties.len()).filter(|member| !self.cut[*member]) {
+            for region in 0..self.regions.len() {
+                let id = self.region_id(region);
+                let up = courier::upward(self.registry(member), id, self.region(region), 8).expect("no divergence");
+                let down = courier::downward(self.region(region), id, self.registry(member), 8);
+                let ack = courier::acknowledgement(self.registry(member), id, self.region(region));
+                load.extend(up.into_iter().chain(ack).map(|command| Late::Up(member, region, command)));
+                load.extend(down.expect("no divergence").into_iter().map(|command| Late::Down(member, command)));
+            }
+        }
+        if let Some(rng) = rng.as_deref_mut() {
+            for at in (1..load.len()).rev() {
+                if rng.chance(20) {
+                    load.swap(at, rng.below(at as u64 + 1) as usize);
+                }
+            }
+        }
+        for item in load {
+            let (lost, again) = rng.as_deref_mut().map_or((false, false), |rng| (rng.chance(20), rng.chance(20)));
+            if again && self.late.len() < 64 {
+                self.late.push(item.clone());
+            }
+            if !lost {
+                self.deliver(item);
+            }
+        }
+    }
+
+    fn deliver(&mut self, item: Late) {
+        // A resend or a gap is refused or changes nothing; that is the point of the numbers.
+        match item {
+            Late::Up(member, region, command) => {
+                let by = actor(self.parties[member], Role::Node, 1);
+                let _ = self.region_command(region, by, command);
+            }
+            Late::Down(member, command) => {
+                let _ = self.registry_command(member, Role::Node, command);
+            }
+        }
+    }
+
+    /// Carries until nothing is left to carry.
+    pub fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let before: Vec<u64> = self.revisions();
+            self.carry(None);
+            if before == self.revisions() {
+                return;
+            }
+        }
+        panic!("the couriers never come to rest");
+    }
+
+    fn revisions(&self) -> Vec<u64> {
+        let registries = self.registries.iter().map(|registry| registry.record.revision());
+        registries.chain(self.regions.iter().map(|region| region.record.revision())).collect()
+    }
+
+    /// Every invariant, of each record and across them.
+    ///
+    /// # Errors
+    /// The first that does not hold.
+    pub fn check(&self) -> Result<(), String> {
+        self.registries.iter().try_for_each(|registry| registry.record.check())?;
+        self.regions.iter().try_for_each(|region| region.record.check())?;
+        for registry in &self.registries {
+            for region in &self.regions {
+                check_across(registry.record.machine(), region.record.id(), region.record.machine())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn verdict(outcome: Option<Outcome>) -> Result<(), Refusal> {
+    match outcome.map(|outcome| outcome.verdict) {
+        Some(Verdict::Accepted) => Ok(()),
+        Some(Verdict::Refused(refusal)) => Err(refusal),
+        other => panic!("a test command left no outcome: {other:?}"),
+    }
+}
