@@ -153,7 +153,9 @@ impl Charter {
 
     /// The number of parties: those whose signature counts.
     pub fn parties(&self) -> u32 {
-        self.members.iter().filter(|member| member.standing == Standing::Party).count() as u32
+        let parties = self.members.iter().filter(|member| member.standing == Standing::Party).count();
+        // At most MEMBERS_MAX.
+        u32::try_from(parties).unwrap_or(u32::MAX)
     }
 
     /// What a founder signs.

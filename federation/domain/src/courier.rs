@@ -36,7 +36,9 @@ pub enum Divergence {
         sent: u64,
     },
     /// Another incarnation of this registry speaks in the region.
-    #[error("the region knows incarnation {known} of this registry, this is {own} / 区域记录中的台账化身为 {known}，本台账为 {own}")]
+    #[error(
+        "the region knows incarnation {known} of this registry, this is {own} / 区域记录中的台账化身为 {known}，本台账为 {own}"
+    )]
     Incarnation {
         /// What the region knows.
         known: u32,
@@ -49,7 +51,12 @@ pub enum Divergence {
 ///
 /// # Errors
 /// The two records have diverged.
-pub fn upward(registry: &Registry, id: RegionId, region: &Region, max: usize) -> Result<Vec<RegionCommand>, Divergence> {
+pub fn upward(
+    registry: &Registry,
+    id: RegionId,
+    region: &Region,
+    max: usize,
+) -> Result<Vec<RegionCommand>, Divergence> {
     let seen = region.channel(registry.owner());
     let incarnation = registry.incarnation();
     if seen.up > 0 && seen.incarnation != incarnation {

@@ -62,7 +62,7 @@ impl Hash32 {
 
 impl fmt::Display for Hash32 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(&self.0).fmt(f)
     }
 }
 
@@ -91,6 +91,15 @@ impl<'de> Deserialize<'de> for Hash32 {
     }
 }
 
+/// Shows bytes as hex digits.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// Bytes that are stored as bytes (CBOR major type 2) and shown as hex.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(pub Vec<u8>);
@@ -104,7 +113,7 @@ impl fmt::Debug for Bytes {
 impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.serialize_str(&self.0.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+            serializer.collect_str(&Hex(&self.0))
         } else {
             serializer.serialize_bytes(&self.0)
         }
@@ -114,7 +123,7 @@ impl Serialize for Bytes {
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
+        impl serde::de::Visitor<'_> for Visitor {
             type Value = Bytes;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("bytes or hex")
@@ -127,7 +136,7 @@ impl<'de> Deserialize<'de> for Bytes {
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Bytes, E> {
                 let odd = || E::custom("bytes are written as an even number of hex digits");
-                if text.len() % 2 != 0 || !text.is_ascii() {
+                if !text.len().is_multiple_of(2) || !text.is_ascii() {
                     return Err(odd());
                 }
                 let pairs = (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16));

@@ -75,12 +75,14 @@ impl NodeId {
 
     /// The municipality the node belongs to.
     pub fn municipality(self) -> MunicipalityCode {
-        MunicipalityCode((self.0 / 10_000) as u32)
+        // In range: the constructor put a six-digit code there.
+        MunicipalityCode(u32::try_from(self.0 / 10_000).unwrap_or(u32::MAX))
     }
 
     /// The running number within the municipality, 1..=9999.
     pub fn number(self) -> u32 {
-        (self.0 % 10_000) as u32
+        // Below 10,000.
+        u32::try_from(self.0 % 10_000).unwrap_or(u32::MAX)
     }
 
     /// The whole id as Raft sees it.
@@ -94,7 +96,8 @@ impl TryFrom<u64> for NodeId {
     fn try_from(id: u64) -> Result<Self, IdError> {
         let wrong = || IdError::Node(id.to_string());
         let code = u32::try_from(id / 10_000).map_err(|_| wrong())?;
-        Self::new(MunicipalityCode::new(code).map_err(|_| wrong())?, (id % 10_000) as u32).map_err(|_| wrong())
+        let number = u32::try_from(id % 10_000).map_err(|_| wrong())?;
+        Self::new(MunicipalityCode::new(code).map_err(|_| wrong())?, number).map_err(|_| wrong())
     }
 }
 

@@ -26,6 +26,6 @@ pub mod refusal;
 pub mod region;
 pub mod registry;
 pub mod resource;
-pub mod time;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod time;

@@ -54,7 +54,9 @@ impl Frontier {
 /// The root over some leaf hashes.
 pub fn root(leaves: &[Hash32]) -> Hash32 {
     let mut frontier = Frontier::default();
-    leaves.iter().for_each(|leaf| frontier.push(*leaf));
+    for leaf in leaves {
+        frontier.push(*leaf);
+    }
     frontier.root()
 }
 

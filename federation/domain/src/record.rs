@@ -246,8 +246,8 @@ impl<M: Machine> Record<M> {
                 public_key: Bytes(signer.public_key.clone()),
                 signature_algorithm: batch.signature_algorithm,
                 signature: batch.signature.clone(),
-                index: index as u32,
-                count: leaves.len() as u32,
+                index: u32::try_from(index).unwrap_or(u32::MAX),
+                count: u32::try_from(leaves.len()).unwrap_or(u32::MAX),
                 path: merkle::path(index, &leaves),
             };
             self.apply_command(command, proof, (signer.municipality, now), applied);

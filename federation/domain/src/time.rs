@@ -90,8 +90,9 @@ impl Date {
         let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
         let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
-        // In range: the year of any i64 millisecond count, a month 1..=12, a day 1..=31.
-        Self { year: i32::try_from(year).unwrap_or(i32::MAX), month: month as u8, day: day as u8 }
+        // Always in range: the year of any millisecond count in 64 bits, a month 1..=12, a day 1..=31.
+        let small = |n: i64| u8::try_from(n).unwrap_or(u8::MAX);
+        Self { year: i32::try_from(year).unwrap_or(i32::MAX), month: small(month), day: small(day) }
     }
 }
 

@@ -157,15 +157,8 @@ fn pledge(region: &mut Region, at: Timestamp, event: &E) {
             region.timers.insert((pledge.expires_at, Timer::PledgeExpires(pledge.pledge)), ());
             let made = pledge.clone();
             let (total, zero) = (made.qty, Qty::ZERO);
-            let pledge = Pledge {
-                made,
-                holder: *holder,
-                total,
-                held: zero,
-                overdrawn: zero,
-                deficit: zero,
-                closing: false,
-            };
+            let pledge =
+                Pledge { made, holder: *holder, total, held: zero, overdrawn: zero, deficit: zero, closing: false };
             region.pledges.insert(pledge.made.pledge, pledge);
         }
         E::PledgeReleased { pledge, qty } => {

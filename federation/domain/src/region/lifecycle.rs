@@ -118,8 +118,14 @@ impl M {
     /// How far along a movement this is; facts only lift it.
     fn stage(self) -> u8 {
         match self {
-            M::Held | M::Ordered | M::Committed | M::Cancelling => 0,
-            M::Lapsed | M::HoldReleased | M::Cancelled | M::Revoked => 0,
+            M::Held
+            | M::Ordered
+            | M::Committed
+            | M::Cancelling
+            | M::Lapsed
+            | M::HoldReleased
+            | M::Cancelled
+            | M::Revoked => 0,
             M::Picking => 1,
             M::Dispatched => 2,
             M::Delivered => 3,

@@ -64,7 +64,7 @@ fn add_signature(draft: &mut Draft, context: &Context<'_>, id: CommandId) -> Res
     draft.push(RegionEvent::ChangeSigned { change: id, by: context.actor.municipality });
     let Some(Change { signed, change, .. }) = draft.region.changes.get(&id).cloned() else { return Ok(()) };
     let charter = &draft.region.head.charter;
-    if (signed.len() as u32) < charter.rules.voting.needed(charter.parties()) {
+    if u32::try_from(signed.len()).unwrap_or(u32::MAX) < charter.rules.voting.needed(charter.parties()) {
         return Ok(());
     }
     let version = charter.changed(&change)?.version;

@@ -197,9 +197,15 @@ pub(super) fn committed(draft: &mut Draft, context: &Context<'_>, id: MissionId,
         draft.push(RegionEvent::CommitmentSeen { mission: id });
     }
     let mission = draft.mission(id)?;
-    if mission.state == MissionState::Ordered {
-        let to = if qty.is_zero() { MissionState::Revoked } else { MissionState::Committed };
-        draft.push(RegionEvent::MissionMoved { mission: id, to });
+    match mission.state {
+        // Nothing could be set aside: the owner has nothing to send and nothing to acknowledge.
+        MissionState::Ordered | MissionState::Cancelling if qty.is_zero() => {
+            draft.push(RegionEvent::MissionMoved { mission: id, to: MissionState::Revoked });
+        }
+        MissionState::Ordered => {
+            draft.push(RegionEvent::MissionMoved { mission: id, to: MissionState::Committed });
+        }
+        _ => {}
     }
     if draft.mission(id)?.reserving && qty < promised {
         reduce(draft, id, qty);

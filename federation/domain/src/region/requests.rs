@@ -126,7 +126,9 @@ pub(super) fn end_line(draft: &mut Draft, id: RequestId, number: LineNumber, end
         .copied()
         .collect();
     draft.push(RegionEvent::LineEnded { request: id, line: number, end });
-    holds.into_iter().for_each(|mission| missions::end_hold(draft, mission, MissionState::HoldReleased));
+    for mission in holds {
+        missions::end_hold(draft, mission, MissionState::HoldReleased);
+    }
     close_offers(draft, id, number, None);
 }
 
@@ -140,7 +142,9 @@ fn close_offers(draft: &mut Draft, id: RequestId, number: LineNumber, of: Option
         .filter(|(_, pledge)| of.is_none_or(|member| pledge.holder == member))
         .map(|(pledge, _)| *pledge)
         .collect();
-    offers.into_iter().for_each(|pledge| pledges::close(draft, pledge, false));
+    for pledge in offers {
+        pledges::close(draft, pledge, false);
+    }
 }
 
 /// 办结: only when no quantity, discrepancy, paper or obligation is open (domain.md §6.11).
@@ -157,8 +161,7 @@ pub(super) fn close(draft: &mut Draft, context: &Context<'_>, id: RequestId) -> 
     for mission in request.lines.iter().flat_map(|line| &line.missions) {
         check_nothing_open(draft, *mission)?;
     }
-    let lines = request.lines.len();
-    for number in 1..=lines as LineNumber {
+    for number in request.line_numbers() {
         if draft.request(id)?.line(number).is_some_and(|(_, line)| line.end.is_none()) {
             end_line(draft, id, number, LineEnd::Closed);
         }

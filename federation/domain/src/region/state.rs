@@ -95,6 +95,12 @@ pub struct Request {
 }
 
 impl Request {
+    /// The numbers of its lines, from 1.
+    pub fn line_numbers(&self) -> std::ops::RangeInclusive<LineNumber> {
+        // At most LINES_MAX of them, by the guard of the request.
+        1..=LineNumber::try_from(self.lines.len()).unwrap_or(LineNumber::MAX)
+    }
+
     /// The asked line with that number.
     pub fn line(&self, number: LineNumber) -> Option<(&crate::channel::LineAsked, &Line)> {
         let index = usize::from(number).checked_sub(1)?;

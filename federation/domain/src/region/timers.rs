@@ -25,8 +25,8 @@ pub(super) fn fire(region: &Region, now: Timestamp) -> Option<Vec<RegionEvent>> 
                 let request = draft.region.requests.get(&request);
                 request.and_then(|request| request.line(*number)).is_some_and(|(_, line)| line.end.is_none())
             };
-            let lines = draft.region.requests.get(&request).map_or(0, |request| request.lines.len()) as LineNumber;
-            let open_lines: Vec<_> = (1..=lines).filter(open).collect();
+            let numbers = draft.region.requests.get(&request).map(super::state::Request::line_numbers);
+            let open_lines: Vec<_> = numbers.into_iter().flatten().filter(open).collect();
             for number in open_lines {
                 requests::end_line(&mut draft, request, number, LineEnd::Expired);
             }

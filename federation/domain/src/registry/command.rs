@@ -38,7 +38,10 @@ pub struct Ahead {
 /// A command of the registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "fields repeat the words of domain.md; the sentence above each command says what they do")]
+#[expect(
+    missing_docs,
+    reason = "fields repeat the words of domain.md; the sentence above each command says what they do"
+)]
 pub enum RegistryCommand {
     /// Opens a store.
     AddStore { store: StoreId, name: String, district: String },

@@ -68,9 +68,13 @@ impl Draft {
 
     /// Puts a message into the outbox of a region.
     pub fn send(&mut self, region: RegionId, message: UpMessage) -> Result<(), Refusal> {
-        let channel = self.registry.channels.get(&region).ok_or_else(|| Refusal::not_found("region", region.short()))?;
+        let channel =
+            self.registry.channels.get(&region).ok_or_else(|| Refusal::not_found("region", region.short()))?;
         if channel.up - channel.answered >= OUTBOX_MAX && !message.is_fact() {
-            return Err(Refusal::LimitReached { what: "messages waiting for the region".to_owned(), limit: OUTBOX_MAX });
+            return Err(Refusal::LimitReached {
+                what: "messages waiting for the region".to_owned(),
+                limit: OUTBOX_MAX,
+            });
         }
         let number = channel.up + 1;
         self.push(RegistryEvent::Sent { region, number, message: Box::new(message) });

@@ -9,12 +9,7 @@ use crate::ids::{MissionId, PledgeId, RegionId};
 use crate::quantity::Qty;
 use crate::refusal::Refusal;
 
-pub(super) fn take(
-    draft: &mut Draft,
-    region: RegionId,
-    number: u64,
-    message: &DownMessage,
-) -> Result<(), Refusal> {
+pub(super) fn take(draft: &mut Draft, region: RegionId, number: u64, message: &DownMessage) -> Result<(), Refusal> {
     let channel = draft.registry.channels.get(&region).ok_or_else(|| Refusal::not_found("region", region.short()))?;
     if number <= channel.down {
         return Ok(());
@@ -68,8 +63,7 @@ fn ordered(draft: &mut Draft, region: RegionId, notice: &MissionNotice) -> Resul
         // It left in emergency before the order came; the dispatch has spoken for itself.
         return Ok(());
     }
-    let missing =
-        draft.shift_from(lot, &[Account::Pledged(notice.pledge)], Account::Held(id), notice.qty, "committed");
+    let missing = draft.shift_from(lot, &[Account::Pledged(notice.pledge)], Account::Held(id), notice.qty, "committed");
     draft.shortfall(Some(lot), notice.qty, missing, "order");
     let qty = notice.qty.saturating_sub(missing);
     draft.note(id, |mission| {
@@ -90,8 +84,7 @@ fn hear(draft: &mut Draft, fact: &Fact) {
     match &fact.step {
         Step::Received { good, damaged } => {
             let more = (*good + *damaged).saturating_sub(known.received_good + known.received_damaged);
-            let missing =
-                draft.shift_from(lot, &[Account::InTransit(id)], Account::OnLoan(id), more, "delivered");
+            let missing = draft.shift_from(lot, &[Account::InTransit(id)], Account::OnLoan(id), more, "delivered");
             let gone = known.returned_good + known.returned_damaged + known.usage.total();
             draft.shortfall(Some(lot), more, missing.saturating_sub(gone), "delivery");
             draft.note(id, |mission| (mission.received_good, mission.received_damaged) = (*good, *damaged));

@@ -113,8 +113,7 @@ pub fn check_across(registry: &Registry, id: RegionId, region: &Region) -> Resul
         match message {
             UpMessage::Pledge(made) => book(made.pledge, made.qty, -1),
             UpMessage::Fact(fact) => {
-                if let (Step::Dispatched { qty, .. }, Some(known)) =
-                    (&fact.step, registry.missions.get(&fact.mission))
+                if let (Step::Dispatched { qty, .. }, Some(known)) = (&fact.step, registry.missions.get(&fact.mission))
                 {
                     book(known.notice.pledge, *qty, 1);
                 }

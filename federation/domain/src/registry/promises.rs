@@ -36,7 +36,12 @@ pub(super) fn decide(draft: &mut Draft, command: &C) -> Result<(), Refusal> {
         }
         C::RefreshPublication { region } => publish(draft, *region),
         C::Pledge { region, pledge, lot, qty, expires_at, cross_floor } => {
-            let promise = Promise { region: *region, for_line: None, expires_at: *expires_at, cross_floor };
+            let promise = Promise {
+                region: *region,
+                for_line: None,
+                expires_at: *expires_at,
+                cross_floor: cross_floor.as_deref(),
+            };
             escrow(draft, &promise, *pledge, *lot, *qty)
         }
         C::WithdrawPledge { pledge, qty, reason } => {
@@ -121,7 +126,7 @@ struct Promise<'a> {
     region: RegionId,
     for_line: Option<(RequestId, LineNumber)>,
     expires_at: Timestamp,
-    cross_floor: &'a Option<String>,
+    cross_floor: Option<&'a str>,
 }
 
 /// LOCAL → PLEDGED, then the word goes out: the same unit cannot be promised twice, not in two regions, not on two lines.
@@ -155,13 +160,11 @@ fn escrow(draft: &mut Draft, promise: &Promise<'_>, id: PledgeId, lot_id: LotId,
     let own = lot.details.owner == draft.registry.owner();
     let view = draft.registry.floor_view(&resource, lot.details.exercise, draft.at);
     if own && qty > view.pledgeable {
-        match promise.cross_floor {
-            Some(reason) => check_text("cross_floor", reason, 500)?,
-            None => {
-                let (pledgeable, floor) = (view.pledgeable, view.floor);
-                return Err(Refusal::BelowFloor { wanted: qty, pledgeable, floor });
-            }
-        }
+        let Some(reason) = promise.cross_floor else {
+            let (pledgeable, floor) = (view.pledgeable, view.floor);
+            return Err(Refusal::BelowFloor { wanted: qty, pledgeable, floor });
+        };
+        check_text("cross_floor", reason, 500)?;
     }
     draft.shift(lot_id, Account::Local, Account::Pledged(id), qty, "pledge");
     let made = PledgeMade {
@@ -184,18 +187,8 @@ fn escrow(draft: &mut Draft, promise: &Promise<'_>, id: PledgeId, lot_id: LotId,
 }
 
 fn request_aid(draft: &mut Draft, command: &C) -> Result<(), Refusal> {
-    let C::RequestAid {
-        region,
-        request,
-        subject,
-        place,
-        priority,
-        needed_by,
-        expires_at,
-        addressed,
-        lines,
-        exercise,
-    } = command
+    let C::RequestAid { region, request, subject, place, priority, needed_by, expires_at, addressed, lines, exercise } =
+        command
     else {
         return Err(Refusal::Malformed { detail: "no request".to_owned() });
     };
@@ -257,12 +250,11 @@ fn answer_aid(draft: &mut Draft, command: &C) -> Result<(), Refusal> {
         return Err(Refusal::field("cost", "not negative"));
     }
     let for_line = Some((*request, *line));
-    let promise = Promise { region: *region, for_line, expires_at: *expires_at, cross_floor };
+    let promise = Promise { region: *region, for_line, expires_at: *expires_at, cross_floor: cross_floor.as_deref() };
     for offer in offers {
         escrow(draft, &promise, offer.pledge, offer.lot, offer.qty)?;
     }
     let number = allocate(draft, NumberKind::Answer);
-    let given =
-        AnswerGiven { request: *request, line: *line, number, answer: answer.clone(), cost: *cost, eta: *eta };
+    let given = AnswerGiven { request: *request, line: *line, number, answer: answer.clone(), cost: *cost, eta: *eta };
     draft.send(*region, UpMessage::Answer(given))
 }

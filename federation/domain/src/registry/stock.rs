@@ -159,7 +159,9 @@ fn is_away(account: Account) -> bool {
 fn own_lot(draft: &Draft, id: LotId) -> Result<&Lot, Refusal> {
     let lot = draft.lot(id)?;
     if lot.custody.is_some() {
-        return Err(Refusal::NotPledgeable { why: "goods of another in custody: report usage or return them".to_owned() });
+        return Err(Refusal::NotPledgeable {
+            why: "goods of another in custody: report usage or return them".to_owned(),
+        });
     }
     Ok(lot)
 }

@@ -2,7 +2,7 @@
 
 use super::Registry;
 use super::state::{
-    Account, Floors, FloorView, Holding, Lot, RegistryChannel, RegistryMission, RegistryPledge, Restock, Shortfall,
+    Account, FloorView, Floors, Holding, Lot, RegistryChannel, RegistryMission, RegistryPledge, Restock, Shortfall,
     Store,
 };
 use crate::channel::{MissionNotice, UpMessage};

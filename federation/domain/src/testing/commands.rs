@@ -62,12 +62,7 @@ fn own(world: &mut World, member: usize, role: Role, command: C) {
 
 fn stock(world: &mut World, rng: &mut Rng, member: usize, region: usize) {
     let store = StoreId::from_u128(1);
-    own(
-        world,
-        member,
-        Role::Keeper,
-        C::AddStore { store, name: "中心库".to_owned(), district: "海勃湾区".to_owned() },
-    );
+    own(world, member, Role::Keeper, C::AddStore { store, name: "中心库".to_owned(), district: "海勃湾区".to_owned() });
     let lots: Vec<LotId> = world.registry(member).lots().map(|(id, _)| *id).collect();
     let lot = rng.pick(&lots).copied();
     let qty = Qty(1 + rng.below(20));
@@ -181,8 +176,7 @@ fn answer(world: &mut World, rng: &mut Rng, member: usize, region: usize) {
 fn hold(world: &mut World, rng: &mut Rng, region: usize) {
     let requests: Vec<_> = world.region(region).requests().map(|(id, request)| (*id, request.requester)).collect();
     let pledges: Vec<PledgeId> = world.region(region).pledges().map(|(id, _)| *id).collect();
-    let (Some((request, requester)), Some(pledge)) = (rng.pick(&requests).copied(), rng.pick(&pledges).copied())
-    else {
+    let (Some((request, requester)), Some(pledge)) = (rng.pick(&requests).copied(), rng.pick(&pledges).copied()) else {
         return;
     };
     let matching = world.region(region).pledge(pledge).map(|pledge| pledge.made.resource == item());
