@@ -6,8 +6,10 @@
 //! where every member decides them alike.
 
 pub mod auth;
+pub mod charter;
 pub mod cli;
 pub mod config;
+pub mod documents;
 pub mod exit;
 pub mod lang;
 pub mod pki;
