@@ -2,6 +2,8 @@
 //!
 //! Each noun is a module with its arguments and its `run`; [`Command`] lists them, [`run`] hands over.
 
+pub mod charter;
+pub mod client;
 pub mod config;
 pub mod init;
 pub mod output;
@@ -48,6 +50,8 @@ pub enum Command {
     Init(init::InitArgs),
     /// The federation's certificate authority 联盟证书机构
     Pki(pki::PkiArgs),
+    /// The first charter of a region 区域联动协议（首份）
+    Charter(charter::CharterArgs),
     /// The node's configuration 节点配置
     Config(config::ConfigArgs),
 }
@@ -88,6 +92,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Init(args) => init::run(&args, &context),
         Command::Pki(args) => pki::run(args, &context),
+        Command::Charter(args) => charter::run(args, &context),
         Command::Config(args) => config::run(&args, &context),
     }
 }

@@ -71,7 +71,7 @@ pub static KEYS: &[Key] = &[
 
 /// Environment variables beside the settings that start like them.
 pub(super) static OTHER_VARIABLES: &[&str] =
-    &["SHOUWANG_CONFIG", "SHOUWANG_LANG", "SHOUWANG_CONTEXT", "SHOUWANG_OUTPUT"];
+    &["SHOUWANG_CONFIG", "SHOUWANG_LANG", "SHOUWANG_CONTEXT", "SHOUWANG_CONTEXTS", "SHOUWANG_OUTPUT"];
 
 /// The setting at `path`.
 pub(super) fn find(path: &str) -> Option<&'static Key> {

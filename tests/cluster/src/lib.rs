@@ -1,0 +1,13 @@
+//! Real processes on loopback: a federation made by the `shouwang` command itself, started, killed and asked through the
+//! same command that people use.
+//!
+//! Entry point: [`Federation::found`]. What must never stand here: anything that reaches into a node past its command
+//! line, its listeners and its signals.
+
+pub mod federation;
+pub mod process;
+pub mod terminal;
+
+pub use federation::{Federation, MemberSpec};
+pub use process::NodeProcess;
+pub use terminal::{Answer, Terminal};

@@ -1,0 +1,181 @@
+//! One node as a process: started, asked whether it is ready, killed without warning, stopped gracefully.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a node may take to become ready, or to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a node listens on loopback.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// For other nodes.
+    pub peer: u16,
+    /// For operators.
+    pub operator: u16,
+    /// For health and metrics.
+    pub metrics: u16,
+}
+
+/// A node that can be started and killed.
+#[derive(Debug)]
+pub struct NodeProcess {
+    /// Whose node.
+    pub code: u32,
+    /// Where it listens.
+    pub ports: Ports,
+    /// Its folder.
+    pub home: PathBuf,
+    binary: PathBuf,
+    child: Option<Child>,
+}
+
+impl NodeProcess {
+    /// A node that is not running yet.
+    pub fn new(binary: PathBuf, home: PathBuf, ports: Ports, code: u32) -> Self {
+        Self { code, ports, home, binary, child: None }
+    }
+
+    /// Starts it; its log goes to `node.log` in its folder.
+    ///
+    /// # Errors
+    /// The process cannot be started, or runs already.
+    pub fn start(&mut self) -> Result<()> {
+        if self.child.is_some() {
+            bail!("node {} runs already", self.code);
+        }
+        let log = File::options().create(true).append(true).open(self.home.join("node.log"))?;
+        let mut command = Command::new(&self.binary);
+        command.arg("--config").arg(self.home.join("shouwang.toml")).arg("serve");
+        for (key, value) in self.settings() {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
+        self.child = Some(child.with_context(|| format!("starting {}", self.binary.display()))?);
+        Ok(())
+    }
+
+    /// The settings that differ from the file: where to listen, and the timing of one loopback.
+    fn settings(&self) -> [(&'static str, String); 5] {
+        let at = |port: u16| format!("127.0.0.1:{port}");
+        [
+            ("peer.listen", at(self.ports.peer)),
+            ("peer.advertise", at(self.ports.peer)),
+            ("operator.listen", at(self.ports.operator)),
+            ("metrics.listen", at(self.ports.metrics)),
+            ("timing", "lan".to_owned()),
+        ]
+    }
+
+    /// Waits until the node says it is ready.
+    ///
+    /// # Errors
+    /// It ended, or took too long; with the end of its log.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(child) = &mut self.child
+                && let Some(status) = child.try_wait()?
+            {
+                self.child = None;
+                bail!("node {} ended with {status}:\n{}", self.code, self.log_tail());
+            }
+            if self.get("/readyz").is_ok_and(|(status, _)| status == 200) {
+                return Ok(());
+            }
+            // Readiness has no event to wait for across a process border: it is asked for at this pace.
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("node {} is not ready after {PATIENCE:?}:\n{}", self.code, self.log_tail())
+    }
+
+    /// Asks the health and metrics listener.
+    ///
+    /// # Errors
+    /// Nobody answers, or not in HTTP.
+    pub fn get(&self, path: &str) -> Result<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.ports.metrics))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let status = answer.split_whitespace().nth(1).context("no status line")?.parse()?;
+        let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+        Ok((status, body))
+    }
+
+    /// Kills it without warning (SIGKILL).
+    ///
+    /// # Errors
+    /// It does not run, or the operating system refuses.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut child = self.child.take().with_context(|| format!("node {} does not run", self.code))?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to stop (SIGTERM) and waits.
+    ///
+    /// # Errors
+    /// It does not run, does not stop in time, or ends badly.
+    pub fn stop(&mut self) -> Result<()> {
+        let mut child = self.child.take().with_context(|| format!("node {} does not run", self.code))?;
+        signal(&child, Signal::TERM)?;
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = child.try_wait()? {
+                if status.success() {
+                    return Ok(());
+                }
+                bail!("node {} stopped with {status}:\n{}", self.code, self.log_tail());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        child.kill()?;
+        bail!("node {} did not stop within {PATIENCE:?}", self.code)
+    }
+
+    /// Freezes it (SIGSTOP) or lets it go on (SIGCONT).
+    ///
+    /// # Errors
+    /// It does not run, or the operating system refuses.
+    pub fn freeze(&mut self, frozen: bool) -> Result<()> {
+        let child = self.child.as_ref().with_context(|| format!("node {} does not run", self.code))?;
+        signal(child, if frozen { Signal::STOP } else { Signal::CONT })
+    }
+
+    /// Whether it was started and not stopped or killed by us.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// The last lines of its log.
+    pub fn log_tail(&self) -> String {
+        let text = std::fs::read_to_string(self.home.join("node.log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+fn signal(child: &Child, signal: Signal) -> Result<()> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process id")?;
+    Ok(kill_process(pid, signal)?)
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // The test is over; nothing of it may outlive it.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

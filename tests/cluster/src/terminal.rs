@@ -1,0 +1,99 @@
+//! A person at a terminal: the `shouwang` command with that person's certificate.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+/// What a command answered.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Answer {
+    /// The data on standard output.
+    ///
+    /// # Errors
+    /// It is not JSON.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.out).with_context(|| format!("not JSON: {}\n{}", self.out, self.err))
+    }
+}
+
+/// One operator of one municipality.
+#[derive(Clone, Debug)]
+pub struct Terminal {
+    binary: PathBuf,
+    home: PathBuf,
+    role: String,
+    person: u32,
+}
+
+impl Terminal {
+    /// The first person in that post.
+    pub fn new(binary: PathBuf, home: PathBuf, role: String) -> Self {
+        Self { binary, home, role, person: 1 }
+    }
+
+    /// The second person in the same post.
+    pub fn second(&self) -> Self {
+        Self { person: 2, ..self.clone() }
+    }
+
+    /// The command line up to the noun.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(arguments)
+            .args(["--contexts".as_ref(), self.home.join("contexts.toml").as_os_str()])
+            .args(["--context", &format!("{}-{}", self.role, self.person)])
+            .env("SHOUWANG_LANG", "en")
+            .env("XDG_STATE_HOME", self.home.join("state"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command and answers what came of it, good or bad.
+    ///
+    /// # Errors
+    /// The command cannot be run at all.
+    pub fn try_run(&self, arguments: &[&str]) -> Result<Answer> {
+        let output = self.command(arguments).args(["-o", "json"]).output()?;
+        Ok(Answer {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Runs a command that must succeed and answers its data.
+    ///
+    /// # Errors
+    /// It failed; with what it said.
+    pub fn run(&self, arguments: &[&str]) -> Result<Value> {
+        let answer = self.try_run(arguments)?;
+        if answer.code != 0 {
+            bail!("{}: shouwang {} ended with {}: {}", self.role, arguments.join(" "), answer.code, answer.err.trim());
+        }
+        if answer.out.trim().is_empty() { Ok(Value::Null) } else { answer.json() }
+    }
+
+    /// Runs a command that must be refused, and answers the reason it gave.
+    ///
+    /// # Errors
+    /// It succeeded, or failed in another way.
+    pub fn refused(&self, arguments: &[&str]) -> Result<String> {
+        let answer = self.try_run(arguments)?;
+        match answer.code {
+            3 | 6 => Ok(answer.err.trim().to_owned()),
+            code => bail!("shouwang {} should have been refused, it ended with {code}: {}", arguments.join(" "), answer.err),
+        }
+    }
+}
