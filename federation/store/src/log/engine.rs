@@ -27,6 +27,7 @@ use crate::{
 
 const HARD_STATE: &[u8] = b"hard_state";
 const CONF_STATE: &[u8] = b"conf_state";
+const CONF_INDEX: &[u8] = b"conf_index";
 const BASE: &[u8] = b"base";
 const END: &[u8] = b"end";
 /// The engine region that belongs to no record: it carries the write number of each opening.
@@ -265,6 +266,7 @@ impl<F: FileSystem> LogStore for EngineLog<F> {
         Ok(Some(LoadedLog {
             hard_state: message(&self.engine, &self.dir, slot, HARD_STATE)?.unwrap_or_default(),
             conf_state: message(&self.engine, &self.dir, slot, CONF_STATE)?.unwrap_or_default(),
+            conf_index: self.engine.get(slot.0, CONF_INDEX).and_then(|v| Decoder(&v).u64()).unwrap_or_default(),
             base: held.base,
             entries,
         }))
@@ -356,8 +358,9 @@ fn stage(batch: &mut LogBatch, dir: &Path, write: &LogWrite, known: Option<Held>
     if let Some(hard_state) = &write.hard_state {
         batch.put_message(slot.0, HARD_STATE.to_vec(), hard_state).map_err(fault)?;
     }
-    if let Some(conf_state) = &write.conf_state {
+    if let Some((index, conf_state)) = &write.conf_state {
         batch.put_message(slot.0, CONF_STATE.to_vec(), conf_state).map_err(fault)?;
+        batch.put(slot.0, CONF_INDEX.to_vec(), Encoder::default().u64(*index).0).map_err(fault)?;
     }
     let held = Held { base: span.base, end };
     if known.is_none_or(|known| known.base != held.base) {

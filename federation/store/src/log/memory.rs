@@ -55,8 +55,8 @@ impl Logs {
             if let Some(hard_state) = &write.hard_state {
                 log.hard_state = hard_state.clone();
             }
-            if let Some(conf_state) = &write.conf_state {
-                log.conf_state = conf_state.clone();
+            if let Some((index, conf_state)) = &write.conf_state {
+                (log.conf_index, log.conf_state) = (*index, conf_state.clone());
             }
         }
     }

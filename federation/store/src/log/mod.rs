@@ -62,6 +62,8 @@ pub struct LoadedLog {
     pub hard_state: HardState,
     /// Voters and learners as last written; the default if none was.
     pub conf_state: ConfState,
+    /// Raft index of the entry that made `conf_state`; 0 if none was written.
+    pub conf_index: u64,
     /// The compaction point.
     pub base: LogBase,
     /// All entries, the first at `base.index + 1`, without a hole.
@@ -84,8 +86,8 @@ pub struct LogWrite {
     pub entries: Vec<Entry>,
     /// The new hard state, if it changed.
     pub hard_state: Option<HardState>,
-    /// The new membership, if it changed.
-    pub conf_state: Option<ConfState>,
+    /// The new membership with the Raft index of the entry that made it, if it changed.
+    pub conf_state: Option<(u64, ConfState)>,
     /// The log restarts behind an installed checkpoint: all entries held are dropped, `entries` follow this base.
     pub reset_to: Option<LogBase>,
 }

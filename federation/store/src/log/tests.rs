@@ -117,7 +117,8 @@ fn writes_that_do_not_fit_change_nothing() {
 fn the_engine_reopens_as_it_was() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());
-    log.write(&[LogWrite { conf_state: Some(ConfState::from((vec![1, 2], vec![3]))), ..append(A, 1..=9, 1) }]).unwrap();
+    log.write(&[LogWrite { conf_state: Some((7, ConfState::from((vec![1, 2], vec![3])))), ..append(A, 1..=9, 1) }])
+        .unwrap();
     log.write(&[vote(B, 4)]).unwrap();
     log.compact(A, LogBase { index: 3, term: 1 }).unwrap();
     log.write_unsynced(&[append(A, 8..=8, 2)]).unwrap();
