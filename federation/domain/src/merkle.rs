@@ -80,6 +80,26 @@ pub fn path(index: usize, leaves: &[Hash32]) -> Vec<Hash32> {
     steps
 }
 
+/// The audit paths of all leaves at once, each as [`path`] gives it: two hashes per leaf instead of one per pair of leaves.
+pub fn paths(leaves: &[Hash32]) -> Vec<Vec<Hash32>> {
+    fn climb(leaves: &[Hash32], paths: &mut [Vec<Hash32>]) -> Hash32 {
+        if let [leaf] = leaves {
+            return *leaf;
+        }
+        let (left, right) = leaves.split_at(split(leaves.len()));
+        let (left_paths, right_paths) = paths.split_at_mut(left.len());
+        let (left_root, right_root) = (climb(left, left_paths), climb(right, right_paths));
+        left_paths.iter_mut().for_each(|path| path.push(right_root));
+        right_paths.iter_mut().for_each(|path| path.push(left_root));
+        node(&left_root, &right_root)
+    }
+    let mut paths = vec![Vec::new(); leaves.len()];
+    if !leaves.is_empty() {
+        climb(leaves, &mut paths);
+    }
+    paths
+}
+
 /// The root that a leaf at `index` of `size` and its audit path lead to, or `None` if the path has the wrong length.
 pub fn root_from_path(leaf: Hash32, index: u64, size: u64, steps: &[Hash32]) -> Option<Hash32> {
     if index >= size {
@@ -115,8 +135,10 @@ mod tests {
             let leaves: Vec<_> = (0..size).map(|n| leaf(&n.to_be_bytes())).collect();
             let mut frontier = Frontier::default();
             leaves.iter().for_each(|leaf| frontier.push(*leaf));
+            let all = paths(&leaves);
             for index in 0..leaves.len() {
                 let steps = path(index, &leaves);
+                assert_eq!(all[index], steps, "{index} of {size}");
                 let proven = |leaf, index| root_from_path(leaf, index, size, &steps);
                 assert_eq!(proven(leaves[index], index as u64), Some(frontier.root()), "{index} of {size}");
                 assert_ne!(proven(leaf(b"planted"), index as u64), Some(frontier.root()));

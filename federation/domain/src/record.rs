@@ -239,16 +239,18 @@ impl<M: Machine> Record<M> {
             applied.dropped.push(Hash32::of(&[bytes]));
             return;
         };
-        let leaves = batch.leaves();
-        for (index, command) in batch.commands.iter().enumerate() {
+        let count = u32::try_from(batch.commands.len()).unwrap_or(u32::MAX);
+        // Each on its own would cost the square of the batch.
+        let paths = merkle::paths(&batch.leaves());
+        for (index, (command, path)) in (0..).zip(batch.commands.iter().zip(paths)) {
             let proof = CommandProof {
                 node: batch.node,
                 public_key: Bytes(signer.public_key.clone()),
                 signature_algorithm: batch.signature_algorithm,
                 signature: batch.signature.clone(),
-                index: u32::try_from(index).unwrap_or(u32::MAX),
-                count: u32::try_from(leaves.len()).unwrap_or(u32::MAX),
-                path: merkle::path(index, &leaves),
+                index,
+                count,
+                path,
             };
             self.apply_command(command, proof, (signer.municipality, now), applied);
         }
