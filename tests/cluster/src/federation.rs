@@ -1,5 +1,6 @@
 //! Founding a federation: certificate authority, nodes, operators, charter; all by the commands of the README.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::line::Line;
 use crate::process::{NodeProcess, Ports};
 use crate::terminal::Terminal;
 
@@ -77,6 +79,8 @@ pub struct Federation {
     pub members: Vec<MemberSpec>,
     /// One process per member, started or not.
     pub nodes: Vec<NodeProcess>,
+    /// The line that each node dials each other on: (from, to).
+    pub lines: BTreeMap<(u32, u32), Line>,
 }
 
 /// The binary under test: `SHOUWANG_BIN`, or the one built beside this program.
@@ -101,7 +105,7 @@ impl Federation {
     pub fn found(dir: &Path, members: &[MemberSpec]) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let dir = dir.canonicalize()?;
-        let mut federation = Self { dir, binary: binary()?, members: members.to_vec(), nodes: Vec::new() };
+        let mut federation = Self { dir, binary: binary()?, members: members.to_vec(), nodes: Vec::new(), lines: BTreeMap::new() };
         let ca = federation.dir.join("ca");
         federation.run(&["pki", "init", "--federation", FEDERATION, "--out", path(&ca)?])?;
         for member in members {
@@ -109,8 +113,13 @@ impl Federation {
         }
         federation.sign_charter(members)?;
         let ports: Vec<Ports> = members.iter().map(|_| Ports::free()).collect::<Result<_>>()?;
+        for from in members {
+            for (to, ports) in members.iter().zip(&ports).filter(|(to, _)| to.code != from.code) {
+                federation.lines.insert((from.code, to.code), Line::to(ports.peer)?);
+            }
+        }
         for (index, member) in members.iter().enumerate() {
-            federation.configure(index, members, &ports)?;
+            federation.configure(member)?;
             federation.contexts(member, &ports[index])?;
             let home = federation.home(member.code);
             federation.nodes.push(NodeProcess::new(federation.binary.clone(), home, ports[index], member.code));
@@ -213,12 +222,21 @@ impl Federation {
         Ok(text)
     }
 
-    fn configure(&self, index: usize, members: &[MemberSpec], ports: &[Ports]) -> Result<()> {
-        let config = self.home(members[index].code).join("shouwang.toml");
+    /// Cuts a member off from all others, or mends its lines. Its own operators still reach it.
+    pub fn cut(&self, code: u32, cut: bool) {
+        for ((from, to), line) in &self.lines {
+            if *from == code || *to == code {
+                line.cut(cut);
+            }
+        }
+    }
+
+    fn configure(&self, member: &MemberSpec) -> Result<()> {
+        let config = self.home(member.code).join("shouwang.toml");
         let mut text = std::fs::read_to_string(&config)?;
-        let others = members.iter().zip(ports).filter(|(member, _)| member.code != members[index].code);
-        let peers: Vec<String> = others
-            .map(|(member, ports)| format!("{{ node = \"{}/1\", address = \"127.0.0.1:{}\" }}", member.code, ports.peer))
+        let own = self.lines.iter().filter(|((from, _), _)| *from == member.code);
+        let peers: Vec<String> = own
+            .map(|((_, to), line)| format!("{{ node = \"{to}/1\", address = \"127.0.0.1:{}\" }}", line.port))
             .collect();
         write!(
             text,

@@ -5,9 +5,12 @@
 //! line, its listeners and its signals.
 
 pub mod federation;
+pub mod line;
 pub mod process;
+pub mod story;
 pub mod terminal;
 
 pub use federation::{Federation, MemberSpec};
+pub use line::Line;
 pub use process::NodeProcess;
 pub use terminal::{Answer, Terminal};
