@@ -1,13 +1,13 @@
 //! Random sequences of what people do, over lines that lose, double and reorder: every invariant after every step.
 
-use shouwang_domain::testing::{Rng, World, random_step};
+use shouwang_domain::testing::{Rng, World};
 
 /// Runs one sequence and answers the digests at its end, so that a run can be compared with itself.
 fn run(seed: u64, steps: usize) -> Vec<shouwang_domain::hash::Hash32> {
     let mut rng = Rng(seed);
     let mut world = World::new(&[150_300, 152_900, 640_200], 2);
     for step in 0..steps {
-        random_step(&mut world, &mut rng);
+        world.random_step(&mut rng);
         if let Err(what) = world.check() {
             panic!("seed {seed} step {step}: {what}");
         }

@@ -1,8 +1,14 @@
 //! A world in memory, for tests: registries, regions, and couriers whose line loses, doubles and reorders. Not part of
 //! any binary (feature `testing`).
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "what is drawn stays far below any limit"
+)]
+
 mod commands;
 mod world;
 
-pub use self::commands::random_step;
+pub use self::commands::{Said, View, random_commands};
 pub use self::world::{AnyVerifier, Named, Rng, World, actor, charter, founding, municipality};

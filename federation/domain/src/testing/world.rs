@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::commands::{Said, View, random_commands};
 use crate::actor::{Actor, Role};
 use crate::charter::{Charter, Member, MemberNode, Rules, Standing};
 use crate::code;
@@ -18,7 +19,7 @@ use crate::registry::Registry;
 use crate::registry::command::RegistryCommand;
 use crate::registry::invariants::check_across;
 use crate::registry::state::{RegistryGenesis, RegistryNode};
-use crate::time::Timestamp;
+use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): a small deterministic source for tests.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub struct Rng(pub u64);
 
 impl Rng {
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -36,7 +37,7 @@ impl Rng {
 
     /// A number below `n` (0 for `n` = 0).
     pub fn below(&mut self, n: u64) -> u64 {
-        if n == 0 { 0 } else { self.next() % n }
+        if n == 0 { 0 } else { self.draw() % n }
     }
 
     /// True `percent` times out of a hundred.
@@ -51,7 +52,7 @@ impl Rng {
 
     /// A fresh id.
     pub fn uuid(&mut self) -> Uuid {
-        Uuid::from_u128(u128::from(self.next()) << 64 | u128::from(self.next()))
+        Uuid::from_u128(u128::from(self.draw()) << 64 | u128::from(self.draw()))
     }
 }
 
@@ -257,6 +258,45 @@ impl World {
         let envelope = self.envelope(by, body);
         let outcome = self.regions[region].apply(self.now, Some(&envelope), node(envelope.actor.municipality));
         verdict(outcome)
+    }
+
+    /// Does one thing somewhere. Refusals are part of life.
+    pub fn random_step(&mut self, rng: &mut Rng) {
+        let member = rng.below(self.parties.len() as u64) as usize;
+        let region = rng.below(self.regions.len() as u64) as usize;
+        match rng.below(100) {
+            0..90 => self.act(member, region, rng),
+            90..93 => {
+                let ms = [MINUTE_MS, 30 * MINUTE_MS, 5 * HOUR_MS, DAY_MS][rng.below(4) as usize];
+                self.pass(ms);
+            }
+            93..96 => self.cut[member] = !self.cut[member],
+            96..98 => self.registries[member].checkpoint(),
+            98 => self.registries[member].restart(),
+            _ => {
+                self.regions[region].restart();
+                self.regions[region].checkpoint();
+            }
+        }
+        self.carry(Some(rng));
+    }
+
+    /// Somebody of a member does something.
+    fn act(&mut self, member: usize, region: usize, rng: &mut Rng) {
+        let view = View {
+            now: self.now,
+            me: self.parties[member],
+            parties: &self.parties,
+            registry: self.registry(member),
+            region_id: self.region_id(region),
+            region: self.region(region),
+        };
+        for said in random_commands(&view, rng) {
+            let _ = match said {
+                Said::Registry(by, command) => self.registry_command_by(member, by, command),
+                Said::Region(by, command) => self.region_command(region, by, command),
+            };
+        }
     }
 
     /// Lets time pass, and what is due happen.
