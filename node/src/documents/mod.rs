@@ -4,6 +4,9 @@
 //! [`catalogue::Catalogue::read`] for the user's own mapping of words to codes. Every row of a file ends in exactly one
 //! verdict of an [`report::ImportReport`]; nothing is guessed and nothing is dropped. What must never stand here: a
 //! change to any record. The report is what a person reads before anything is written.
+//!
+//! Paper out: [`region_report::RegionReport`] for the joint meeting, [`situation::Situation`] for the hub's screen; both
+//! are folds over a region's record.
 
 pub mod catalogue;
 mod columns;
@@ -14,7 +17,10 @@ mod figures;
 pub mod identity;
 pub mod ledger;
 mod note;
+pub mod region_report;
+mod region_words;
 pub mod report;
+pub mod situation;
 mod stock_row;
 pub mod table;
 pub mod text;
@@ -25,6 +31,8 @@ mod xlsx;
 mod ledger_tests;
 #[cfg(test)]
 mod property_tests;
+#[cfg(test)]
+mod region_story;
 #[cfg(test)]
 mod shipped_tests;
 #[cfg(test)]
