@@ -16,6 +16,8 @@ const CLOCK: &str = "time comes with the input";
 const FLOAT: &str = "floats round differently; count base units";
 const CHANCE: &str = "what is random comes from outside";
 const IO: &str = "this room does no I/O";
+const PARSER: &str = "protobuf 2's parser never sees bytes of the network (RUSTSEC-2024-0437)";
+const LIMIT: &str = "everything that can grow has a limit";
 const RUNTIME: &str = "this room knows no runtime";
 
 /// The pure rooms and the store.
@@ -54,8 +56,18 @@ pub const ALL: &[Bans] = &[
             ("tokio", RUNTIME),
             ("println", IO),
             ("eprintln", IO),
-            ("merge_from_bytes", "the protobuf parser never sees bytes of the network"),
+            ("merge_from_bytes", PARSER),
+            ("parse_from_bytes", PARSER),
         ],
+    },
+    // The edges do I/O for a living; the old protobuf parser is closed to them all the same (deny.toml says why).
+    Bans {
+        room: "federation/driver/src",
+        words: &[("merge_from_bytes", PARSER), ("parse_from_bytes", PARSER), ("unbounded_channel", LIMIT)],
+    },
+    Bans {
+        room: "node/src",
+        words: &[("merge_from_bytes", PARSER), ("parse_from_bytes", PARSER), ("unbounded_channel", LIMIT)],
     },
     Bans {
         room: "federation/store/src",

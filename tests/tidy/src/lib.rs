@@ -57,6 +57,7 @@ impl Tree {
                 }
             }
         }
+        source::mark_test_modules(&mut tree.rust);
         Ok(tree)
     }
 

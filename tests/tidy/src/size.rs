@@ -2,10 +2,10 @@
 
 use crate::source::{Source, item_length};
 
-/// Most lines of a file.
-pub const FILE_LINES_MAX: usize = 500;
-/// Most lines of a function, its signature and closing brace included.
-pub const FUNCTION_LINES_MAX: usize = 70;
+/// Most lines of a file: about 500. A tenth more passes, so that nobody tears a subject apart for three lines.
+pub const FILE_LINES_MAX: usize = 550;
+/// Most lines of a function, its signature and closing brace included: about 70, and a tenth more.
+pub const FUNCTION_LINES_MAX: usize = 77;
 
 /// What may be larger: path, function (empty for the file itself), and why.
 pub type Allowed = &'static [(&'static str, &'static str, &'static str)];
@@ -71,6 +71,10 @@ fn functions_of(code: &str) -> Vec<(&str, usize, usize)> {
 mod tests {
     use super::*;
 
+    /// Calls that fit a function between its signature and its brace, and a file beside its three other lines.
+    const SMALL: usize = FUNCTION_LINES_MAX - 2;
+    const LAST: usize = FILE_LINES_MAX - 3;
+
     fn planted(body_lines: usize) -> [Source; 1] {
         let text = format!("fn small() {{}}\nfn large() {{\n{}}}\n", "    call();\n".repeat(body_lines));
         [Source::new("a/src/b.rs", &text)]
@@ -78,18 +82,18 @@ mod tests {
 
     #[test]
     fn a_large_function_is_found_and_can_be_excused() {
-        assert!(functions(&planted(68), &[]).is_empty());
-        assert_eq!(functions(&planted(69), &[]), ["a/src/b.rs:2: fn large has 71 lines; give its steps names"]);
-        assert!(functions(&planted(69), &[("a/src/b.rs", "large", "one table")]).is_empty());
-        assert_eq!(functions(&planted(69), &[("a/src/b.rs", "large", "")]).len(), 1, "an excuse needs a reason");
-        assert_eq!(stale(&planted(68), &[("a/src/b.rs", "large", "one table")]).len(), 1);
+        assert!(functions(&planted(SMALL), &[]).is_empty());
+        assert_eq!(functions(&planted(SMALL + 1), &[]), ["a/src/b.rs:2: fn large has 78 lines; give its steps names"]);
+        assert!(functions(&planted(SMALL + 1), &[("a/src/b.rs", "large", "one table")]).is_empty());
+        assert_eq!(functions(&planted(SMALL + 1), &[("a/src/b.rs", "large", "")]).len(), 1, "an excuse needs a reason");
+        assert_eq!(stale(&planted(SMALL), &[("a/src/b.rs", "large", "one table")]).len(), 1);
     }
 
     #[test]
     fn a_large_file_is_found() {
-        assert!(files(&planted(497), &[]).is_empty());
-        assert_eq!(files(&planted(498), &[]), ["a/src/b.rs:1: 501 lines; give each subject a file"]);
-        assert!(files(&planted(498), &[("a/src/b.rs", "", "one table")]).is_empty());
+        assert!(files(&planted(LAST), &[]).is_empty());
+        assert_eq!(files(&planted(LAST + 1), &[]), ["a/src/b.rs:1: 551 lines; give each subject a file"]);
+        assert!(files(&planted(LAST + 1), &[("a/src/b.rs", "", "one table")]).is_empty());
     }
 
     #[test]

@@ -36,6 +36,32 @@ impl Source {
     }
 }
 
+/// Marks the files of modules that another file declares under `#[cfg(test)]`, and all below them, as tests.
+pub fn mark_test_modules(sources: &mut [Source]) {
+    let declared: Vec<String> = sources.iter().flat_map(test_modules).collect();
+    for source in sources {
+        let stem = source.path.trim_end_matches(".rs").trim_end_matches("/mod");
+        if declared.iter().any(|module| stem == module || source.path.starts_with(&format!("{module}/"))) {
+            source.test.fill(true);
+        }
+    }
+}
+
+/// The modules that a file declares for tests only: their paths without `.rs`.
+fn test_modules(source: &Source) -> Vec<String> {
+    let (folder, file) = source.path.rsplit_once('/').unwrap_or(("", &source.path));
+    let own = match file {
+        "lib.rs" | "main.rs" | "mod.rs" => folder.to_owned(),
+        other => format!("{folder}/{}", other.trim_end_matches(".rs")),
+    };
+    let mut modules = Vec::new();
+    for (line, test) in source.code.iter().zip(&source.test) {
+        let name = line.trim().trim_start_matches("pub ").strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';'));
+        modules.extend(name.filter(|_| *test).map(|name| format!("{own}/{name}")));
+    }
+    modules
+}
+
 /// Files that hold nothing but tests and what tests need.
 fn is_test_path(path: &str) -> bool {
     let mut parts: Vec<&str> = path.split('/').collect();
@@ -182,5 +208,19 @@ mod tests {
         for path in ["x/tests/a.rs", "x/src/a_tests.rs", "x/src/a/tests.rs", "x/src/testing/mod.rs"] {
             assert_eq!(Source::new(path, "fn a() {}\n").test, [true], "{path}");
         }
+    }
+    #[test]
+    fn modules_declared_for_tests_are_tests_wherever_they_lie() {
+        let texts = [
+            ("x/src/a/mod.rs", "#[cfg(test)]\nmod story;\nmod b;\n"),
+            ("x/src/a/story.rs", "fn a() {}\n"),
+            ("x/src/a/story/part.rs", "fn a() {}\n"),
+            ("x/src/a/b.rs", "#[cfg(test)]\nmod c;\nfn a() {}\n"),
+            ("x/src/a/b/c.rs", "fn a() {}\n"),
+        ];
+        let mut sources = texts.map(|(path, text)| Source::new(path, text));
+        mark_test_modules(&mut sources);
+        let last: Vec<_> = sources.iter().map(|source| source.test.last().copied()).collect();
+        assert_eq!(last, [Some(false), Some(true), Some(true), Some(false), Some(true)]);
     }
 }
