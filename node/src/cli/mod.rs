@@ -2,12 +2,29 @@
 //!
 //! Each noun is a module with its arguments and its `run`; [`Command`] lists them, [`run`] hands over.
 
+pub mod aid;
+mod answer;
 pub mod charter;
 pub mod client;
 pub mod config;
+pub mod floor;
+mod import;
 pub mod init;
+mod lots;
+mod messages;
+pub mod mission;
+mod mission_view;
 pub mod output;
+mod parse;
 pub mod pki;
+pub mod pledge;
+mod render;
+mod resolve;
+mod spoken;
+pub mod stock;
+pub mod store;
+pub mod team;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -54,6 +71,24 @@ pub enum Command {
     Charter(charter::CharterArgs),
     /// The node's configuration 节点配置
     Config(config::ConfigArgs),
+    /// Where stock stands 库
+    Store(store::StoreArgs),
+    /// Lots and what is done with them 物资批次
+    Stock(stock::StockArgs),
+    /// Teams and vehicles 队伍与车辆
+    Team(team::TeamArgs),
+    /// What the owner keeps for itself 保底
+    Floor(floor::FloorArgs),
+    /// The warning in force here 本级预警
+    Warning(floor::WarningArgs),
+    /// How a region may see a resource 发布
+    Publish(floor::PublishArgs),
+    /// What is escrowed for a region 承诺
+    Pledge(pledge::PledgeArgs),
+    /// Aid requests, answers to them, holds and orders 支援请求、答复、占用与下令
+    Aid(aid::AidArgs),
+    /// What happens between an order and the last unit accounted for 调派
+    Mission(mission::MissionArgs),
 }
 
 /// What every command gets besides its own arguments.
@@ -94,6 +129,15 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pki(args) => pki::run(args, &context),
         Command::Charter(args) => charter::run(args, &context),
         Command::Config(args) => config::run(&args, &context),
+        Command::Store(args) => store::run(args, &context),
+        Command::Stock(args) => stock::run(args, &context),
+        Command::Team(args) => team::run(args, &context),
+        Command::Floor(args) => floor::floor(args, &context),
+        Command::Warning(args) => floor::warning(args, &context),
+        Command::Publish(args) => floor::publish(args, &context),
+        Command::Pledge(args) => pledge::run(args, &context),
+        Command::Aid(args) => aid::run(args, &context),
+        Command::Mission(args) => mission::run(args, &context),
     }
 }
 
@@ -103,6 +147,9 @@ fn assignment(text: &str) -> Result<(String, String), String> {
         _ => Err("write KEY=VALUE, such as peer.listen=127.0.0.1:7300".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod verbs_tests;
 
 #[cfg(test)]
 mod tests {
