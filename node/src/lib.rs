@@ -5,12 +5,16 @@
 //! `shouwang` command. What must never stand here: rules about goods, teams or missions. They belong to the domain,
 //! where every member decides them alike.
 
+pub mod api;
 pub mod auth;
 pub mod charter;
 pub mod cli;
 pub mod config;
+pub mod courier;
 pub mod documents;
 pub mod exit;
+pub mod gateway;
 pub mod lang;
 pub mod pki;
+pub mod serve;
 pub mod telemetry;

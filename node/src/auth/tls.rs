@@ -17,6 +17,8 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::exit::{Exit, Failure};
+use crate::lang::Bilingual;
 use crate::auth::identity::{Identity, IdentityError};
 use crate::auth::verify::{CallerVerifier, ExpectedNode, NodeVerifier, verify_chain};
 use crate::pki::files::{read_public, read_secret};
@@ -116,6 +118,26 @@ pub enum TlsError {
         /// The whole chain of reasons.
         why: String,
     },
+}
+
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Self {
+        let exit = match &error {
+            TlsError::File(_) | TlsError::Content { .. } | TlsError::Identity { .. } => Exit::BadInput,
+            TlsError::OtherIdentity { .. } | TlsError::NotANode(_) => Exit::Permission,
+            TlsError::Config(_) => Exit::Failure,
+            TlsError::Address { .. } => Exit::Usage,
+            TlsError::Connect { .. } => Exit::Unavailable,
+        };
+        let zh = match &error {
+            TlsError::File(_) | TlsError::Content { .. } | TlsError::Identity { .. } => "证书或密钥文件无法使用",
+            TlsError::OtherIdentity { .. } | TlsError::NotANode(_) => "证书身份不符",
+            TlsError::Config(_) => "TLS 配置有误",
+            TlsError::Address { .. } => "地址应为 主机:端口",
+            TlsError::Connect { .. } => "无法连接，或对方身份不符",
+        };
+        Self::new(exit, "TLS", Bilingual::new(format!("{zh}：{error}"), error.to_string()))
+    }
 }
 
 /// What was read and found good.

@@ -160,6 +160,25 @@ impl Federation {
         Terminal::new(self.binary.clone(), self.home(code), role.to_owned())
     }
 
+    /// Prepares the node of a member that the charter does not name yet, and answers the file that admits it.
+    ///
+    /// # Errors
+    /// A command that failed.
+    pub fn prepare_newcomer(&mut self, member: &MemberSpec) -> Result<PathBuf> {
+        self.prepare_node(member)?;
+        let ports = Ports::free()?;
+        for other in self.nodes.iter().map(|node| (node.code, node.ports.peer)).collect::<Vec<_>>() {
+            self.lines.insert((member.code, other.0), Line::to(other.1)?);
+        }
+        self.configure(member)?;
+        self.contexts(member, &ports)?;
+        let file = self.dir.join(format!("{}-admission.toml", member.code));
+        std::fs::write(&file, self.member_table(member, "", false)?)?;
+        self.nodes.push(NodeProcess::new(self.binary.clone(), self.home(member.code), ports, member.code));
+        self.members.push(*member);
+        Ok(file)
+    }
+
     fn run(&self, arguments: &[&str]) -> Result<String> {
         let output = Command::new(&self.binary).args(arguments).env("SHOUWANG_LANG", "en").output()?;
         if !output.status.success() {
@@ -208,17 +227,23 @@ impl Federation {
         let hub = members.first().context("a federation has members")?.code;
         let mut text = format!("federation = \"{FEDERATION}\"\nname = \"乌海应急联动区域\"\nhub = {hub}\n");
         for member in members {
-            let key = std::fs::read_to_string(self.home(member.code).join("signing.pub"))?;
-            write!(
-                text,
-                "\n[[members]]\ncode = {}\nname = \"{}\"\nshort = \"{}\"\nstanding = \"{}\"\nneighbours = {:?}\n",
-                member.code, member.name, member.short, member.standing, member.neighbours
-            )?;
-            if let Some(superior) = member.superior {
-                writeln!(text, "superior = {superior}")?;
-            }
-            writeln!(text, "[[members.nodes]]\nnumber = 1\nkey = \"{key}\"\nvoter = {}", member.voter)?;
+            text += "\n[[members]]\n";
+            text += &self.member_table(member, "members.", member.voter)?;
         }
+        Ok(text)
+    }
+
+    /// A member as a drafter writes it; `prefix` is where its table stands.
+    fn member_table(&self, member: &MemberSpec, prefix: &str, voter: bool) -> Result<String> {
+        let key = std::fs::read_to_string(self.home(member.code).join("signing.pub"))?;
+        let mut text = format!(
+            "code = {}\nname = \"{}\"\nshort = \"{}\"\nstanding = \"{}\"\nneighbours = {:?}\n",
+            member.code, member.name, member.short, member.standing, member.neighbours
+        );
+        if let Some(superior) = member.superior {
+            writeln!(text, "superior = {superior}")?;
+        }
+        writeln!(text, "[[{prefix}nodes]]\nnumber = 1\nkey = \"{key}\"\nvoter = {voter}")?;
         Ok(text)
     }
 

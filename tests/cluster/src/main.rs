@@ -292,7 +292,7 @@ fn verify(story: &Story<'_>, started: Instant) -> Result<String> {
         story.federation.terminal(*code, "secretariat").run(&["ledger", "verify"])?;
     }
     tell("every node's ledger verifies: signatures, order and Merkle root");
-    let open = report["obligations"].as_array().into_iter().flatten();
+    let open = report["actual"]["obligations"].as_array().into_iter().flatten();
     let open = open.filter(|debt| debt["state"].as_str().is_some_and(|state| state != "settled")).count();
     ensure!(open == 0, "{open} obligations are open");
     let digest = report["header"]["state_digest"].as_str().context("a digest")?;

@@ -1,0 +1,272 @@
+//! The courier (信使) joins this municipality's registry with one region: it looks at both records, proposes what the one
+//! has for the other, and looks again. Numbers make it exactly-once; they stand in the two machines
+//! ([`shouwang_domain::courier`]), so losing, doubling or delaying anything here is harmless.
+//!
+//! What must never stand here: a decision about goods. A courier that finds the two records contradicting each other
+//! stops loudly and waits for people.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shouwang_domain::actor::{Actor, Role};
+use shouwang_domain::command::Envelope;
+use shouwang_domain::courier::{Divergence, acknowledgement, downward, upward};
+use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId, RegionId};
+use shouwang_domain::machine::{Context, Machine};
+use shouwang_domain::record::Verdict;
+use shouwang_domain::region::Region;
+use shouwang_domain::region::command::RegionCommand;
+use shouwang_domain::registry::Registry;
+use shouwang_domain::registry::command::RegistryCommand;
+use shouwang_domain::time::Timestamp;
+use shouwang_driver::{DriverError, Handle};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
+
+/// Most messages carried in one round and direction.
+const LOAD_MAX: usize = 256;
+/// How long one proposal may take before the round is given up and begun again.
+const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(20);
+/// How often both records are looked at even when neither has changed here.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long a courier rests after a failed round.
+const REST: Duration = Duration::from_millis(250);
+/// Figures are published at most this often, so that a busy store does not chatter.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+
+/// How a courier is doing, for the status and the metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CourierStatus {
+    /// Messages of the registry that the region has not taken.
+    pub up_waiting: u64,
+    /// Messages of the region that the registry has not taken.
+    pub down_waiting: u64,
+    /// Why it stands still: a divergence that people must resolve.
+    pub stopped: Option<String>,
+}
+
+/// One courier.
+pub struct Courier {
+    registry: Handle<Registry>,
+    region: Handle<Region>,
+    id: RegionId,
+    name: String,
+    actor: Actor,
+    node: NodeId,
+    status: watch::Sender<CourierStatus>,
+    published: Instant,
+}
+
+impl std::fmt::Debug for Courier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Courier").field("region", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Why a round ended early.
+#[derive(Debug, thiserror::Error)]
+enum RoundError {
+    #[error(transparent)]
+    Diverged(#[from] Divergence),
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+}
+
+impl Courier {
+    /// A courier between a registry and a region, and where its status can be read.
+    pub fn new(
+        registry: Handle<Registry>,
+        region: Handle<Region>,
+        id: RegionId,
+        name: String,
+        node: NodeId,
+    ) -> (Self, watch::Receiver<CourierStatus>) {
+        let (status, read) = watch::channel(CourierStatus::default());
+        let actor = Actor { municipality: node.municipality(), operator: format!("node-{}", node.number()), role: Role::Node };
+        (Self { registry, region, id, name, actor, node, status, published: Instant::now() }, read)
+    }
+
+    /// Carries until the node stops.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let span = info_span!("courier", region = %self.name);
+        async move {
+            let mut every = tokio::time::interval(LOOK_AGAIN);
+            every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                // Looks again as soon as either record has something new.
+                let mut registry = self.registry.watch(self.registry.revision() + 1);
+                let mut region = self.region.watch(self.region.revision() + 1);
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    _ = every.tick() => {}
+                    Ok(_) = registry.next() => {}
+                    Ok(_) = region.next() => {}
+                }
+                if let Err(error) = self.round().await {
+                    self.failed(&error);
+                    if matches!(error, RoundError::Driver(DriverError::Stopped)) {
+                        return;
+                    }
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+        .instrument(span)
+        .await;
+    }
+
+    fn failed(&self, error: &RoundError) {
+        if let RoundError::Diverged(divergence) = error {
+            let told = divergence.to_string();
+            let news = self.status.send_if_modified(|status| {
+                let news = status.stopped.as_ref() != Some(&told);
+                status.stopped = Some(told.clone());
+                news
+            });
+            if news {
+                error!(%divergence, "the courier stands still");
+            }
+        } else {
+            // A cut line only makes the courier wait.
+            debug!(%error, "the round is given up");
+        }
+    }
+
+    async fn round(&mut self) -> Result<(), RoundError> {
+        self.join().await?;
+        self.publish().await?;
+        let (registry, region) = (self.registry.view()?, self.region.view()?);
+        let (registry, region) = (registry.record.machine(), region.record.machine());
+        let (up, down) = match self.load(registry, region) {
+            Ok(load) => load,
+            Err(_) => return self.confirm_divergence().await,
+        };
+        self.tell_status(registry, region);
+        // The way down needs nobody else: what the region's copy here already says is taken even when the line is cut.
+        self.carry_down(down).await?;
+        self.carry_up(up).await?;
+        let (registry, region) = (self.registry.view()?, self.region.view()?);
+        if let Some(ack) = acknowledgement(registry.record.machine(), self.id, region.record.machine()) {
+            self.to_region(ack).await?;
+        }
+        Ok(())
+    }
+
+    /// What is to be carried now, up and down.
+    fn load(
+        &self,
+        registry: &Registry,
+        region: &Region,
+    ) -> Result<(Vec<RegionCommand>, Vec<RegistryCommand>), Divergence> {
+        let up = upward(registry, self.id, region, LOAD_MAX)?;
+        Ok((up, downward(region, self.id, registry, LOAD_MAX)?))
+    }
+
+    /// After a restart a copy may for a moment be older than what this node already knew. Only what both records say
+    /// themselves, read through their quorum, is a divergence.
+    async fn confirm_divergence(&self) -> Result<(), RoundError> {
+        let registry = self.registry.read_linearizable(Instant::now() + PROPOSAL_TIMEOUT).await?;
+        let region = self.region.read_linearizable(Instant::now() + PROPOSAL_TIMEOUT).await?;
+        self.load(registry.record.machine(), region.record.machine())?;
+        Ok(())
+    }
+
+    fn tell_status(&self, registry: &Registry, region: &Region) {
+        let (sent, taken) = registry.channel(self.id).map_or((0, 0), |channel| (channel.up, channel.down));
+        let seen = region.channel(registry.owner());
+        let (up_waiting, down_waiting) = (sent.saturating_sub(seen.up), seen.down.saturating_sub(taken));
+        let status = CourierStatus { up_waiting, down_waiting, stopped: None };
+        for (direction, waiting) in [("up", up_waiting), ("down", down_waiting)] {
+            // Counts of waiting messages stay far below 2^53.
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; the counts are small")]
+            metrics::gauge!("shouwang_courier_waiting", "region" => self.name.clone(), "direction" => direction)
+                .set(waiting as f64);
+        }
+        self.status.send_if_modified(|known| {
+            let news = *known != status;
+            *known = status;
+            news
+        });
+    }
+
+    /// Opens the registry's channel to the region, once.
+    async fn join(&self) -> Result<(), RoundError> {
+        if self.registry.view()?.record.machine().channel(self.id).is_some() {
+            return Ok(());
+        }
+        info!("opening the channel to the region");
+        self.to_registry(RegistryCommand::JoinRegion { region: self.id, name: self.name.clone() }).await
+    }
+
+    /// Publishes figures that look different from what was last said.
+    async fn publish(&mut self) -> Result<(), RoundError> {
+        if self.published.elapsed() < PUBLISH_EVERY {
+            return Ok(());
+        }
+        self.published = Instant::now();
+        let view = self.registry.view()?;
+        let refresh = RegistryCommand::RefreshPublication { region: self.id };
+        let context =
+            Context { at: view.record.time(), actor: &self.actor, node: self.node, command: CommandId::from_u128(0) };
+        let events = view.record.machine().decide(&context, &refresh);
+        if events.is_ok_and(|events| !events.is_empty()) {
+            self.to_registry(refresh).await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_up(&self, load: Vec<RegionCommand>) -> Result<(), RoundError> {
+        // Proposed side by side, in order: they share batches, and the numbers keep the order whatever happens to it.
+        let proposals: Vec<_> = load.into_iter().map(|command| self.to_region(command)).collect();
+        in_order(proposals).await
+    }
+
+    async fn carry_down(&self, load: Vec<RegistryCommand>) -> Result<(), RoundError> {
+        let proposals: Vec<_> = load.into_iter().map(|command| self.to_registry(command)).collect();
+        in_order(proposals).await
+    }
+
+    async fn to_region(&self, command: RegionCommand) -> Result<(), RoundError> {
+        deliver(&self.region, self.envelope(command)).await
+    }
+
+    async fn to_registry(&self, command: RegistryCommand) -> Result<(), RoundError> {
+        deliver(&self.registry, self.envelope(command)).await
+    }
+
+    /// The courier's commands carry channel numbers; the id only tells their outcomes apart.
+    fn envelope<C>(&self, body: C) -> Envelope<C> {
+        let id = CommandId(uuid::Uuid::now_v7());
+        let valid_until = Timestamp(i64::try_from(self.valid_until_ms()).unwrap_or(i64::MAX));
+        Envelope { id, actor: self.actor.clone(), valid_until, body }
+    }
+
+    /// An hour ahead by this node's clock, for the few commands that are not numbered.
+    fn valid_until_ms(&self) -> u128 {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |now| now.as_millis()) + 3_600_000
+    }
+
+    /// The municipality this courier serves.
+    pub fn municipality(&self) -> MunicipalityCode {
+        self.actor.municipality
+    }
+}
+
+/// Proposes and looks at what came of it. A refusal consumes nothing that the next look would not see again.
+async fn deliver<M: Machine>(handle: &Handle<M>, envelope: Envelope<M::Command>) -> Result<(), RoundError> {
+    let outcome = handle.propose(envelope, Instant::now() + PROPOSAL_TIMEOUT).await?;
+    if let Verdict::Refused(refusal) = &outcome.verdict {
+        warn!(code = refusal.code(), %refusal, "a record refused what the courier brought");
+    }
+    Ok(())
+}
+
+/// Drives all proposals at once, polling them in their order.
+async fn in_order(proposals: Vec<impl Future<Output = Result<(), RoundError>>>) -> Result<(), RoundError> {
+    futures_util::future::join_all(proposals).await.into_iter().collect()
+}
+
+/// The status of every courier of a node, by region.
+pub type Couriers = Arc<std::collections::BTreeMap<RegionId, watch::Receiver<CourierStatus>>>;

@@ -1,0 +1,310 @@
+//! The running node: opens what it keeps, hosts its registry and its regions, listens, and stops in order.
+//!
+//! [`run`] is the whole of it; what it wires together lives elsewhere. What must never stand here: anything that decides.
+
+pub mod connector;
+pub mod founding;
+mod signals;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use shouwang_domain::hash::Hash32;
+use shouwang_domain::ids::{NodeId, RegionId};
+use shouwang_domain::region::Region;
+use shouwang_domain::registry::Registry;
+use shouwang_driver::{
+    AuthenticatedPeer, Driver, DriverError, DriverOptions, Ed25519Signer, Handle, HostSpec, Parts, RecordOptions,
+    SystemClock, Timing,
+};
+use shouwang_store::StoreError;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tracing::{error, info, warn};
+
+use crate::api;
+use crate::auth::{ListenLimits, PeerInfo, Surface, TlsIncoming, TlsStore};
+use crate::charter;
+use crate::cli::charter::node_id;
+use crate::config::{Config, RegionConfig, Timing as Profile};
+use crate::courier::Courier;
+use crate::exit::{Exit, Failure};
+use crate::gateway::{self, Readiness};
+use crate::lang::Bilingual;
+use crate::pki::SigningKey;
+use crate::pki::files::read_secret;
+use connector::Connector;
+
+/// A region and what runs for it.
+struct Hosted {
+    name: String,
+    id: RegionId,
+    handle: Handle<Region>,
+}
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+/// [`Failure`]: a configuration, credentials or store that cannot be used, or an address that is taken.
+pub async fn run(config: Config) -> Result<(), Failure> {
+    let metrics = gateway::install_recorder().map_err(plain)?;
+    let ready = Arc::new(AtomicBool::new(false));
+    let (stop, stopping) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+
+    let identity = config.identity().map_err(plain)?;
+    let tls = TlsStore::open(config.tls.clone(), Some(&identity))?;
+    let node = node_id(&config)?;
+    let connector = Arc::new(Connector::new(&config, Arc::clone(&tls)));
+    let charters = load_charters(&config)?;
+    let driver = open(&config, node, &connector, &charters).await?;
+    let registry = host_registry(&driver, &config, node, &charters).await?;
+    let regions = host_regions(&driver, &config, &connector, charters).await?;
+
+    let readiness = readiness(&ready, &registry, &regions);
+    let gateway = gateway::serve(config.metrics_listen, readiness, metrics, stopped(stopping.clone()));
+    tasks.spawn(async move { gateway.await.map_err(plain) });
+    tasks.spawn(listen_peers(&config, &driver, &tls, stopping.clone()).await?);
+    let services = services(&config, node, &registry, &regions, &stopping);
+    tasks.spawn(listen_operators(&config, &tls, services, stopping.clone()).await?);
+    ready.store(true, Ordering::SeqCst);
+    info!(%identity, operators = %config.operator_listen, peers = %config.peer.listen, "the node is up / 节点已启动");
+
+    let ended = tokio::select! {
+        () = signals::stop(&tls) => Ok(()),
+        Some(ended) = tasks.join_next() => ended.map_err(plain).and_then(|ended| ended),
+    };
+    info!("stopping: handing leadership over and draining / 正在停止：移交主节点并排空");
+    ready.store(false, Ordering::SeqCst);
+    // Whoever still listens stops taking calls; the couriers end.
+    let _ = stop.send(true);
+    if tokio::time::timeout(config.limits.drain_timeout, async { while tasks.join_next().await.is_some() {} })
+        .await
+        .is_err()
+    {
+        warn!("connections were still open after the drain time and are cut");
+    }
+    tasks.shutdown().await;
+    driver.stop(config.limits.drain_timeout).await;
+    ended
+}
+
+fn plain(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Failure, "SERVE", Bilingual::new(error.to_string(), error.to_string()))
+}
+
+fn from_driver(error: &DriverError) -> Failure {
+    let exit = match error {
+        DriverError::Store(_) | DriverError::Unfit { .. } => Exit::Damaged,
+        _ => Exit::Failure,
+    };
+    Failure::new(exit, error.code(), Bilingual::new(format!("存储或记录无法打开：{error}"), error.to_string()))
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // The sender lives as long as the node; its end is a stop too.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+type Charters = Vec<(RegionConfig, shouwang_domain::charter::Charter)>;
+
+fn load_charters(config: &Config) -> Result<Charters, Failure> {
+    let load = |region: &RegionConfig| Ok((region.clone(), charter::load_complete(&region.charter)?.charter));
+    config.regions.iter().map(load).collect()
+}
+
+async fn open(
+    config: &Config,
+    node: NodeId,
+    connector: &Arc<Connector>,
+    charters: &Charters,
+) -> Result<Driver, Failure> {
+    let key = SigningKey::load(&config.signing_key)?;
+    let founding = founding::registry(config, node, &own_name(config, node, charters), &key)?;
+    let cluster = Hash32::of(&[b"shouwang.cluster.v1\0", config.federation.as_bytes()]);
+    let options = DriverOptions {
+        used_before: founding.used_before,
+        ..DriverOptions::new(node, cluster.0, config.data_dir.join("records"))
+    };
+    let signer = signer(config)?;
+    let parts = Parts {
+        signer: Arc::new(signer),
+        clock: Arc::new(SystemClock::default()),
+        connector: Arc::clone(connector) as _,
+        fatal: Arc::new(|error: &StoreError| {
+            // A failed sync may have lost what was acknowledged: going on could lie. The supervisor starts us again.
+            error!(%error, "the store failed; the process ends / 存储写入失败，进程退出");
+            std::process::exit(i32::from(Exit::Damaged.code()));
+        }),
+    };
+    Driver::open(options, parts).await.map_err(|error| from_driver(&error))
+}
+
+fn signer(config: &Config) -> Result<Ed25519Signer, Failure> {
+    use rustls_pki_types::PrivatePkcs8KeyDer;
+    use rustls_pki_types::pem::PemObject as _;
+    let pem = read_secret(&config.signing_key)?;
+    let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(plain)?;
+    Ed25519Signer::from_pkcs8(der.secret_pkcs8_der()).ok_or_else(|| plain("the signing key is no Ed25519 key"))
+}
+
+/// The municipality's name as its charters write it; the short name until it is in one.
+fn own_name(config: &Config, node: NodeId, charters: &Charters) -> String {
+    let named = charters.iter().find_map(|(_, charter)| charter.member(node.municipality()));
+    named.map_or_else(|| config.short.clone(), |member| member.name.clone())
+}
+
+fn record_options(config: &Config) -> RecordOptions {
+    let timing = match config.timing {
+        Profile::Lan => Timing::lan(),
+        Profile::Wan => Timing::wan(),
+    };
+    RecordOptions { timing, ..RecordOptions::default() }
+}
+
+async fn host_registry(
+    driver: &Driver,
+    config: &Config,
+    node: NodeId,
+    charters: &Charters,
+) -> Result<Handle<Registry>, Failure> {
+    let key = SigningKey::load(&config.signing_key)?;
+    let founding = founding::registry(config, node, &own_name(config, node, charters), &key)?;
+    // One voter on one machine: nobody else's line decides how fast it may elect itself.
+    let options = RecordOptions { timing: Timing::lan(), ..RecordOptions::default() };
+    driver.host(HostSpec::<Registry>::found(founding.genesis, options)).await.map_err(|error| from_driver(&error))
+}
+
+async fn host_regions(
+    driver: &Driver,
+    config: &Config,
+    connector: &Connector,
+    charters: Charters,
+) -> Result<Vec<Hosted>, Failure> {
+    let mut hosted = Vec::new();
+    for (region, charter) in charters {
+        let id = charter::region_id(&charter);
+        let spec = HostSpec::<Region> {
+            contacts: connector.nodes().collect(),
+            ..HostSpec::found(charter, record_options(config))
+        };
+        let handle = driver.host(spec).await.map_err(|error| from_driver(&error))?;
+        hosted.push(Hosted { name: region.name, id, handle });
+    }
+    Ok(hosted)
+}
+
+fn readiness(ready: &Arc<AtomicBool>, registry: &Handle<Registry>, regions: &[Hosted]) -> Readiness {
+    let (ready, registry) = (Arc::clone(ready), registry.clone());
+    let regions: Vec<_> = regions.iter().map(|region| (region.name.clone(), region.handle.clone())).collect();
+    Arc::new(move || {
+        if !ready.load(Ordering::SeqCst) {
+            return Err("starting or stopping / 启动或停止中".to_owned());
+        }
+        let status = registry.status();
+        if let Some(why) = status.halted {
+            return Err(format!("the registry is halted: {why}"));
+        }
+        if status.leader.is_none() {
+            return Err("the registry is not open yet / 台账尚未就绪".to_owned());
+        }
+        // A region out of touch does not make the node unready: local work goes on. A halted one does.
+        regions.iter().try_for_each(|(name, region)| match region.status().halted {
+            Some(why) => Err(format!("region {name} is halted: {why}")),
+            None => Ok(()),
+        })
+    })
+}
+
+async fn listen_peers(
+    config: &Config,
+    driver: &Driver,
+    tls: &Arc<TlsStore>,
+    stopping: watch::Receiver<bool>,
+) -> Result<impl Future<Output = Result<(), Failure>> + Send + 'static, Failure> {
+    let limits = ListenLimits { connections: config.limits.peer_connections, ..ListenLimits::default() };
+    let incoming = TlsIncoming::bind(config.peer.listen, Surface::Peer, Arc::clone(tls), limits)
+        .await
+        .map_err(|error| address_taken("peer.listen", config.peer.listen, &error))?;
+    let replication = driver.replication_service();
+    let service = Routes::new(replication)
+        .into_axum_router()
+        .layer(axum::middleware::from_fn(name_peer));
+    let server = keepalive(Server::builder());
+    let serving = server.serve_with_incoming_shutdown(Routes::from(service), incoming, stopped(stopping));
+    Ok(async move { serving.await.map_err(plain) })
+}
+
+/// Tells the replication service who calls, by his certificate.
+async fn name_peer(
+    mut request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> axum::response::Response {
+    let peer = request.extensions().get::<PeerInfo>().and_then(|info| info.identity().node_name());
+    if let Some(node) = peer.as_ref().and_then(connector::node_id) {
+        request.extensions_mut().insert(AuthenticatedPeer(node));
+    }
+    next.run(request).await
+}
+
+fn keepalive(server: Server) -> Server {
+    server
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+        .tcp_nodelay(true)
+}
+
+/// Builds what operators may call, and sets the couriers going.
+fn services(
+    config: &Config,
+    node: NodeId,
+    registry: &Handle<Registry>,
+    regions: &[Hosted],
+    stopping: &watch::Receiver<bool>,
+) -> Arc<api::Node> {
+    let api = api::Node::new(node, config.municipality, &config.federation, registry.clone(), api::Limits::default());
+    for region in regions {
+        let (courier, status) =
+            Courier::new(registry.clone(), region.handle.clone(), region.id, region.name.clone(), node);
+        tokio::spawn(courier.run(stopping.clone()));
+        let trouble: api::CourierTrouble = Arc::new(move || status.borrow().stopped.clone());
+        api.add_region(region.id, &api::HostedRegion::new(region.handle.clone(), Some(trouble)));
+    }
+    Arc::new(api)
+}
+
+async fn listen_operators(
+    config: &Config,
+    tls: &Arc<TlsStore>,
+    node: Arc<api::Node>,
+    stopping: watch::Receiver<bool>,
+) -> Result<impl Future<Output = Result<(), Failure>> + Send + 'static, Failure> {
+    let limits = ListenLimits { connections: config.limits.operator_connections, ..ListenLimits::default() };
+    let incoming = TlsIncoming::bind(config.operator_listen, Surface::Operator, Arc::clone(tls), limits)
+        .await
+        .map_err(|error| address_taken("operator.listen", config.operator_listen, &error))?;
+    let (health, service) = tonic_health::server::health_reporter();
+    health.set_service_status("", tonic_health::ServingStatus::Serving).await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(shouwang_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .map_err(plain)?;
+    let routes = api::router(node).add_service(service).add_service(reflection);
+    let serving = keepalive(Server::builder()).serve_with_incoming_shutdown(routes, incoming, stopped(stopping));
+    Ok(async move {
+        let _health = health;
+        serving.await.map_err(plain)
+    })
+}
+
+fn address_taken(key: &str, address: std::net::SocketAddr, error: &std::io::Error) -> Failure {
+    let text = Bilingual::new(
+        format!("{key} = {address} 无法监听：{error}；请换用其他地址或停止占用者"),
+        format!("{key} = {address}: {error}; choose another address or stop who holds it"),
+    );
+    Failure::new(Exit::Failure, "LISTEN", text)
+}

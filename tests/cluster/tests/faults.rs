@@ -1,0 +1,219 @@
+//! Real processes under faults: what was acknowledged is found again, once, on every node.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use shouwang_cluster::federation::{MemberSpec, WUHAI_REGION};
+use shouwang_cluster::story::{ALXA, ORDOS, SUITS, Story, WUHAI, number, until};
+use shouwang_cluster::{Federation, Terminal};
+
+/// The hub, 鄂尔多斯 and 阿拉善, all voting.
+fn three() -> Vec<MemberSpec> {
+    WUHAI_REGION.iter().filter(|member| [WUHAI, ORDOS, ALXA].contains(&member.code)).copied().collect()
+}
+
+/// A region with one request for a million suits and one pledge of a million, so that holds of one contend for both.
+fn contended(federation: &mut Federation, folder: &Path) -> Result<(String, String)> {
+    let catalogue = folder.join("catalogue.csv");
+    std::fs::write(&catalogue, "kind,code,name,unit,aliases,packs\nitem,2990101,防护服,套,,\n")?;
+    let ledger = folder.join("ledger.csv");
+    std::fs::write(&ledger, "物资名称,单位,数量,仓库,区\n防护服,套,1000000,中心库,阿拉善左旗\n")?;
+    let (catalogue, ledger) = (catalogue.to_string_lossy().into_owned(), ledger.to_string_lossy().into_owned());
+    federation.terminal(ALXA, "keeper").run(&["stock", "import", &ledger, "--catalogue", &catalogue])?;
+    let story = Story::new(federation);
+    let pledges = story.pledge(ALXA, SUITS, 1_000_000)?;
+    story.pledges_arrive(&pledges)?;
+    let request = story.request.clone();
+    let line = format!("{SUITS}=1000000");
+    let what = ["--subject", "压力测试", "--place", "乌达", "--needed-by", "+4h", "--until", "+2d", "--id", &request];
+    let duty = story.federation.terminal(WUHAI, "duty");
+    duty.run(&[&["aid", "request", "--line", &line][..], &what].concat())?;
+    until("the request arrives", || Ok(duty.run(&["aid", "show", &request]).ok().map(|_| ())))?;
+    Ok((request, pledges[0].0.clone()))
+}
+
+/// People who hold one suit after the other, each repeating a hold under the same id until it is answered.
+struct Load {
+    stop: AtomicBool,
+    acknowledged: Mutex<Vec<String>>,
+    unanswered: AtomicU64,
+}
+
+impl Load {
+    fn new() -> Self {
+        Self { stop: AtomicBool::new(false), acknowledged: Mutex::default(), unanswered: AtomicU64::new(0) }
+    }
+
+    fn work(&self, terminal: &Terminal, request: &str, pledge: &str) -> Result<()> {
+        while !self.stop.load(Ordering::SeqCst) {
+            let (mission, request_id) = (uuid::Uuid::now_v7().to_string(), uuid::Uuid::now_v7().to_string());
+            let what = ["--line", "1", "--pledge", pledge, "--qty", "1", "--mission", &mission, "--timeout", "5"];
+            let command = [&["aid", "hold", request, "--request-id", &request_id][..], &what].concat();
+            let patience = Instant::now() + Duration::from_secs(60);
+            loop {
+                let answer = terminal.try_run(&command)?;
+                match answer.code {
+                    0 => {
+                        self.acknowledged.lock().expect("no holder panics").push(mission);
+                        break;
+                    }
+                    // Nobody answered: the same id again, until somebody does.
+                    5 | 7 if Instant::now() < patience => {
+                        self.unanswered.fetch_add(1, Ordering::SeqCst);
+                    }
+                    code => anyhow::bail!("a hold ended with {code}: {}", answer.err),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every acknowledged hold is on every node, no hold is there twice, and the pledge adds up.
+fn check(federation: &Federation, acknowledged: &[String], request: &str, pledge: &str) -> Result<()> {
+    let codes: Vec<u32> = federation.members.iter().map(|member| member.code).collect();
+    until("all nodes show the same", || {
+        let mut lists = Vec::new();
+        for code in &codes {
+            let shown = federation.terminal(*code, "secretariat").run(&["aid", "show", request])?;
+            let missions = shown["aidRequest"]["lines"][0]["missions"].as_array().cloned().unwrap_or_default();
+            lists.push(missions.iter().map(ToString::to_string).collect::<Vec<_>>());
+        }
+        if lists.iter().any(|list| *list != lists[0]) {
+            return Ok(None);
+        }
+        let mut distinct = lists[0].clone();
+        distinct.sort();
+        distinct.dedup();
+        ensure!(distinct.len() == lists[0].len(), "a hold stands twice");
+        for mission in acknowledged {
+            ensure!(lists[0].iter().any(|known| known.contains(mission)), "acknowledged hold {mission} is lost");
+        }
+        let pledges = federation.terminal(WUHAI, "coordinator").run(&["pledge", "list", "--all-members"])?;
+        let known = pledges["pledges"].as_array().into_iter().flatten().find(|p| p.to_string().contains(pledge));
+        let held = known.map_or(0, |known| number(&known["held"]));
+        ensure!(held == distinct.len() as u64, "{held} held for {} missions", distinct.len());
+        Ok(Some(()))
+    })
+}
+
+fn revision(status: &Value) -> u64 {
+    let records = status["records"].as_array().into_iter().flatten();
+    let region = records.filter(|record| record["kind"] == "RECORD_KIND_REGION").map(|r| number(&r["asOf"]["revision"]));
+    region.max().unwrap_or(0)
+}
+
+#[test]
+fn killed_nodes_forget_nothing_they_acknowledged() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut federation = Federation::found(&folder.path().join("federation"), &three())?;
+    federation.start_all()?;
+    let (request, pledge) = contended(&mut federation, folder.path())?;
+    let load = Load::new();
+    // The hub's own node stays up, so that its coordinators always have a terminal; leader or follower, the others die.
+    let terminals =
+        [federation.terminal(WUHAI, "coordinator"), federation.terminal(WUHAI, "coordinator").second()];
+    std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            terminals.iter().map(|terminal| scope.spawn(|| load.work(terminal, &request, &pledge))).collect();
+        let killed = kill_in_turn(&mut federation, &load);
+        load.stop.store(true, Ordering::SeqCst);
+        for worker in workers {
+            worker.join().expect("a coordinator does not panic")?;
+        }
+        killed
+    })?;
+    let acknowledged = load.acknowledged.lock().expect("no holder panics").clone();
+    ensure!(acknowledged.len() > 20, "only {} holds were acknowledged", acknowledged.len());
+    check(&federation, &acknowledged, &request, &pledge)?;
+
+    // Everybody at once: restart of all.
+    federation.nodes.iter_mut().try_for_each(shouwang_cluster::NodeProcess::kill)?;
+    federation.start_all()?;
+    check(&federation, &acknowledged, &request, &pledge)?;
+    println!("{} acknowledged, {} unanswered calls repeated", acknowledged.len(), load.unanswered.load(Ordering::SeqCst));
+    Ok(())
+}
+
+/// Kills the leader if it is not the hub's node, else a follower; each time after new holds were acknowledged.
+fn kill_in_turn(federation: &mut Federation, load: &Load) -> Result<()> {
+    for round in 0..6 {
+        let before = load.acknowledged.lock().expect("no holder panics").len();
+        until("holds go on", || {
+            Ok((load.acknowledged.lock().expect("no holder panics").len() > before + 3).then_some(()))
+        })?;
+        let leader = Story::new(federation).leader(WUHAI)?;
+        let victim = if leader == WUHAI { [ORDOS, ALXA][round % 2] } else { leader };
+        federation.node(victim).kill()?;
+        federation.node(victim).start()?;
+        federation.node(victim).wait_ready()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_member_joins_and_is_promoted_under_load() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let all: Vec<MemberSpec> = WUHAI_REGION[..4].to_vec();
+    let newcomer = all.iter().find(|member| member.code == 150_800).copied().expect("巴彦淖尔 is one of the six");
+    let mut federation = Federation::found(&folder.path().join("federation"), &three())?;
+    federation.start_all()?;
+    let (request, pledge) = contended(&mut federation, folder.path())?;
+    let load = Load::new();
+    let terminal = federation.terminal(WUHAI, "coordinator");
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| load.work(&terminal, &request, &pledge));
+        let joined = join(&mut federation, &newcomer);
+        load.stop.store(true, Ordering::SeqCst);
+        worker.join().expect("a coordinator does not panic")?;
+        joined
+    })?;
+    let acknowledged = load.acknowledged.lock().expect("no holder panics").clone();
+    // One of the old voters may die now: three of four still are a quorum.
+    federation.node(ORDOS).kill()?;
+    let more = Load::new();
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| more.work(&terminal, &request, &pledge));
+        let went_on = until("holds go on without 鄂尔多斯", || {
+            Ok((more.acknowledged.lock().expect("no holder panics").len() > 3).then_some(()))
+        });
+        more.stop.store(true, Ordering::SeqCst);
+        worker.join().expect("a coordinator does not panic")?;
+        went_on
+    })?;
+    federation.node(ORDOS).start()?;
+    federation.node(ORDOS).wait_ready()?;
+    let acknowledged = [acknowledged, more.acknowledged.lock().expect("no holder panics").clone()].concat();
+    check(&federation, &acknowledged, &request, &pledge)
+}
+
+fn join(federation: &mut Federation, newcomer: &MemberSpec) -> Result<()> {
+    let admission = federation.prepare_newcomer(newcomer)?;
+    let admission = admission.to_string_lossy().into_owned();
+    let proposed = federation.terminal(WUHAI, "leader").run(&["region", "admit", &admission])?;
+    let change = proposed["change"].as_str().or(proposed["outcome"]["requestId"].as_str()).unwrap_or_default();
+    let change = change.rsplit('/').next().unwrap_or_default().to_owned();
+    until("the change reaches 鄂尔多斯 and it signs", || {
+        Ok(federation.terminal(ORDOS, "leader").run(&["region", "sign", &change]).ok().map(|_| ()))
+    })?;
+    federation.node(newcomer.code).start()?;
+    federation.node(newcomer.code).wait_ready()?;
+    let admin = federation.terminal(newcomer.code, "admin");
+    let target = revision(&federation.terminal(WUHAI, "admin").run(&["region", "status"])?);
+    until("the newcomer has caught up", || {
+        Ok((revision(&admin.run(&["region", "status"])?) >= target).then_some(()))
+    })?;
+    let node = format!("{}/1", newcomer.code);
+    federation.terminal(WUHAI, "admin").run(&["region", "promote", &node])?;
+    until("the newcomer votes", || {
+        let status = admin.run(&["region", "status"])?;
+        let records = status["records"].as_array().into_iter().flatten();
+        let groups = records.filter(|r| r["kind"] == "RECORD_KIND_REGION").filter_map(|r| r["group"].as_array().cloned());
+        let votes = groups.flatten().any(|entry| entry["node"] == node.as_str() && entry["voter"] == true);
+        Ok(votes.then_some(()))
+    })
+}
