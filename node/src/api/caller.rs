@@ -1,0 +1,163 @@
+//! The door: who calls, whether he may, and how many calls this node works on at once. The one place where a connection
+//! becomes a [`Caller`].
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Request as HttpRequest, State};
+use axum::middleware::Next;
+use axum::response::Response as HttpResponse;
+use shouwang_domain::actor::Actor;
+use shouwang_domain::ids::MunicipalityCode;
+use tokio::sync::Semaphore;
+use tonic::{Code, Request, Status};
+use tracing::Instrument as _;
+
+use super::convert::words;
+use super::rights::TABLE;
+use super::status;
+use crate::auth::{Denied, Identity, Municipality, PeerInfo, Role};
+use crate::lang::Bilingual;
+
+/// An operator whose right to the method has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose operator he is.
+    pub municipality: MunicipalityCode,
+    /// His pseudonymous id.
+    pub operator: String,
+    /// His role.
+    pub role: Role,
+}
+
+impl Caller {
+    /// The caller of a request that came through the door.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` for one that did not.
+    pub fn of<T>(request: &Request<T>) -> Result<Self, Status> {
+        request.extensions().get::<Self>().cloned().ok_or_else(unknown)
+    }
+
+    /// How the records know him.
+    pub fn actor(&self) -> Actor {
+        Actor { municipality: self.municipality, operator: self.operator.clone(), role: words::role(self.role) }
+    }
+
+    fn new(identity: &Identity) -> Result<Self, Status> {
+        let Identity::Operator { municipality, id, role, .. } = identity else { return Err(unknown()) };
+        let municipality = MunicipalityCode::new(municipality.code()).map_err(|_| unknown())?;
+        Ok(Self { municipality, operator: id.clone(), role: *role })
+    }
+}
+
+fn unknown() -> Status {
+    let text = Bilingual::fixed("未经身份认证的调用", "the call came without a verified certificate");
+    status::error(Code::Unauthenticated, "UNAUTHENTICATED", &text, &[])
+}
+
+/// What the door knows.
+#[derive(Debug)]
+pub struct Door {
+    own: Municipality,
+    federation: String,
+    calls: Semaphore,
+}
+
+impl Door {
+    /// A door of a node of `own` in `federation` that lets `calls` calls in at once.
+    pub fn new(own: Municipality, federation: &str, calls: usize) -> Self {
+        Self { own, federation: federation.to_owned(), calls: Semaphore::new(calls) }
+    }
+
+    /// Whether this peer may call this method; gives the caller and the method's name in the table.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED`, `PERMISSION_DENIED`, or `UNIMPLEMENTED` for a method that is not in the table.
+    pub fn admit(&self, method: &str, peer: Option<&PeerInfo>) -> Result<(Caller, &'static str), Status> {
+        let identity = peer.ok_or_else(unknown)?.identity();
+        if identity.federation() != self.federation {
+            return Err(unknown());
+        }
+        let row = TABLE.check(method, identity, self.own).map_err(|denied: Denied| status::denied(&denied))?;
+        Ok((Caller::new(identity)?, row.method))
+    }
+}
+
+/// Lets a call in, or answers it at the door.
+pub async fn pass(State(door): State<Arc<Door>>, mut request: HttpRequest, next: Next) -> HttpResponse {
+    let started = Instant::now();
+    let peer = request.extensions().get::<PeerInfo>().cloned();
+    let (caller, method) = match door.admit(request.uri().path(), peer.as_ref()) {
+        Ok(admitted) => admitted,
+        Err(denied) => {
+            tracing::info!(method = request.uri().path(), code = ?denied.code(), peer = ?peer.map(|peer| peer.identity().to_string()), "denied");
+            return denied.into_http();
+        }
+    };
+    let Ok(place) = door.calls.try_acquire() else {
+        let text = Bilingual::fixed(
+            "本节点正在处理的调用过多，请稍后重试",
+            "this node works on too many calls; try again shortly",
+        );
+        return status::error(Code::Unavailable, "TOO_MANY_CALLS", &text, &[]).into_http();
+    };
+    let span = tracing::info_span!("call", method, operator = %caller.operator, municipality = %caller.municipality, role = %caller.role);
+    request.extensions_mut().insert(caller);
+    let response = next.run(request).instrument(span).await;
+    drop(place);
+    record(method, &response, started);
+    response
+}
+
+fn record(method: &'static str, response: &HttpResponse, started: Instant) {
+    // A call that failed carries its code in the headers; what succeeded, or streams, carries it later.
+    let code = response.headers().get("grpc-status").and_then(|code| code.to_str().ok()).unwrap_or("0").to_owned();
+    metrics::counter!("shouwang_api_calls_total", "method" => method, "code" => code).increment(1);
+    metrics::histogram!("shouwang_api_call_seconds", "method" => method).record(started.elapsed().as_secs_f64());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Surface;
+
+    fn peer(identity: &str) -> PeerInfo {
+        PeerInfo::new(identity.parse().unwrap(), "127.0.0.1:1".parse().unwrap(), Surface::Operator)
+    }
+
+    #[test]
+    fn the_door_asks_the_table() {
+        let door = Door::new(Municipality::new(150_300).unwrap(), "wuhai", 8);
+        let lots = "/shouwang.v1.RegistryService/ListLots";
+        let pledge = "/shouwang.v1.RegistryService/MakePledge";
+        let missions = "/shouwang.v1.MissionService/ListMissions";
+        let uri = |code: u32, role: &str| format!("spiffe://wuhai/municipality/{code}/operator/op-1/{role}");
+        for (method, identity, expected) in [
+            (lots, Some(uri(150_300, "duty")), Code::Ok),
+            (pledge, Some(uri(150_300, "leader")), Code::Ok),
+            (missions, Some(uri(640_200, "coordinator")), Code::Ok),
+            (pledge, Some(uri(150_300, "keeper")), Code::PermissionDenied),
+            (pledge, Some(uri(640_200, "leader")), Code::PermissionDenied),
+            (lots, Some(uri(640_200, "leader")), Code::PermissionDenied),
+            (lots, Some("spiffe://wuhai/municipality/150300/node/1".to_owned()), Code::PermissionDenied),
+            (lots, Some("spiffe://other/municipality/150300/operator/op-1/duty".to_owned()), Code::Unauthenticated),
+            (lots, None, Code::Unauthenticated),
+            ("/shouwang.v1.RegistryService/Nothing", Some(uri(150_300, "admin")), Code::Unimplemented),
+        ] {
+            let peer = identity.as_deref().map(peer);
+            let got = door.admit(method, peer.as_ref());
+            let code = got.as_ref().map_or_else(Status::code, |_| Code::Ok);
+            assert_eq!(code, expected, "{method} {identity:?}");
+        }
+        let (caller, method) = door.admit(pledge, Some(&peer(&uri(150_300, "leader")))).unwrap();
+        assert_eq!((caller.operator.as_str(), method), ("op-1", pledge));
+        assert_eq!(caller.actor().role, shouwang_domain::actor::Role::Leader);
+    }
+
+    #[test]
+    fn a_request_that_did_not_come_through_the_door_has_no_caller() {
+        let status = Caller::of(&Request::new(())).unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated);
+    }
+}

@@ -1,0 +1,258 @@
+//! Changes: a request becomes a command, the command is proposed, and what came of it is said.
+
+use std::time::Instant;
+
+use shouwang_domain::command::Envelope;
+use shouwang_domain::ids::{CommandId, MunicipalityCode};
+use shouwang_domain::machine::Machine;
+use shouwang_domain::record::Outcome;
+use shouwang_domain::region::command::RegionCommand;
+use shouwang_domain::registry::command::RegistryCommand;
+use shouwang_domain::registry::state::NumberKind;
+use shouwang_driver::{DriverError, Handle};
+use shouwang_proto::v1;
+use tonic::{Code, Request, Response, Status};
+
+use super::caller::Caller;
+use super::convert::ledger::number_given;
+use super::convert::{RegionRequest, RegistryRequest, Respond, words};
+use super::fields::Parsing;
+use super::read::watch_failed;
+use super::request_key::RequestKey;
+use super::{HostedRegion, Node, deadline, status};
+use crate::lang::Bilingual;
+
+/// The label of the command that gives an order its working number.
+const NUMBER: &str = "number";
+
+impl Node {
+    /// Begins to read a change.
+    pub fn parsing(&self, request_id: &str) -> Parsing<'_> {
+        Parsing::new(request_id, self.node.municipality(), self)
+    }
+
+    /// The region that a request names.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` when it names none, or more than one.
+    pub fn hosted(&self, text: &str) -> Result<HostedRegion, Status> {
+        let mut parsing = Parsing::reading(self.node.municipality(), self);
+        let id = parsing.region(text);
+        let id = parsing.finish(id)?;
+        self.regions().get(&id).cloned().ok_or_else(|| status::not_found("region", &id.short()))
+    }
+
+    /// Carries out a request that is one command of the registry.
+    ///
+    /// # Errors
+    /// What is wrong with the request, why the record refuses it, or why the record cannot be reached.
+    pub async fn change_registry<Q: RegistryRequest, R: Respond<RegistryCommand>>(
+        &self,
+        request: Request<Q>,
+    ) -> Result<Response<R>, Status> {
+        let caller = Caller::of(&request)?;
+        let by = deadline::of(request.metadata());
+        let request = request.into_inner();
+        let mut parsing = self.parsing(request.request_id());
+        let command = request.command(&mut parsing);
+        let key = parsing.key;
+        let command = parsing.finish(command)?;
+        let outcome = self.give_to_registry(&caller, &key, command.clone(), by).await?;
+        Ok(Response::new(R::respond(outcome, &command, &key)))
+    }
+
+    /// Proposes a command to the registry and says what came of it, with the working number it was given.
+    ///
+    /// # Errors
+    /// A refusal, or why the record cannot be reached.
+    pub async fn give_to_registry(
+        &self,
+        caller: &Caller,
+        key: &RequestKey,
+        command: RegistryCommand,
+        by: Instant,
+    ) -> Result<v1::Outcome, Status> {
+        let numbered = matches!(command, RegistryCommand::RequestAid { .. } | RegistryCommand::AnswerAid { .. });
+        let outcome = propose(&self.registry, caller, key, key.command(), command, by).await?;
+        if let Some(refused) = status::not_accepted(&outcome) {
+            return Err(refused);
+        }
+        let number = if numbered { self.number_at(outcome.revision, by).await? } else { String::new() };
+        Ok(words::outcome(&outcome, number))
+    }
+
+    /// Carries out a request that is one command of a region.
+    ///
+    /// # Errors
+    /// What is wrong with the request, why the record refuses it, or why the record cannot be reached.
+    pub async fn change_region<Q: RegionRequest, R: Respond<RegionCommand>>(
+        &self,
+        request: Request<Q>,
+    ) -> Result<Response<R>, Status> {
+        let caller = Caller::of(&request)?;
+        let by = deadline::of(request.metadata());
+        let request = request.into_inner();
+        let mut parsing = self.parsing(request.request_id());
+        let region = parsing.region(request.region());
+        let command = request.command(&mut parsing);
+        let key = parsing.key;
+        let (_, command) = parsing.finish(region.zip(command))?;
+        let region = self.hosted(request.region())?;
+        let outcome = give_to_region(&region.handle, &caller, &key, command.clone(), by).await?;
+        Ok(Response::new(R::respond(outcome, &command, &key)))
+    }
+
+    /// Signs an order: the registry gives it a working number first, so that numbers have no gaps; a refused one is 作废,
+    /// kept and never used again. Asking again uses the number that was given the first time.
+    ///
+    /// # Errors
+    /// What is wrong with the request, why a record refuses it, or why it cannot be reached.
+    pub async fn sign_order(&self, request: Request<v1::OrderRequest>) -> Result<Response<v1::OrderResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let by = deadline::of(request.metadata());
+        let request = request.into_inner();
+        let mut parsing = self.parsing(&request.request_id);
+        let (region, mission) = (parsing.region(&request.region), parsing.id("mission", &request.mission));
+        let key = parsing.key;
+        let (_, mission) = parsing.finish(region.zip(mission))?;
+        let region = self.hosted(&request.region)?;
+        let number = self.order_number(&caller, &key, by).await?;
+        let command = RegionCommand::Order { mission, number: number.clone(), spoken: request.spoken };
+        let mut outcome = give_to_region(&region.handle, &caller, &key, command, by).await?;
+        outcome.number = number;
+        Ok(Response::new(v1::OrderResponse { outcome: Some(outcome) }))
+    }
+
+    async fn order_number(&self, caller: &Caller, key: &RequestKey, by: Instant) -> Result<String, Status> {
+        let command = RegistryCommand::AllocateNumber { kind: NumberKind::Mission };
+        let outcome = propose(&self.registry, caller, key, key.derived_command(NUMBER), command, by).await?;
+        match status::not_accepted(&outcome) {
+            Some(refused) => Err(refused),
+            None => self.number_at(outcome.revision, by).await,
+        }
+    }
+
+    /// The working number that the registry's record of this revision gave out, empty when it gave none.
+    ///
+    /// # Errors
+    /// The ledger does not hold that revision any more, or is not read within the deadline.
+    pub async fn number_at(&self, revision: u64, by: Instant) -> Result<String, Status> {
+        let mut cursor = self.registry.watch(revision);
+        match tokio::time::timeout_at(by.into(), cursor.next()).await {
+            Ok(Ok(change)) => Ok(number_given(&change.record)),
+            Ok(Err(error)) => Err(watch_failed(&error, revision)),
+            Err(_) => Err(too_late(None)),
+        }
+    }
+}
+
+/// Proposes a command to a region and says what came of it.
+///
+/// # Errors
+/// A refusal, or why the record cannot be reached.
+pub async fn give_to_region(
+    region: &Handle<shouwang_domain::region::Region>,
+    caller: &Caller,
+    key: &RequestKey,
+    command: RegionCommand,
+    by: Instant,
+) -> Result<v1::Outcome, Status> {
+    let outcome = propose(region, caller, key, key.command(), command, by).await?;
+    match status::not_accepted(&outcome) {
+        Some(refused) => Err(refused),
+        None => Ok(words::outcome(&outcome, String::new())),
+    }
+}
+
+/// Proposes a command under an id of the request.
+///
+/// # Errors
+/// Why the record cannot be reached.
+pub async fn propose<M: Machine>(
+    handle: &Handle<M>,
+    caller: &Caller,
+    key: &RequestKey,
+    id: CommandId,
+    body: M::Command,
+    by: Instant,
+) -> Result<Outcome, Status> {
+    let envelope = Envelope { id, actor: caller.actor(), valid_until: key.valid_until(), body };
+    handle.propose(envelope, by).await.map_err(|error| driver_failed(&error))
+}
+
+/// What came of a command of the caller's municipality, if the record still remembers it.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` for what is no request id, `NOT_FOUND` when the record does not know it.
+pub fn outcome_of<M: Machine>(
+    handle: &Handle<M>,
+    municipality: MunicipalityCode,
+    request_id: &str,
+) -> Result<Outcome, Status> {
+    let Some(key) = RequestKey::parse(request_id) else {
+        return Err(status::violated_one("request_id", "须为版本 7 的 UUID", "must be a UUID of version 7"));
+    };
+    handle.outcome(municipality, key.command()).ok_or_else(|| status::not_found("outcome", request_id))
+}
+
+fn too_late(id: Option<CommandId>) -> Status {
+    let text = Bilingual::fixed(
+        "时限已过，结果未知：该命令可能已生效。请用同一请求编号重试或查询结果。",
+        "the deadline passed and the outcome is not known: the command may have happened; ask again with the same request \
+         id, or ask for its outcome",
+    );
+    let parameters: Vec<_> = id.into_iter().map(|id| ("request_id", id.to_string())).collect();
+    status::error(Code::DeadlineExceeded, "OUTCOME_UNKNOWN", &text, &parameters)
+}
+
+/// Why a record cannot be reached, or does not take what is said.
+pub fn driver_failed(error: &DriverError) -> Status {
+    let (code, zh) = match error {
+        DriverError::DeadlineExceeded { id } => return too_late(Some(*id)),
+        DriverError::NoLeader => (Code::Unavailable, "与区域断开，仅可动用本地储备；命令未发出，请稍后重试"),
+        DriverError::Busy => (Code::ResourceExhausted, "本节点等待处理的命令过多，请稍后重试"),
+        DriverError::DiskFull => (Code::ResourceExhausted, "本节点磁盘已满，腾出空间后自动恢复"),
+        DriverError::Stopped => (Code::Unavailable, "本节点正在停止，请改用其他节点"),
+        DriverError::Halted { .. } => (Code::FailedPrecondition, "该记录在本节点已停用"),
+        DriverError::Joining => (Code::Unavailable, "本节点正在加入，尚无该记录的内容"),
+        DriverError::TooLarge { .. } => (Code::InvalidArgument, "命令超过大小限制"),
+        DriverError::NotAccepted => (Code::FailedPrecondition, "记录不接受本节点的签名，请核对协议中的密钥"),
+        DriverError::NotLeader { .. } => (Code::FailedPrecondition, "本节点不是该记录的主节点，请到主节点操作"),
+        DriverError::OutOfRange { .. } => (Code::OutOfRange, "本节点已不保存该版次"),
+        _ => (Code::Internal, "本节点内部故障"),
+    };
+    let text = Bilingual::new(format!("{zh}（{}）", error.code()), error.to_string());
+    let mut parameters = Vec::new();
+    if let DriverError::OutOfRange { oldest, .. } = error {
+        parameters.push(("oldest_revision", oldest.to_string()));
+    }
+    if let DriverError::NotLeader { leader: Some(leader) } = error {
+        parameters.push(("leader", words::node(*leader)));
+    }
+    if let DriverError::Busy | DriverError::NoLeader = error {
+        tracing::debug!(%error, "not proposed");
+    } else {
+        tracing::warn!(%error, "a record failed a call");
+    }
+    status::error(code, error.code(), &text, &parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_the_driver_tell_whether_anything_happened() {
+        let id = CommandId::from_u128(1);
+        for (error, code, reason) in [
+            (DriverError::DeadlineExceeded { id }, Code::DeadlineExceeded, "OUTCOME_UNKNOWN"),
+            (DriverError::NoLeader, Code::Unavailable, "NO_LEADER"),
+            (DriverError::Busy, Code::ResourceExhausted, "BUSY"),
+            (DriverError::OutOfRange { revision: 3, oldest: 9 }, Code::OutOfRange, "OUT_OF_RANGE"),
+            (DriverError::NotLeader { leader: None }, Code::FailedPrecondition, "NOT_LEADER"),
+        ] {
+            let status = driver_failed(&error);
+            assert_eq!((status.code(), super::status::reason(&status).as_deref()), (code, Some(reason)));
+        }
+    }
+}

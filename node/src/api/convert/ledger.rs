@@ -1,0 +1,94 @@
+//! Ledger records as watchers see them.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shouwang_domain::code;
+use shouwang_domain::command::Envelope;
+use shouwang_domain::record::{Cause, LedgerRecord};
+use shouwang_domain::region::command::RegionCommand;
+use shouwang_domain::region::event::RegionEvent;
+use shouwang_domain::registry::command::RegistryCommand;
+use shouwang_domain::registry::event::RegistryEvent;
+use shouwang_proto::v1;
+
+use super::words::{actor, node, refusal, time};
+
+/// A command that knows its name.
+pub trait NamedCommand: DeserializeOwned {
+    /// The name in the rights table.
+    fn name(&self) -> &'static str;
+}
+
+impl NamedCommand for RegistryCommand {
+    fn name(&self) -> &'static str {
+        self.name()
+    }
+}
+
+impl NamedCommand for RegionCommand {
+    fn name(&self) -> &'static str {
+        self.name()
+    }
+}
+
+/// The name of commands that this program does not know (yet).
+const UNKNOWN: &str = "unknown";
+/// The name under which a deadline that passed appears.
+const TIMER: &str = "timer";
+
+/// A record of the registry's ledger.
+pub fn registry_record(record: &LedgerRecord<RegistryEvent>) -> v1::LedgerRecord {
+    ledger_record::<RegistryCommand, _>(record)
+}
+
+/// A record of a region's ledger.
+pub fn region_record(record: &LedgerRecord<RegionEvent>) -> v1::LedgerRecord {
+    ledger_record::<RegionCommand, _>(record)
+}
+
+fn ledger_record<C: NamedCommand, E: Serialize>(record: &LedgerRecord<E>) -> v1::LedgerRecord {
+    let mut said = v1::LedgerRecord {
+        revision: record.revision,
+        at: time(record.at),
+        command: TIMER.to_owned(),
+        events: record.events.iter().map(event).collect(),
+        refusal: record.refusal.as_ref().map(refusal),
+        ..v1::LedgerRecord::default()
+    };
+    if let Cause::Command { bytes, proof } = &record.cause {
+        said.node = node(proof.node);
+        match code::decode::<Envelope<C>>("command", &bytes.0) {
+            Ok(envelope) => {
+                said.actor = Some(actor(&envelope.actor));
+                said.request_id = envelope.id.to_string();
+                envelope.body.name().clone_into(&mut said.command);
+            }
+            Err(_) => UNKNOWN.clone_into(&mut said.command),
+        }
+    }
+    said
+}
+
+/// An event's name and payload: events serialise as `{"name": {…}}`, or as `"name"` when there is nothing to say.
+fn event(event: &impl Serialize) -> v1::Event {
+    match serde_json::to_value(event) {
+        Ok(serde_json::Value::Object(fields)) if fields.len() == 1 => {
+            let (name, payload) = fields.into_iter().next().unwrap_or_default();
+            v1::Event { r#type: name, payload: payload.to_string() }
+        }
+        Ok(serde_json::Value::String(name)) => v1::Event { r#type: name, payload: "{}".to_owned() },
+        other => {
+            let payload = other.map(|value| value.to_string()).unwrap_or_default();
+            v1::Event { r#type: UNKNOWN.to_owned(), payload }
+        }
+    }
+}
+
+/// The working number that a record gave out, empty when it gave none.
+pub fn number_given(record: &LedgerRecord<RegistryEvent>) -> String {
+    let mut numbers = record.events.iter().filter_map(|event| match event {
+        RegistryEvent::NumberAllocated { number, .. } => Some(number.clone()),
+        _ => None,
+    });
+    numbers.next_back().unwrap_or_default()
+}

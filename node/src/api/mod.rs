@@ -1,0 +1,178 @@
+//! The gRPC API of a node: thin. Authenticate and check the right ([`caller`], [`rights`]), read the request into a
+//! command ([`fields`], [`convert`]), propose it or look at a view ([`change`], [`read`]), say what came of it ([`status`]).
+//!
+//! Entry points: [`Node`] is what the services need to know; [`router`] gives all of them behind one door. What must never
+//! stand here: rules about goods, teams or missions, and anything a record would have to remember.
+
+pub mod caller;
+pub mod change;
+pub mod convert;
+pub mod deadline;
+pub mod fields;
+pub mod heard;
+pub mod import;
+pub mod page;
+pub mod preview;
+pub mod read;
+pub mod request_key;
+pub mod rights;
+pub mod services;
+pub mod situation;
+pub mod status;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use shouwang_domain::charter::Charter;
+use shouwang_domain::ids::{NodeId, RegionId};
+use shouwang_domain::region::Region;
+use shouwang_domain::registry::Registry;
+use shouwang_driver::Handle;
+use shouwang_proto::admin::v1::admin_service_server::AdminServiceServer;
+use shouwang_proto::v1::aid_service_server::AidServiceServer;
+use shouwang_proto::v1::compensation_service_server::CompensationServiceServer;
+use shouwang_proto::v1::mission_service_server::MissionServiceServer;
+use shouwang_proto::v1::region_service_server::RegionServiceServer;
+use shouwang_proto::v1::registry_service_server::RegistryServiceServer;
+use shouwang_proto::v1::report_service_server::ReportServiceServer;
+use shouwang_proto::v1::watch_service_server::WatchServiceServer;
+use tokio::sync::Semaphore;
+use tonic::service::Routes;
+
+use self::caller::Door;
+use self::heard::Heard;
+use self::services::Services;
+use crate::auth::Municipality;
+use crate::lang::Bilingual;
+
+/// The largest message taken or given, bytes.
+pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What a node does at once for its callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls worked on at once; one more is told to come again.
+    pub calls: usize,
+    /// Open watch streams; one more is told to come again.
+    pub watches: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { calls: 2048, watches: 2048 }
+    }
+}
+
+/// Tells why a courier stands still; `None` while it runs.
+pub type CourierTrouble = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// A region this node hosts.
+#[derive(Clone)]
+pub struct HostedRegion {
+    /// The record.
+    pub handle: Handle<Region>,
+    /// The charter it was founded on, for looks at its past.
+    pub founding: Arc<Charter>,
+    /// The courier between it and the registry; `None` where there is none.
+    pub courier: Option<CourierTrouble>,
+    /// When each node's word was last taken by the record.
+    pub heard: Arc<Heard>,
+}
+
+impl HostedRegion {
+    /// A region; begins to listen to who speaks in it. Needs a tokio runtime.
+    pub fn new(handle: Handle<Region>, founding: Arc<Charter>, courier: Option<CourierTrouble>) -> Self {
+        let heard = Arc::new(Heard::default());
+        tokio::spawn(heard::listen(handle.clone(), Arc::downgrade(&heard)));
+        Self { handle, founding, courier, heard }
+    }
+}
+
+/// What the services of a node need to know. Built once by the program, shared by all calls.
+pub struct Node {
+    /// This node.
+    pub node: NodeId,
+    /// Whose node it is, as its certificate says.
+    pub municipality: Municipality,
+    /// The federation, as its certificate says.
+    pub federation: String,
+    /// The municipality's own record.
+    pub registry: Handle<Registry>,
+    regions: ArcSwap<BTreeMap<RegionId, HostedRegion>>,
+    watches: Arc<Semaphore>,
+    limits: Limits,
+    started_at: SystemTime,
+}
+
+impl Node {
+    /// A node that hosts no region yet.
+    pub fn new(
+        node: NodeId,
+        municipality: Municipality,
+        federation: &str,
+        registry: Handle<Registry>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            node,
+            municipality,
+            federation: federation.to_owned(),
+            registry,
+            regions: ArcSwap::default(),
+            watches: Arc::new(Semaphore::new(limits.watches)),
+            limits,
+            started_at: SystemTime::now(),
+        }
+    }
+
+    /// Offers a region from now on; replaces it if it was there.
+    pub fn add_region(&self, id: RegionId, region: &HostedRegion) {
+        self.regions.rcu(|regions| {
+            let mut regions = BTreeMap::clone(regions);
+            regions.insert(id, region.clone());
+            regions
+        });
+    }
+
+    /// The regions of this moment.
+    pub fn regions(&self) -> Arc<BTreeMap<RegionId, HostedRegion>> {
+        self.regions.load_full()
+    }
+}
+
+impl fields::Regions for Node {
+    fn region(&self, text: &str) -> Result<RegionId, Bilingual> {
+        let regions = self.regions();
+        // A region this node still joins has no name yet; its id names it.
+        let name =
+            |region: &HostedRegion| region.handle.view().map(|view| view.record.machine().charter().name.clone());
+        let names = regions.iter().map(|(id, region)| (*id, name(region).unwrap_or_default()));
+        fields::find_region(&names.collect::<Vec<_>>(), text)
+    }
+}
+
+/// All services of a node behind one door. The program serves them on the operators' listener, whose connections carry
+/// [`crate::auth::PeerInfo`], and adds health and reflection beside them.
+pub fn router(node: Arc<Node>) -> Routes {
+    let door = Arc::new(Door::new(node.municipality, &node.federation, node.limits.calls));
+    let services = Services::new(node);
+    macro_rules! sized {
+        ($server:ident) => {
+            $server::new(services.clone())
+                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(MESSAGE_BYTES_MAX)
+        };
+    }
+    let routes = Routes::new(sized!(RegistryServiceServer))
+        .add_service(sized!(AidServiceServer))
+        .add_service(sized!(MissionServiceServer))
+        .add_service(sized!(CompensationServiceServer))
+        .add_service(sized!(RegionServiceServer))
+        .add_service(sized!(ReportServiceServer))
+        .add_service(sized!(WatchServiceServer))
+        .add_service(sized!(AdminServiceServer));
+    let guarded = routes.into_axum_router().layer(axum::middleware::from_fn_with_state(door, caller::pass));
+    Routes::from(guarded)
+}

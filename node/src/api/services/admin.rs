@@ -1,0 +1,209 @@
+//! For those who run nodes.
+
+use std::time::{Duration, Instant};
+
+use shouwang_domain::ids::NodeId;
+use shouwang_domain::machine::Machine;
+use shouwang_driver::{Handle, RecordStatus, Role};
+use shouwang_proto::admin::v1 as admin;
+use shouwang_proto::admin::v1::admin_service_server::AdminService;
+use tonic::{Code, Request, Response, Status};
+
+use super::Services;
+use crate::api::HostedRegion;
+use crate::api::caller::Caller;
+use crate::api::change::driver_failed;
+use crate::api::convert::words::node;
+use crate::api::fields::Parsing;
+use crate::api::page::Page;
+use crate::api::read::{as_of, view};
+use crate::api::{deadline, status};
+use crate::lang::Bilingual;
+
+/// How the registry is named where any record may stand.
+const REGISTRY: &str = "registry";
+
+/// A record of either kind.
+enum Either {
+    Registry,
+    Region(HostedRegion),
+}
+
+#[tonic::async_trait]
+impl AdminService for Services {
+    async fn get_node_status(
+        &self,
+        request: Request<admin::GetNodeStatusRequest>,
+    ) -> Result<Response<admin::GetNodeStatusResponse>, Status> {
+        Caller::of(&request)?;
+        let owner = self.node.municipality().to_string();
+        let mut records = vec![record_status(&self.registry, admin::RecordKind::Registry, owner)];
+        for region in self.regions().values() {
+            let name = region.handle.view().map(|view| view.record.machine().charter().name.clone());
+            records.push(record_status(&region.handle, admin::RecordKind::Region, name.unwrap_or_default()));
+        }
+        Ok(Response::new(admin::GetNodeStatusResponse {
+            node: node(self.node),
+            federation: self.federation.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: Some(self.started_at.into()),
+            records,
+        }))
+    }
+
+    async fn set_voter(
+        &self,
+        request: Request<admin::SetVoterRequest>,
+    ) -> Result<Response<admin::SetVoterResponse>, Status> {
+        self.change_region(request).await
+    }
+
+    async fn transfer_leadership(
+        &self,
+        request: Request<admin::TransferLeadershipRequest>,
+    ) -> Result<Response<admin::TransferLeadershipResponse>, Status> {
+        Caller::of(&request)?;
+        let by = deadline::of(request.metadata());
+        let request = request.into_inner();
+        let mut parsing = Parsing::reading(self.node.municipality(), &**self);
+        let to = if request.node.is_empty() { Some(None) } else { parsing.node("node", &request.node).map(Some) };
+        let to: Option<NodeId> = parsing.finish(to)?;
+        let leader = match self.either(&request.record)? {
+            Either::Registry => transfer(&self.registry, to, by).await?,
+            Either::Region(region) => transfer(&region.handle, to, by).await?,
+        };
+        Ok(Response::new(admin::TransferLeadershipResponse { leader: leader.map(node).unwrap_or_default() }))
+    }
+
+    async fn take_checkpoint(
+        &self,
+        request: Request<admin::TakeCheckpointRequest>,
+    ) -> Result<Response<admin::TakeCheckpointResponse>, Status> {
+        Caller::of(&request)?;
+        let taken = match self.either(&request.get_ref().record)? {
+            Either::Registry => self.registry.checkpoint_now().await,
+            Either::Region(region) => region.handle.checkpoint_now().await,
+        };
+        let revision = taken.map_err(|error| driver_failed(&error))?.meta.revision;
+        Ok(Response::new(admin::TakeCheckpointResponse { revision }))
+    }
+
+    async fn list_couriers(
+        &self,
+        request: Request<admin::ListCouriersRequest>,
+    ) -> Result<Response<admin::ListCouriersResponse>, Status> {
+        Caller::of(&request)?;
+        let request = request.into_inner();
+        let page = Page::new("couriers", &(), request.page_size, &request.page_token)?;
+        let (regions, registry) = (self.regions(), view(&self.registry)?);
+        let registry = registry.record.machine();
+        let all = regions
+            .iter()
+            .filter_map(|(id, hosted)| Some((*id, (hosted.handle.view().ok()?, hosted.courier.as_ref()?))));
+        let (couriers, next_page_token) = page.take(all, |id, (view, trouble)| {
+            let region = view.record.machine();
+            let (own, seen) = (registry.channel(*id).cloned().unwrap_or_default(), region.channel(registry.owner()));
+            admin::Courier {
+                region: id.to_string(),
+                title: region.charter().name.clone(),
+                up_sent: own.up,
+                up_applied: seen.up,
+                down_sent: seen.down,
+                down_taken: own.down,
+                trouble: trouble().unwrap_or_default(),
+            }
+        });
+        Ok(Response::new(admin::ListCouriersResponse { couriers, next_page_token }))
+    }
+}
+
+impl Services {
+    fn either(&self, text: &str) -> Result<Either, Status> {
+        if text == REGISTRY { Ok(Either::Registry) } else { self.hosted(text).map(Either::Region) }
+    }
+}
+
+/// How often the hand-over is looked at while it is under way.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Hands the lead over and waits until it is seen; `None` when it is not seen within the deadline.
+async fn transfer<M: Machine>(handle: &Handle<M>, to: Option<NodeId>, by: Instant) -> Result<Option<NodeId>, Status> {
+    let status = handle.status();
+    let to = to.or_else(|| successor(&status));
+    let Some(to) = to else {
+        let text = Bilingual::fixed(
+            "没有可接任的投票节点，或本节点不是主节点；请指明节点",
+            "no other voter is fit to lead, or this node does not lead; name a node",
+        );
+        return Err(status::error(Code::FailedPrecondition, "NO_SUCCESSOR", &text, &[]));
+    };
+    handle.transfer_leadership(to).await.map_err(|error| driver_failed(&error))?;
+    while Instant::now() + LOOK_AGAIN < by {
+        if handle.status().leader == Some(to) {
+            return Ok(Some(to));
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    Ok(None)
+}
+
+/// The active voter that holds most of the log.
+fn successor(status: &RecordStatus) -> Option<NodeId> {
+    let fit = status.peers.iter().filter(|peer| peer.voter && peer.recent_active);
+    let best = fit.max_by_key(|peer| (peer.matched, std::cmp::Reverse(peer.id)))?;
+    NodeId::try_from(best.id).ok()
+}
+
+fn role(role: Role) -> admin::RaftRole {
+    match role {
+        Role::Leader => admin::RaftRole::Leader,
+        Role::Follower => admin::RaftRole::Follower,
+        Role::Candidate | Role::PreCandidate => admin::RaftRole::Candidate,
+        Role::Learner => admin::RaftRole::Learner,
+    }
+}
+
+/// The nodes of a group; what only the leader knows of them is unset elsewhere.
+fn group(status: &RecordStatus) -> Vec<admin::GroupNode> {
+    let voters = status.voters.iter().map(|id| (*id, true));
+    let learners = status.learners.iter().map(|id| (*id, false));
+    let mut all: Vec<(u64, bool)> = voters.chain(learners).collect();
+    all.sort_unstable();
+    let entry = |(id, voter): (u64, bool)| {
+        let peer = status.peers.iter().find(|peer| peer.id == id);
+        admin::GroupNode {
+            // A Raft id is a node's id; another could only stand there by a bug, and is shown as it is.
+            node: NodeId::try_from(id).map_or_else(|_| id.to_string(), node),
+            voter,
+            active: peer.map(|peer| peer.recent_active),
+            matched: peer.map(|peer| peer.matched),
+            catching_up: peer.is_some_and(|peer| peer.pending_checkpoint.is_some()),
+        }
+    };
+    all.into_iter().map(entry).collect()
+}
+
+fn record_status<M: Machine>(handle: &Handle<M>, kind: admin::RecordKind, title: String) -> admin::RecordStatus {
+    // There is no view while this node joins; its status says the rest all the same.
+    let (view, status) = (handle.view().ok(), handle.status());
+    admin::RecordStatus {
+        id: status.id.to_string(),
+        kind: kind.into(),
+        title,
+        role: role(status.role).into(),
+        term: status.term,
+        leader: status.leader.map(node).unwrap_or_default(),
+        as_of: view.as_ref().map(as_of),
+        committed: status.commit,
+        applied: status.applied,
+        persisted: status.persisted,
+        checkpoint: status.checkpoint,
+        oldest_revision: status.oldest_revision,
+        ledger_root: view.as_ref().map(|view| view.record.ledger_root().to_string()).unwrap_or_default(),
+        epoch: view.as_ref().map(|view| view.record.epoch()).unwrap_or_default(),
+        queued: status.queued_commands as u64,
+        disk_full: status.sync.disk_full,
+        trouble: status.halted.clone().unwrap_or_default(),
+        group: group(&status),
+    }
+}

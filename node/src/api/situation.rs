@@ -1,0 +1,239 @@
+//! The hub's eyes: all that a live screen of a region needs, folded from one view.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use shouwang_domain::charter::Member;
+use shouwang_domain::ids::{MissionId, MunicipalityCode, NodeId};
+use shouwang_domain::quantity::Qty;
+use shouwang_domain::region::Region;
+use shouwang_domain::region::lifecycle::MissionState;
+use shouwang_domain::region::state::{Mission, Pledge, Published, Request};
+use shouwang_domain::region::view::LineState;
+use shouwang_domain::resource::{Figure, Resource};
+use shouwang_domain::time::Timestamp;
+use shouwang_driver::RecordStatus;
+use shouwang_proto::v1;
+
+use super::HostedRegion;
+use super::convert::words::{figure, resource, time};
+use super::convert::{aid, charter, compensation, mission};
+use super::fields::Named as _;
+use super::read::Look;
+
+/// Most open requests shown.
+const REQUESTS_MAX: usize = 200;
+/// Most missions under way shown.
+const MISSIONS_MAX: usize = 500;
+
+/// The situation of a region, of what is real or of the exercise.
+pub fn of(hosted: &HostedRegion, look: &Look<Region>, exercise: bool) -> v1::GetSituationResponse {
+    let (region, now) = (look.state(), look.now());
+    let status = hosted.handle.status();
+    let heard = |node: NodeId| hosted.heard.last(node);
+    let members = region.charter().members.iter();
+    let members = members.map(|known| member(region, known, &status, heard)).collect();
+    let (lines, requests, requests_open) = requests(region, exercise);
+    let (missions, under_way) = missions(region, exercise, now);
+    let (obligations, _) = compensation::statement(region, exercise, None);
+    let of_exercise = |id: &MissionId| region.mission(*id).is_some_and(|known| known.notice.exercise);
+    let discrepancies =
+        region.discrepancies().filter(|((id, _), known)| known.closed_at.is_none() && of_exercise(id) == exercise);
+    v1::GetSituationResponse {
+        region: look.view.record.id().to_string(),
+        title: region.charter().name.clone(),
+        members,
+        resources: resources(region, exercise),
+        lines,
+        requests,
+        requests_open,
+        missions,
+        missions_under_way: under_way,
+        obligations_open: obligations.iter().map(|pair| pair.open).sum(),
+        obligations,
+        discrepancies_open: count(discrepancies.count()),
+        as_of: Some(look.as_of.clone()),
+    }
+}
+
+/// Counts on a screen; none comes near 2^32.
+fn count(items: usize) -> u32 {
+    u32::try_from(items).unwrap_or(u32::MAX)
+}
+
+/// Whether a node is in touch, as far as this node can tell.
+fn touch(status: &RecordStatus, node: NodeId) -> v1::Touch {
+    if node == status.node || status.leader == Some(node) {
+        return if status.in_touch { v1::Touch::InTouch } else { v1::Touch::OutOfTouch };
+    }
+    match status.peers.iter().find(|peer| peer.id == node.get()) {
+        Some(peer) if peer.recent_active => v1::Touch::InTouch,
+        Some(_) => v1::Touch::OutOfTouch,
+        None => v1::Touch::Unknown,
+    }
+}
+
+fn member(
+    region: &Region,
+    member: &Member,
+    status: &RecordStatus,
+    heard: impl Fn(NodeId) -> Option<Timestamp>,
+) -> v1::SituationMember {
+    let nodes = || member.nodes.iter().map(|entry| entry.node);
+    let touches: Vec<v1::Touch> = nodes().map(|node| touch(status, node)).collect();
+    let best = [v1::Touch::InTouch, v1::Touch::Unknown, v1::Touch::OutOfTouch];
+    let touch = best.into_iter().find(|touch| touches.contains(touch)).unwrap_or(v1::Touch::Unknown);
+    let channel = region.channel(member.code);
+    v1::SituationMember {
+        code: member.code.to_string(),
+        title: member.name.clone(),
+        standing: charter::standing(member.standing).into(),
+        hub: region.charter().hub == member.code,
+        touch: touch.into(),
+        last_heard: nodes().filter_map(heard).max().and_then(time),
+        nodes: count(member.nodes.len()),
+        voters: count(member.nodes.iter().filter(|entry| entry.voter).count()),
+        waiting: channel.down.saturating_sub(channel.down_taken),
+        leads: status.leader.is_some_and(|leader| leader.municipality() == member.code),
+    }
+}
+
+/// What one member shows of a resource.
+#[derive(Default)]
+struct Share<'a> {
+    published: Option<&'a Published>,
+    pledges: Vec<&'a Pledge>,
+}
+
+fn resources(region: &Region, exercise: bool) -> Vec<v1::SituationResource> {
+    let mut shares: BTreeMap<&Resource, BTreeMap<MunicipalityCode, Share<'_>>> = BTreeMap::new();
+    for ((by, of, in_exercise), known) in region.published() {
+        if *in_exercise == exercise && known.publication.figure != Figure::Withdrawn {
+            shares.entry(of).or_default().entry(*by).or_default().published = Some(known);
+        }
+    }
+    let pledges = region.pledges().map(|(_, pledge)| pledge);
+    for pledge in pledges.filter(|pledge| pledge.made.exercise == exercise && !pledge.total.is_zero()) {
+        shares.entry(&pledge.made.resource).or_default().entry(pledge.holder).or_default().pledges.push(pledge);
+    }
+    shares.into_iter().map(|(of, members)| situation_resource(of, &members)).collect()
+}
+
+fn situation_resource(of: &Resource, shares: &BTreeMap<MunicipalityCode, Share<'_>>) -> v1::SituationResource {
+    let words = shares.values().find_map(|share| match (share.published, share.pledges.first()) {
+        (Some(known), _) => Some((&known.publication.name, &known.publication.unit)),
+        (None, Some(pledge)) => Some((&pledge.made.name, &pledge.made.unit)),
+        (None, None) => None,
+    });
+    let (title, unit) = words.map(|(title, unit)| (title.clone(), unit.clone())).unwrap_or_default();
+    let figures = || shares.values().filter_map(|share| Some(share.published?.publication.figure));
+    let known: Qty = figures()
+        .map(|figure| match figure {
+            Figure::Exact(qty) | Figure::AtLeast(qty) => qty,
+            Figure::AskUs | Figure::Withdrawn => Qty::ZERO,
+        })
+        .sum();
+    let members: Vec<v1::MemberFigure> = shares.iter().map(|(member, share)| member_figure(*member, share)).collect();
+    let sum = |of: fn(&v1::MemberFigure) -> u64| members.iter().map(of).fold(0, u64::saturating_add);
+    v1::SituationResource {
+        resource: Some(resource(of)),
+        title,
+        unit,
+        published: known.0,
+        published_more: figures().any(|figure| matches!(figure, Figure::AtLeast(_) | Figure::AskUs)),
+        pledged: sum(|figure| figure.pledged),
+        free: sum(|figure| figure.free),
+        held: sum(|figure| figure.held),
+        members,
+    }
+}
+
+fn member_figure(member: MunicipalityCode, share: &Share<'_>) -> v1::MemberFigure {
+    let sum = |of: fn(&Pledge) -> Qty| share.pledges.iter().map(|pledge| of(pledge)).sum::<Qty>().0;
+    v1::MemberFigure {
+        member: member.to_string(),
+        published: share.published.map(|known| figure(known.publication.figure)),
+        published_at: share.published.and_then(|known| time(known.as_of)),
+        pledged: sum(|pledge| pledge.total),
+        free: sum(Pledge::free),
+        held: sum(|pledge| pledge.held),
+        overdrawn: sum(|pledge| pledge.overdrawn),
+    }
+}
+
+/// Lines by state, the open requests that are shown, and how many there are.
+fn requests(region: &Region, exercise: bool) -> (Vec<v1::LineCount>, Vec<v1::SituationRequest>, u32) {
+    let open = region.requests().filter(|(_, known)| known.closed_at.is_none() && known.made.exercise == exercise);
+    let mut open: Vec<_> = open.map(|(id, known)| (*id, known)).collect();
+    open.sort_by_key(|(id, known): &(_, &Request)| (std::cmp::Reverse(known.made.priority), known.made.needed_by, *id));
+    let mut states: BTreeMap<LineState, u32> = BTreeMap::new();
+    for (id, known) in &open {
+        for state in known.line_numbers().filter_map(|line| region.line_state(*id, line)) {
+            *states.entry(state).or_default() += 1;
+        }
+    }
+    let lines = states.into_iter().map(|(state, lines)| v1::LineCount { state: aid::line_state(state).into(), lines });
+    let shown = open.iter().take(REQUESTS_MAX).map(|(id, known)| v1::SituationRequest {
+        name: id.name(),
+        number: known.made.number.clone(),
+        requester: known.requester.to_string(),
+        subject: known.made.subject.clone(),
+        priority: aid::priority(known.made.priority).into(),
+        needed_by: time(known.made.needed_by),
+        lines: known.line_numbers().filter_map(|line| aid::line(region, *id, known, line, false)).collect(),
+    });
+    (lines.collect(), shown.collect(), count(open.len()))
+}
+
+/// The missions under way that are shown, and how many there are.
+fn missions(region: &Region, exercise: bool, now: Timestamp) -> (Vec<v1::SituationMission>, u32) {
+    let under_way = region.missions().filter(|(_, known)| !known.state.is_over() && known.notice.exercise == exercise);
+    let mut under_way: Vec<_> = under_way.map(|(id, known)| (since(known), *id, known)).collect();
+    under_way.sort_by_key(|(since, id, _)| (*since, *id));
+    let shown = under_way.iter().take(MISSIONS_MAX).map(|(since, id, known)| {
+        let notice = &known.notice;
+        let mut answers = region.answers(notice.request);
+        let answer = answers.find(|((_, line, by), _)| *line == notice.line && *by == notice.holder);
+        let eta = answer.and_then(|(_, answered)| answered.given.eta);
+        let arrived = !known.state.is_before_departure() && known.state != MissionState::Dispatched;
+        v1::SituationMission {
+            name: id.name(),
+            number: notice.number.clone(),
+            state: mission::mission_state(known.state).into(),
+            resource: Some(resource(&notice.resource)),
+            title: notice.name.clone(),
+            unit: notice.unit.clone(),
+            quantity: notice.qty.0,
+            holder: notice.holder.to_string(),
+            requester: notice.requester.to_string(),
+            place: notice.place.clone(),
+            since: time(*since),
+            age: Some(age(*since, now)),
+            eta: eta.and_then(time),
+            needed_by: time(notice.needed_by),
+            late: !arrived && now > eta.unwrap_or(notice.needed_by),
+        }
+    });
+    (shown.collect(), count(under_way.len()))
+}
+
+/// Since when a mission is where it stands, as far as its stages tell.
+fn since(mission: &Mission) -> Timestamp {
+    let stages = &mission.stages;
+    let reached = match mission.state {
+        MissionState::Held => None,
+        MissionState::Ordered => stages.ordered,
+        MissionState::Committed | MissionState::Picking | MissionState::Cancelling => {
+            stages.committed.or(stages.ordered)
+        }
+        MissionState::Dispatched => stages.dispatched,
+        _ => stages.received.or(stages.dispatched),
+    };
+    reached.or(stages.held).unwrap_or_default()
+}
+
+fn age(since: Timestamp, now: Timestamp) -> prost_types::Duration {
+    let ms = u64::try_from(now.0.saturating_sub(since.0)).unwrap_or_default();
+    // Two times of this era are less than 2^63 seconds apart.
+    prost_types::Duration::try_from(Duration::from_millis(ms)).unwrap_or_default()
+}
