@@ -1,0 +1,187 @@
+//! A node's driver: one disk, one log, one set of streams, and the records on them.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use shouwang_domain::ids::{NodeId, RecordId};
+use shouwang_domain::machine::Machine;
+use shouwang_proto::replication::v1::replication_service_server::ReplicationServiceServer;
+use shouwang_store::log::{EngineLog, LogStore};
+use shouwang_store::marker::{ExpectedMarker, MarkerState, StoreMarker, holds_data};
+use shouwang_store::reserve::Reserve;
+use shouwang_store::{StoreError, real_disk};
+use tokio::runtime::Handle as Runtime;
+use tokio::task::spawn_blocking;
+
+use crate::Result;
+use crate::clock::Clock;
+use crate::error::DriverError;
+use crate::handle::Handle;
+use crate::keys::Signer;
+use crate::log_writer::LogWriter;
+use crate::options::{DriverOptions, HostSpec};
+use crate::record::{Environment, RaftMsg, Running, start};
+use crate::transport::{PeerConnector, Replication, Transport};
+
+/// What a driver gets from its node.
+#[derive(Clone)]
+pub struct Parts {
+    /// The node's key.
+    pub signer: Arc<dyn Signer>,
+    /// Where stamps come from.
+    pub clock: Arc<dyn Clock>,
+    /// Dials peers.
+    pub connector: Arc<dyn PeerConnector>,
+    /// Called when the disk can no longer be trusted (a failed sync): the process must stop, without further writes.
+    pub fatal: Arc<dyn Fn(&StoreError) + Send + Sync>,
+}
+
+/// How often a stop looks whether it can go on.
+const STOP_STEP: Duration = Duration::from_millis(10);
+
+/// Runs the records of a node.
+pub struct Driver {
+    env: Environment,
+    store_id: [u8; 16],
+    /// None while a record is starting.
+    records: Mutex<BTreeMap<RecordId, Option<Arc<Running>>>>,
+}
+
+impl Driver {
+    /// Opens the node's disk and starts its log writer. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// A disk that is not this node's, is in use, or is damaged; see [`StoreError`].
+    pub async fn open(options: DriverOptions, parts: Parts) -> Result<Self> {
+        let runtime = Runtime::current();
+        spawn_blocking(move || Self::open_blocking(&options, parts, runtime)).await.map_err(|_| DriverError::Stopped)?
+    }
+
+    fn open_blocking(options: &DriverOptions, parts: Parts, runtime: Runtime) -> Result<Self> {
+        let disk = real_disk();
+        let DriverOptions { node, cluster, data_dir, .. } = options;
+        let expected = ExpectedMarker {
+            cluster: *cluster,
+            node_id: node.get(),
+            store_id: options.store_id,
+            used_before: options.used_before,
+        };
+        let marker = match StoreMarker::check(&*disk, data_dir, holds_data(data_dir)?, &expected)? {
+            MarkerState::Ours(marker) => marker,
+            MarkerState::Fresh => {
+                let store_id = uuid::Uuid::now_v7().into_bytes();
+                let marker = StoreMarker { cluster: *cluster, node_id: node.get(), store_id };
+                marker.create(&*disk, data_dir)?;
+                marker
+            }
+        };
+        let store: Arc<dyn LogStore> = Arc::new(EngineLog::open(data_dir, &options.log)?);
+        let reserve = Reserve::open(data_dir, options.reserve_bytes)?;
+        let writer = LogWriter::start(store.clone(), data_dir.clone(), reserve, options.space, parts.fatal)?;
+        let transport =
+            Transport::new(*node, *cluster, options.transport, parts.clock.clone(), parts.connector, runtime);
+        let env = Environment {
+            node: *node,
+            data_dir: data_dir.clone(),
+            disk,
+            store,
+            writer: Arc::new(writer),
+            transport: Arc::new(transport),
+            signer: parts.signer,
+            clock: parts.clock,
+        };
+        Ok(Self { env, store_id: marker.store_id, records: Mutex::default() })
+    }
+
+    fn records(&self) -> MutexGuard<'_, BTreeMap<RecordId, Option<Arc<Running>>>> {
+        // Single insertions and removals: whole after any panic.
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.env.node
+    }
+
+    /// The identity of this node's disk, to be remembered elsewhere and given back in [`DriverOptions::store_id`].
+    pub fn store_id(&self) -> [u8; 16] {
+        self.store_id
+    }
+
+    /// Hosts a record: founds it, joins it, or goes on where the disk stands.
+    ///
+    /// # Errors
+    /// `AlreadyHosted`, `Founding`, and everything the disk can have wrong about this one record; others go on.
+    pub async fn host<M: Machine>(&self, spec: HostSpec<M>) -> Result<Handle<M>> {
+        let (env, id) = (self.env.clone(), spec.id);
+        // The place is taken first: two starts of one record would write over each other.
+        if let Entry::Vacant(place) = self.records().entry(id) {
+            place.insert(None);
+        } else {
+            return Err(DriverError::AlreadyHosted { id });
+        }
+        let started = spawn_blocking(move || start(&env, &spec)).await.map_err(|_| DriverError::Stopped);
+        let (shared, running) = started.flatten().inspect_err(|_| drop(self.records().remove(&id)))?;
+        let running = Arc::new(running);
+        self.records().insert(id, Some(running.clone()));
+        self.env.transport.register(running.port.clone());
+        Ok(Handle::new(shared))
+    }
+
+    /// What this node offers to its peers, for its peer surface. Requests need an [`crate::AuthenticatedPeer`].
+    pub fn replication_service(&self) -> ReplicationServiceServer<Replication> {
+        Replication::server(self.env.transport.clone())
+    }
+
+    /// Stops in order: takes nothing new, waits for what is under way, gives the lead away, syncs. After `patience`
+    /// it stops all the same; nothing acknowledged is lost either way.
+    pub async fn stop(self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let running: Vec<_> = self.records().values().flatten().cloned().collect();
+        let cores = || running.iter().map(|running| running.port.core());
+        cores().for_each(|core| core.draining.store(true, std::sync::atomic::Ordering::Relaxed));
+        until(deadline, || cores().all(|core| core.waiters.is_empty())).await;
+        cores().for_each(|core| {
+            core.inbox.push(RaftMsg::Resign);
+        });
+        let alone = |core: &crate::record::Core| core.conf.get().1.get_voters().len() <= 1;
+        until(deadline, || cores().all(|core| !core.leads() || alone(core))).await;
+        self.end(false).await;
+    }
+
+    /// Stops at once, as if the process were killed: what was not written is lost, as it would be then.
+    pub async fn abort(self) {
+        self.end(true).await;
+    }
+
+    async fn end(self, abort: bool) {
+        let running: Vec<_> = std::mem::take(&mut *self.records()).into_values().flatten().collect();
+        let env = self.env.clone();
+        let ended = spawn_blocking(move || {
+            if abort {
+                for running in &running {
+                    running.halt_threads();
+                }
+                env.writer.stop(true);
+            }
+            for running in &running {
+                running.stop(abort);
+            }
+            if !abort {
+                env.writer.stop(false);
+            }
+            env.transport.stop();
+        });
+        if ended.await.is_err() {
+            tracing::error!("stopping ended in a panic");
+        }
+    }
+}
+
+async fn until(deadline: Instant, done: impl Fn() -> bool) {
+    while !done() && Instant::now() < deadline {
+        tokio::time::sleep(STOP_STEP).await;
+    }
+}

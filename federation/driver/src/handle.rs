@@ -1,0 +1,297 @@
+//! The cheap end of a record that everything else holds: propose, read, watch.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use shouwang_domain::code;
+use shouwang_domain::command::{COMMAND_BYTES_MAX, Envelope};
+use shouwang_domain::hash::Hash32;
+use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId, RecordId};
+use shouwang_domain::machine::Machine;
+use shouwang_domain::record::{Outcome, Record, Verdict};
+use shouwang_store::checkpoint::CheckpointInfo;
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
+
+use crate::Result;
+use crate::error::DriverError;
+use crate::metrics;
+use crate::proof::{self, InclusionProof};
+use crate::record::{ApplyWork, Command, CommandKey, Core, Place, RaftMsg, Registered, Shared};
+use crate::status::RecordStatus;
+use crate::watch::WatchCursor;
+
+/// A record as this node sees it at one moment. Reading it is in nobody's way.
+#[derive(Clone, Debug)]
+pub struct View<M> {
+    /// The record; its revision and time are in it.
+    pub record: Arc<Record<M>>,
+    /// Whether this node is in touch with the quorum. If not, the view may be older than it looks.
+    pub in_touch: bool,
+    /// The leader this node knows.
+    pub leader: Option<NodeId>,
+    /// How long ago this node last heard from the leader (or, leading, from the quorum): how old the view may be.
+    pub last_heard: Duration,
+}
+
+/// A record hosted by this node. Clones share everything.
+pub struct Handle<M: Machine> {
+    shared: Arc<Shared<M>>,
+}
+
+impl<M: Machine> std::fmt::Debug for Handle<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("record", &self.core().label).field("node", &self.core().node).finish()
+    }
+}
+
+impl<M: Machine> Clone for Handle<M> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+/// Leaves the waiting callers when its caller does, however that happens.
+struct Guard<'a> {
+    core: &'a Core,
+    key: CommandKey,
+    token: u64,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.core.waiters.leave(&self.key, self.token);
+    }
+}
+
+impl<M: Machine> Handle<M> {
+    pub(crate) fn new(shared: Arc<Shared<M>>) -> Self {
+        Self { shared }
+    }
+
+    fn core(&self) -> &Core {
+        &self.shared.core
+    }
+
+    /// The record.
+    pub fn id(&self) -> RecordId {
+        self.core().id
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.core().node
+    }
+
+    /// Asks something of the record and waits for what comes of it. The same id with the same content may be asked again
+    /// at any time, here or elsewhere, and gets the first outcome.
+    ///
+    /// # Errors
+    /// `DeadlineExceeded`, `Stopped` and `Halted` leave it open whether it happened; all others mean that it did not
+    /// ([`DriverError::is_certain`]).
+    pub async fn propose(&self, envelope: Envelope<M::Command>, deadline: Instant) -> Result<Outcome> {
+        let core = self.core();
+        let began = Instant::now();
+        if let Some(error) = core.refuses() {
+            return Err(error);
+        }
+        if core.disk.is_full() && core.leads() {
+            return Err(DriverError::DiskFull);
+        }
+        let bytes = code::encode(&envelope);
+        if bytes.len() > COMMAND_BYTES_MAX {
+            return Err(DriverError::TooLarge { size: bytes.len(), limit: COMMAND_BYTES_MAX });
+        }
+        let key = (core.node.municipality(), envelope.id);
+        let place = match core.waiters.register(key, Hash32::of(&[&bytes])) {
+            Registered::Conflict => {
+                let at = self.shared.record.load().as_ref().map(|record| record.time()).unwrap_or_default();
+                return Ok(Outcome { revision: 0, at, verdict: Verdict::IdReused });
+            }
+            Registered::Joined(place) => place,
+            Registered::New(place) => {
+                self.send(key, bytes, &place)?;
+                place
+            }
+        };
+        let guard = Guard { core, key, token: place.token };
+        let waited = timeout_at(deadline.into(), place.outcome).await;
+        let outcome = match waited {
+            Ok(Ok(outcome)) => outcome,
+            // Nobody is left who could answer.
+            Ok(Err(_)) => Err(core.refuses().unwrap_or(DriverError::Stopped)),
+            Err(_) if core.waiters.leave(&key, guard.token) => Err(match core.leader() {
+                Some(_) => DriverError::Busy,
+                None => DriverError::NoLeader,
+            }),
+            Err(_) => Err(DriverError::DeadlineExceeded { id: envelope.id }),
+        };
+        metrics::commit(&core.label, began.elapsed());
+        outcome
+    }
+
+    fn send(&self, key: CommandKey, bytes: Vec<u8>, place: &Place) -> Result<()> {
+        let core = self.core();
+        let refused = if core.queue.enter(bytes.len(), &core.options) {
+            let size = bytes.len();
+            let command = Command { key, bytes, progress: place.progress.clone() };
+            if core.inbox.push(RaftMsg::Command(command)) {
+                return Ok(());
+            }
+            core.queue.leave(size);
+            core.refuses().unwrap_or(DriverError::Stopped)
+        } else {
+            DriverError::Busy
+        };
+        // Whoever joined meanwhile gets the same answer.
+        place.progress.withdraw();
+        core.waiters.fail(&[key], &refused);
+        Err(refused)
+    }
+
+    /// The outcome of a command, as far as this node knows; none if it has not been applied here, or is forgotten.
+    pub fn outcome(&self, municipality: MunicipalityCode, id: CommandId) -> Option<Outcome> {
+        self.shared.record.load().as_ref().and_then(|record| record.outcome(municipality, id).cloned())
+    }
+
+    /// The record as this node sees it now, without asking anyone.
+    ///
+    /// # Errors
+    /// `Joining` until the first checkpoint is here.
+    pub fn view(&self) -> Result<View<M>> {
+        let record = self.shared.record.load_full().ok_or(DriverError::Joining)?;
+        let (last_heard, in_touch) = self.core().touch();
+        Ok(View { record, in_touch, leader: self.core().leader(), last_heard })
+    }
+
+    /// The record as of now or later: everything that was acknowledged anywhere before this call is in it.
+    ///
+    /// # Errors
+    /// `NoLeader` if no quorum answers until the deadline; `Busy`, `Joining`, `Stopped`, `Halted`.
+    pub async fn read_linearizable(&self, deadline: Instant) -> Result<View<M>> {
+        let core = self.core();
+        loop {
+            if let Some(error) = core.refuses() {
+                return Err(error);
+            }
+            let (caller, answer) = oneshot::channel();
+            if !core.inbox.push(RaftMsg::Read(caller)) {
+                return Err(core.refuses().unwrap_or(DriverError::Stopped));
+            }
+            match timeout_at(deadline.into(), answer).await {
+                Ok(Ok(Ok(()))) => return self.view(),
+                // The quorum may only be between two leaders.
+                Ok(Ok(Err(DriverError::NoLeader))) => {}
+                Ok(Ok(Err(error))) => return Err(error),
+                Ok(Err(_)) => return Err(core.refuses().unwrap_or(DriverError::Stopped)),
+                Err(_) => return Err(DriverError::NoLeader),
+            }
+        }
+    }
+
+    /// A cursor over the ledger that begins at `from_revision` (1 for everything) and never ends: it costs nothing
+    /// while it is not read, and loses nothing.
+    pub fn watch(&self, from_revision: u64) -> WatchCursor<M> {
+        WatchCursor::new(self.shared.clone(), from_revision.max(1))
+    }
+
+    /// The newest revision readers can see here; 0 while joining.
+    pub fn revision(&self) -> u64 {
+        *self.core().published.borrow()
+    }
+
+    /// How the record stands on this node.
+    pub fn status(&self) -> RecordStatus {
+        let core = self.core();
+        let vitals = core.vitals.load();
+        let raft = &vitals.status;
+        let (last_heard, in_touch) = core.touch();
+        let record = self.shared.record.load();
+        let oldest_revision = self.shared.ledger.first().unwrap_or_else(|| self.revision() + 1);
+        RecordStatus {
+            id: core.id,
+            machine: core.machine,
+            node: core.node,
+            role: raft.role,
+            term: raft.term,
+            leader: core.leader(),
+            in_touch,
+            last_heard,
+            commit: raft.commit,
+            applied: raft.applied,
+            persisted: raft.persisted,
+            first_index: raft.base.index + 1,
+            checkpoint: raft.checkpoint,
+            revision: self.revision(),
+            time: record.as_ref().map(|record| record.time()).unwrap_or_default(),
+            oldest_revision,
+            voters: raft.conf_state.get_voters().to_vec(),
+            learners: raft.conf_state.get_learners().to_vec(),
+            voters_outgoing: raft.conf_state.get_voters_outgoing().to_vec(),
+            peers: raft.peers.clone(),
+            queued_commands: core.queue.commands.load(Ordering::Relaxed),
+            halted: core.halted.get().cloned(),
+            sync: core.disk.stats(),
+        }
+    }
+
+    /// Hands the lead to another voter, if this node leads. It has it once `status` says so.
+    ///
+    /// # Errors
+    /// `NotLeader` names whom to ask; `Stopped`, `Halted`.
+    pub async fn transfer_leadership(&self, to: NodeId) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        let stopped = || self.core().refuses().unwrap_or(DriverError::Stopped);
+        if !self.core().inbox.push(RaftMsg::Transfer { to: to.get(), reply }) {
+            return Err(stopped());
+        }
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// Takes a checkpoint of what is applied now and waits until it is durable and verified.
+    ///
+    /// # Errors
+    /// `Joining` if the membership of this point is not known yet; `Store`, `Stopped`, `Halted`.
+    pub async fn checkpoint_now(&self) -> Result<CheckpointInfo> {
+        let (reply, answer) = oneshot::channel();
+        let stopped = || self.core().refuses().unwrap_or(DriverError::Stopped);
+        if !self.core().apply.push(ApplyWork::Checkpoint(Some(reply))) {
+            return Err(stopped());
+        }
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// Proves that a revision is in the ledger whose root this node holds. Reads the whole ledger, off the async threads.
+    ///
+    /// # Errors
+    /// `OutOfRange` if a part of the ledger up to now is not held here; `Store`, `Joining`.
+    pub async fn inclusion_proof(&self, revision: u64) -> Result<InclusionProof> {
+        let record = self.shared.record.load_full().ok_or(DriverError::Joining)?;
+        let (id, ledger, tail) = (self.id(), self.shared.ledger.clone(), self.shared.clone());
+        let (size, root) = (record.revision(), record.ledger_root());
+        let proving = tokio::task::spawn_blocking(move || {
+            let newest = |from: u64| tail.tail.read(from, usize::MAX).unwrap_or_default();
+            proof::prove(
+                id,
+                &ledger,
+                |from| newest(from).iter().map(|c| c.bytes.to_vec()).collect(),
+                revision,
+                size,
+                root,
+            )
+        });
+        proving.await.map_err(|_| DriverError::Stopped)?
+    }
+
+    /// The digest of the whole state with the revision it is of: equal on every node at the same revision. Walks the
+    /// state, off the async threads.
+    ///
+    /// # Errors
+    /// `Joining`, `Stopped`.
+    pub async fn state_digest(&self) -> Result<(u64, Hash32)> {
+        let record = self.shared.record.load_full().ok_or(DriverError::Joining)?;
+        let digest = tokio::task::spawn_blocking(move || (record.revision(), record.digest()));
+        digest.await.map_err(|_| DriverError::Stopped)
+    }
+}

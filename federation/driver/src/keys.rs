@@ -1,0 +1,138 @@
+//! Signatures: the node's own, and the one fixed verifier all nodes share.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+use shouwang_domain::hash::{Hash32, SignatureAlgorithm, Verifier};
+
+/// Signs with the node's key, which its municipality certified in the charter.
+pub trait Signer: Send + Sync + 'static {
+    /// The scheme.
+    fn algorithm(&self) -> SignatureAlgorithm;
+    /// The public key as the charter names it.
+    fn public_key(&self) -> Vec<u8>;
+    /// The signature over `message`.
+    fn sign(&self, message: &[u8]) -> Vec<u8>;
+}
+
+/// An Ed25519 key in memory.
+#[derive(Debug)]
+pub struct Ed25519Signer(Ed25519KeyPair);
+
+impl Ed25519Signer {
+    /// A key from its PKCS#8 form; `None` if the bytes are no such key.
+    pub fn from_pkcs8(der: &[u8]) -> Option<Self> {
+        Ed25519KeyPair::from_pkcs8(der).ok().map(Self)
+    }
+
+    /// A key from its 32 secret bytes; `None` if there are not 32.
+    pub fn from_seed(seed: &[u8]) -> Option<Self> {
+        Ed25519KeyPair::from_seed_unchecked(seed).ok().map(Self)
+    }
+}
+
+impl Signer for Ed25519Signer {
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::Ed25519
+    }
+
+    fn public_key(&self) -> Vec<u8> {
+        self.0.public_key().as_ref().to_vec()
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.0.sign(message).as_ref().to_vec()
+    }
+}
+
+/// The verifier of every node.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ed25519Verifier;
+
+impl Verifier for Ed25519Verifier {
+    fn verify(&self, algorithm: SignatureAlgorithm, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+        match algorithm {
+            SignatureAlgorithm::Ed25519 => {
+                UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok()
+            }
+        }
+    }
+}
+
+/// Verdicts remembered before the older half is forgotten.
+const REMEMBERED: usize = 8192;
+
+/// Remembers which signatures were good, so that what was verified on receipt costs nothing at apply.
+#[derive(Debug, Default)]
+pub struct CachedVerifier<V> {
+    inner: V,
+    good: Mutex<(HashSet<Hash32>, HashSet<Hash32>)>,
+}
+
+impl<V: Verifier> CachedVerifier<V> {
+    /// Remembers the verdicts of `inner`.
+    pub fn new(inner: V) -> Self {
+        Self { inner, good: Mutex::default() }
+    }
+
+    fn is_known(&self, key: &Hash32) -> bool {
+        // Single insertions and whole swaps: good after any panic.
+        let good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        good.0.contains(key) || good.1.contains(key)
+    }
+
+    fn remember(&self, key: Hash32) {
+        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        if good.0.len() >= REMEMBERED / 2 {
+            good.1 = std::mem::take(&mut good.0);
+        }
+        good.0.insert(key);
+    }
+}
+
+impl<V: Verifier> Verifier for CachedVerifier<V> {
+    fn verify(&self, algorithm: SignatureAlgorithm, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+        // Key and signature lengths are prefixed, so that no two questions share a key of the cache.
+        let lengths =
+            [public_key.len() as u64, signature.len() as u64, algorithm as u64].map(u64::to_be_bytes).concat();
+        let key = Hash32::of(&[&lengths, public_key, signature, message]);
+        if self.is_known(&key) {
+            return true;
+        }
+        let good = self.inner.verify(algorithm, public_key, message, signature);
+        if good {
+            self.remember(key);
+        }
+        good
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Verifier for Counting {
+        fn verify(&self, algorithm: SignatureAlgorithm, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ed25519Verifier.verify(algorithm, key, message, signature)
+        }
+    }
+
+    #[test]
+    fn good_signatures_are_checked_once_and_bad_ones_always() {
+        let signer = Ed25519Signer::from_seed(&[7; 32]).unwrap();
+        let (key, signature) = (signer.public_key(), signer.sign(b"bread"));
+        let verifier = CachedVerifier::new(Counting::default());
+        let asked = |message: &[u8], signature: &[u8]| verifier.verify(signer.algorithm(), &key, message, signature);
+        assert!(asked(b"bread", &signature) && asked(b"bread", &signature));
+        assert_eq!(verifier.inner.0.load(Ordering::SeqCst), 1);
+        assert!(!asked(b"stone", &signature) && !asked(b"stone", &signature) && !asked(b"bread", b""));
+        assert_eq!(verifier.inner.0.load(Ordering::SeqCst), 4);
+    }
+}

@@ -1,0 +1,50 @@
+//! Runs the records of a node: takes commands, replicates them, applies them, and tells everyone who watches.
+//!
+//! Entry points: [`Driver::open`], then [`Driver::host`] once per record; everything else talks to the cheap
+//! [`Handle`] it returns. [`Driver::replication_service`] is what the node offers to its peers.
+//!
+//! Who does what, on which thread:
+//!
+//! | thread | how many | work |
+//! |---|---|---|
+//! | log writer | one a node | one synced write for everything waiting, of all records |
+//! | raft | one a record | ticks, messages, batches; never waits for a disk or for apply |
+//! | apply | one a record | decides and evolves, publishes views, wakes watchers and callers |
+//! | keeper | one a record | the ledger; takes checkpoints on a thread beside it |
+//! | tokio | the node's | streams between peers, callers |
+//!
+//! This room joins domain, replica and store. It must never contain a rule of the domain, a rule of Raft, a file format,
+//! or blocking I/O on an async thread.
+
+mod clock;
+mod driver;
+mod error;
+mod handle;
+mod keys;
+mod log_writer;
+mod mailbox;
+mod metrics;
+mod options;
+mod proof;
+mod record;
+mod status;
+mod tail;
+mod transport;
+mod watch;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use driver::{Driver, Parts};
+pub use error::DriverError;
+pub use handle::{Handle, View};
+pub use keys::{CachedVerifier, Ed25519Signer, Ed25519Verifier, Signer};
+pub use options::{DriverOptions, HostSpec, RecordOptions, TransportOptions};
+pub use proof::InclusionProof;
+pub use shouwang_replica::{Limits, PeerStatus, Role, Timing};
+pub use shouwang_store::checkpoint::CheckpointInfo;
+pub use status::{RecordStatus, SyncStats};
+pub use tail::Change;
+pub use transport::{AuthenticatedPeer, ConnectError, PeerConnector, Replication};
+pub use watch::{WatchCursor, WatchError};
+
+/// Result of every call of this crate.
+pub type Result<T, E = DriverError> = std::result::Result<T, E>;

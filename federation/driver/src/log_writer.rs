@@ -1,0 +1,266 @@
+//! The one thread that writes the Raft log of a node: everything waiting, of all records, in one synced write.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use shouwang_replica::{LogBase, Persist};
+use shouwang_store::StoreError;
+use shouwang_store::log::{self, LogStore, LogWrite, RecordSlot};
+use shouwang_store::reserve::{DiskSpace, Reserve, SpaceState};
+
+use crate::error::DriverError;
+use crate::mailbox::Mailbox;
+use crate::metrics;
+use crate::record::{RaftMsg, spawn};
+use crate::status::SyncStats;
+
+/// Called once when the node can no longer trust its disk: the process must stop.
+pub(crate) type FatalHook = Arc<dyn Fn(&StoreError) + Send + Sync>;
+
+/// How long a write that found the disk full waits before it is tried again.
+const RETRY_FULL: Duration = Duration::from_millis(200);
+/// How often the room on the disk is looked at.
+const SPACE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often dropped log files are given back.
+const PURGE_EVERY: u32 = 60;
+
+/// One thing to do to the log.
+pub(crate) enum LogJob {
+    /// Write, sync if it must be, and say so.
+    Persist { slot: RecordSlot, persist: Box<Persist>, inbox: Arc<Mailbox<RaftMsg>> },
+    /// Drop what a checkpoint covers.
+    Compact { slot: RecordSlot, base: LogBase },
+}
+
+/// What the node knows about its disk.
+#[derive(Default)]
+pub(crate) struct DiskState {
+    full: AtomicBool,
+    broken: AtomicBool,
+    syncs: AtomicU64,
+    total_us: AtomicU64,
+    max_us: AtomicU64,
+}
+
+impl DiskState {
+    /// Whether new entries are refused for want of room.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    fn synced(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.total_us.fetch_add(us, Ordering::Relaxed);
+        self.max_us.fetch_max(us, Ordering::Relaxed);
+        metrics::fsync(took);
+    }
+
+    /// Synced writes so far.
+    pub fn stats(&self) -> SyncStats {
+        let (syncs, total) = (self.syncs.load(Ordering::Relaxed), self.total_us.load(Ordering::Relaxed));
+        let mean_us = total.checked_div(syncs).unwrap_or_default();
+        SyncStats { syncs, mean_us, max_us: self.max_us.load(Ordering::Relaxed), disk_full: self.is_full() }
+    }
+}
+
+/// The log writer of a node and the thread that watches the disk's room.
+pub(crate) struct LogWriter {
+    pub mailbox: Arc<Mailbox<LogJob>>,
+    pub disk: Arc<DiskState>,
+    pub fatal: FatalHook,
+    watch: Arc<Mailbox<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl LogWriter {
+    /// Starts both threads.
+    pub fn start(
+        store: Arc<dyn LogStore>,
+        dir: PathBuf,
+        reserve: Reserve,
+        space: DiskSpace,
+        fatal: FatalHook,
+    ) -> Result<Self, DriverError> {
+        let (mailbox, disk) = (Arc::new(Mailbox::default()), Arc::new(DiskState::default()));
+        let reserve = Arc::new(reserve);
+        let watch = Arc::new(Mailbox::default());
+        let writer = Writer {
+            store: store.clone(),
+            mailbox: mailbox.clone(),
+            disk: disk.clone(),
+            reserve: reserve.clone(),
+            fatal: fatal.clone(),
+        };
+        let writing = spawn("log", move || writer.run())?;
+        let watcher =
+            Watcher { store, dir, space, reserve, disk: disk.clone(), stop: watch.clone(), fatal: fatal.clone() };
+        let watching = spawn("disk", move || watcher.run())?;
+        Ok(Self { mailbox, disk, fatal, watch, threads: Mutex::new(vec![writing, watching]) })
+    }
+
+    /// Ends both threads; what waits is written first unless `abort`. Blocks.
+    pub fn stop(&self, abort: bool) {
+        if abort {
+            self.mailbox.abort();
+        } else {
+            self.mailbox.close();
+        }
+        self.watch.close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        crate::record::join_all(threads);
+    }
+}
+
+struct Writer {
+    store: Arc<dyn LogStore>,
+    mailbox: Arc<Mailbox<LogJob>>,
+    disk: Arc<DiskState>,
+    reserve: Arc<Reserve>,
+    fatal: FatalHook,
+}
+
+/// Writes gathered for one call of the store.
+#[derive(Default)]
+struct Gathered {
+    writes: Vec<LogWrite>,
+    sync: bool,
+    done: Vec<(Arc<Mailbox<RaftMsg>>, u64)>,
+}
+
+impl Writer {
+    fn run(self) {
+        let mut jobs = Vec::new();
+        while self.mailbox.take(None, &mut jobs) {
+            if self.carry_out(jobs.drain(..)).is_err() {
+                self.mailbox.abort();
+                return;
+            }
+        }
+    }
+
+    fn carry_out(&self, jobs: impl Iterator<Item = LogJob>) -> Result<(), ()> {
+        let mut gathered = Gathered::default();
+        for job in jobs {
+            match job {
+                LogJob::Persist { slot, persist, inbox } => {
+                    // A restart of the log begins a write of its own: nothing of the old log may share its batch.
+                    if persist.reset_to.is_some() {
+                        self.write(&mut gathered)?;
+                    }
+                    gathered.sync |= persist.must_sync;
+                    gathered.done.push((inbox, persist.number));
+                    gathered.writes.push(log_write(slot, *persist));
+                }
+                LogJob::Compact { slot, base } => {
+                    self.write(&mut gathered)?;
+                    let base = log::LogBase { index: base.index, term: base.term };
+                    self.until_room(|| self.store.compact(slot, base))?;
+                }
+            }
+        }
+        self.write(&mut gathered)
+    }
+
+    fn write(&self, gathered: &mut Gathered) -> Result<(), ()> {
+        let Gathered { writes, sync, done } = std::mem::take(gathered);
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        self.until_room(|| if sync { self.store.write(&writes) } else { self.store.write_unsynced(&writes) })?;
+        if sync {
+            self.disk.synced(began.elapsed());
+        }
+        for (inbox, number) in done {
+            inbox.push(RaftMsg::Persisted(number));
+        }
+        Ok(())
+    }
+
+    /// Tries until there is room, the node stops, or the disk can no longer be trusted.
+    fn until_room(&self, write: impl Fn() -> shouwang_store::Result<()>) -> Result<(), ()> {
+        loop {
+            match write() {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_full() => {
+                    if !self.disk.full.swap(true, Ordering::Relaxed) {
+                        tracing::error!(%error, "no room for the log; giving the reserve to votes");
+                    }
+                    if let Err(error) = self.reserve.release() {
+                        tracing::error!(%error, "the reserve cannot be given up");
+                    }
+                    if self.mailbox.is_closed() {
+                        return Err(());
+                    }
+                    std::thread::sleep(RETRY_FULL);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the log cannot be written");
+                    self.disk.broken.store(true, Ordering::Relaxed);
+                    (self.fatal)(&error);
+                    return Err(());
+                }
+            }
+        }
+    }
+}
+
+fn log_write(slot: RecordSlot, persist: Persist) -> LogWrite {
+    LogWrite {
+        slot,
+        entries: persist.entries,
+        hard_state: persist.hard_state,
+        conf_state: persist.conf_state,
+        reset_to: persist.reset_to.map(|base| log::LogBase { index: base.index, term: base.term }),
+    }
+}
+
+struct Watcher {
+    store: Arc<dyn LogStore>,
+    dir: PathBuf,
+    space: DiskSpace,
+    reserve: Arc<Reserve>,
+    disk: Arc<DiskState>,
+    stop: Arc<Mailbox<()>>,
+    fatal: FatalHook,
+}
+
+impl Watcher {
+    fn run(self) {
+        let mut round = 0_u32;
+        while self.stop.take(Some(Instant::now() + SPACE_INTERVAL), &mut Vec::new()) {
+            self.look();
+            round = round.wrapping_add(1);
+            if round.is_multiple_of(PURGE_EVERY) && !self.disk.broken.load(Ordering::Relaxed) {
+                match self.store.purge() {
+                    Err(error) if error.is_fatal() => (self.fatal)(&error),
+                    Err(error) => tracing::warn!(%error, "old log files are not given back"),
+                    Ok(()) => {}
+                }
+            }
+        }
+    }
+
+    fn look(&self) {
+        match self.space.check(&self.dir) {
+            Ok(SpaceState::Full(free)) => {
+                if !self.disk.full.swap(true, Ordering::Relaxed) {
+                    tracing::error!(free, "the disk is full: no new entries are taken");
+                }
+            }
+            Ok(SpaceState::Ok(_) | SpaceState::Low(_)) => {
+                // The reserve comes back first, so that the next shortage finds it.
+                let kept = self.reserve.restore();
+                if kept.is_ok() && self.disk.full.swap(false, Ordering::Relaxed) {
+                    tracing::info!("there is room again: entries are taken");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot tell how much room there is"),
+        }
+        metrics::disk_full(self.disk.is_full());
+    }
+}

@@ -1,0 +1,115 @@
+//! How threads hand each other work: everything waiting is taken at once, so that batches make themselves.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Items waiting for one thread.
+pub(crate) struct Mailbox<T> {
+    state: Mutex<State<T>>,
+    wake: Condvar,
+}
+
+struct State<T> {
+    items: Vec<T>,
+    closed: bool,
+}
+
+impl<T> Default for Mailbox<T> {
+    fn default() -> Self {
+        Self { state: Mutex::new(State { items: Vec::new(), closed: false }), wake: Condvar::new() }
+    }
+}
+
+impl<T> Mailbox<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // Changed by pushes and swaps only: whole after any panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an item in; false if nobody will take it any more. For work that is bounded where it comes from.
+    pub fn push(&self, item: T) -> bool {
+        self.push_within(item, usize::MAX)
+    }
+
+    /// Puts an item in unless `limit` wait already.
+    pub fn push_within(&self, item: T, limit: usize) -> bool {
+        let mut state = self.lock();
+        if state.closed || state.items.len() >= limit {
+            return false;
+        }
+        state.items.push(item);
+        let first = state.items.len() == 1;
+        drop(state);
+        if first {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    /// Waits for items until `until` and moves all of them into `into`, which must be empty. False once the box is closed
+    /// and empty.
+    pub fn take(&self, until: Option<Instant>, into: &mut Vec<T>) -> bool {
+        let mut state = self.lock();
+        while state.items.is_empty() && !state.closed {
+            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) if left.is_zero() => return true,
+                Some(left) => self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+        }
+        std::mem::swap(&mut state.items, into);
+        !(state.closed && into.is_empty())
+    }
+
+    /// Whether it takes no more items.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Takes no more items; those waiting are still handed out.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_all();
+    }
+
+    /// Closes and drops what waits, as a crash would.
+    pub fn abort(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let dropped = std::mem::take(&mut state.items);
+        drop(state);
+        self.wake.notify_all();
+        // Outside the lock: what is dropped may push elsewhere.
+        drop(dropped);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_taken_at_once_in_order_and_within_limits() {
+        let mailbox = Mailbox::default();
+        assert!(mailbox.push(1) && mailbox.push_within(2, 2) && !mailbox.push_within(3, 2));
+        let mut taken = Vec::new();
+        assert!(mailbox.take(None, &mut taken));
+        assert_eq!(taken, [1, 2]);
+        taken.clear();
+        assert!(mailbox.take(Some(Instant::now()), &mut taken) && taken.is_empty(), "a deadline is no end");
+        mailbox.push(4);
+        mailbox.close();
+        assert!(!mailbox.push(5));
+        assert!(mailbox.take(None, &mut taken));
+        assert_eq!(std::mem::take(&mut taken), [4]);
+        assert!(!mailbox.take(None, &mut taken));
+    }
+
+    #[test]
+    fn an_aborted_box_is_empty() {
+        let mailbox = Mailbox::default();
+        mailbox.push(1);
+        mailbox.abort();
+        assert!(!mailbox.take(None, &mut Vec::new()));
+    }
+}

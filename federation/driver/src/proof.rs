@@ -1,0 +1,73 @@
+//! Proofs that a ledger record is part of a record's history.
+
+use shouwang_domain::hash::Hash32;
+use shouwang_domain::ids::RecordId;
+use shouwang_domain::merkle;
+use shouwang_store::StoreError;
+use shouwang_store::ledger::LedgerReader;
+
+use crate::Result;
+use crate::error::DriverError;
+
+/// Ledger records read at once, and their bytes.
+const PAGE: (usize, usize) = (4096, 4 << 20);
+
+/// What proves one ledger record (RFC 6962 §2.1.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InclusionProof {
+    /// The revision proven.
+    pub revision: u64,
+    /// Number of ledger records the root covers.
+    pub size: u64,
+    /// Hash of the record's bytes as a leaf.
+    pub leaf: Hash32,
+    /// Audit path from the leaf to the root.
+    pub path: Vec<Hash32>,
+    /// The Merkle root over `size` records.
+    pub root: Hash32,
+}
+
+impl InclusionProof {
+    /// Whether `bytes` are the ledger record this proof is about.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        let index = self.revision.checked_sub(1);
+        let root = index.and_then(|index| merkle::root_from_path(merkle::leaf(bytes), index, self.size, &self.path));
+        root == Some(self.root)
+    }
+}
+
+/// Reads the ledger up to `size` and climbs from `revision` to the root. What the disk does not have yet is `newest`.
+pub(crate) fn prove(
+    id: RecordId,
+    ledger: &LedgerReader,
+    newest: impl Fn(u64) -> Vec<Vec<u8>>,
+    revision: u64,
+    size: u64,
+    root: Hash32,
+) -> Result<InclusionProof> {
+    let index = revision.checked_sub(1).filter(|_| revision <= size).and_then(|index| usize::try_from(index).ok());
+    let oldest = ledger.first().unwrap_or(size + 1);
+    let index = index.filter(|_| oldest <= 1).ok_or(DriverError::OutOfRange { revision, oldest })?;
+    let mut leaves = Vec::new();
+    while (leaves.len() as u64) < size {
+        let next = leaves.len() as u64 + 1;
+        let mut page: Vec<_> = match ledger.read(next, PAGE.0, PAGE.1) {
+            Ok(page) => page.into_iter().map(|(_, bytes)| bytes).collect(),
+            Err(StoreError::OutOfRange { .. }) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        if page.is_empty() {
+            page = newest(next);
+        }
+        if page.is_empty() {
+            return Err(DriverError::OutOfRange { revision: next, oldest });
+        }
+        let left = usize::try_from(size - leaves.len() as u64).unwrap_or(usize::MAX);
+        leaves.extend(page.iter().take(left).map(|bytes| merkle::leaf(bytes)));
+    }
+    if merkle::root(&leaves) != root {
+        let detail = "it does not have the root the state names; run a check of the disk and fetch it anew".to_owned();
+        return Err(DriverError::Unfit { id, what: "the ledger", detail });
+    }
+    Ok(InclusionProof { revision, size, leaf: leaves[index], path: merkle::path(index, &leaves), root })
+}

@@ -1,0 +1,262 @@
+//! The apply thread of a record: committed entries into the state, and the news to everyone who waits for it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use shouwang_domain::code;
+use shouwang_domain::hash::Hash32;
+use shouwang_domain::machine::{GroupNode, Machine};
+use shouwang_domain::record::{Cause, Outcome, Record};
+use shouwang_domain::time::Timestamp;
+use shouwang_replica::eraftpb::ConfChangeV2;
+use shouwang_replica::{Committed, CommittedKind};
+use shouwang_store::checkpoint::CheckpointInfo;
+use tokio::sync::oneshot;
+
+use super::checkpoints::Candidate;
+use super::keeper::{KeeperJob, Kept};
+use super::membership::follows;
+use super::waiters::CommandKey;
+use super::{AppliedNote, RaftMsg, Shared};
+use crate::Result;
+use crate::error::DriverError;
+use crate::metrics;
+use crate::tail::Change;
+
+/// Entries applied before readers are told, at most.
+const ENTRIES_AT_ONCE: usize = 64;
+/// How long apply waits for a keeper that cannot follow before it looks again.
+const KEEPER_WAIT: Duration = Duration::from_millis(5);
+
+/// What the apply thread is told, in order.
+pub(crate) enum ApplyWork {
+    /// Committed entries.
+    Entries(Vec<Committed>),
+    /// The staged checkpoint becomes the state.
+    Install { index: u64, term: u64 },
+    /// Take a checkpoint now.
+    Checkpoint(Option<oneshot::Sender<Result<CheckpointInfo>>>),
+}
+
+/// The stamp of an entry, without its batches.
+#[derive(Deserialize)]
+struct Stamp {
+    stamp: Timestamp,
+}
+
+/// What has happened and nobody has been told yet.
+struct News<M: Machine> {
+    changes: Vec<Arc<Change<M::Event>>>,
+    outcomes: Vec<(CommandKey, Outcome)>,
+    dropped: Vec<Hash32>,
+}
+
+pub(crate) struct ApplyLoop<M: Machine> {
+    shared: Arc<Shared<M>>,
+    record: Option<Record<M>>,
+    note: AppliedNote,
+    group: Vec<GroupNode>,
+    news: News<M>,
+    since_records: u64,
+    since_bytes: u64,
+}
+
+impl<M: Machine> ApplyLoop<M> {
+    pub fn new(shared: Arc<Shared<M>>, record: Option<Record<M>>, note: AppliedNote) -> Self {
+        let group = shared.core.group.load().as_ref().clone();
+        let news = News { changes: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
+        Self { shared, record, note, group, news, since_records: 0, since_bytes: 0 }
+    }
+
+    /// Runs until the box is closed.
+    pub fn run(mut self) {
+        let mut work = Vec::new();
+        while self.shared.core.apply.take(None, &mut work) {
+            for piece in work.drain(..) {
+                self.carry_out(piece);
+            }
+            if self.shared.core.halted.get().is_some() {
+                break;
+            }
+        }
+        tracing::debug!(record = %self.shared.core.label, "apply thread ends");
+    }
+
+    fn carry_out(&mut self, work: ApplyWork) {
+        match work {
+            ApplyWork::Entries(entries) => {
+                for entries in entries.chunks(ENTRIES_AT_ONCE) {
+                    for entry in entries {
+                        self.apply(entry);
+                    }
+                    self.publish();
+                }
+                let options = &self.shared.core.options;
+                if self.since_records >= options.checkpoint_records || self.since_bytes >= options.checkpoint_bytes {
+                    self.checkpoint(None);
+                }
+            }
+            ApplyWork::Install { index, term } => self.install(index, term),
+            ApplyWork::Checkpoint(reply) => self.checkpoint(reply),
+        }
+    }
+
+    fn apply(&mut self, entry: &Committed) {
+        (self.note.index, self.note.term) = (entry.index, entry.term);
+        match &entry.kind {
+            CommittedKind::Normal(data) => self.apply_entry(data),
+            CommittedKind::Conf(change) => self.judge(entry.index, change),
+            CommittedKind::Empty => {}
+        }
+    }
+
+    fn apply_entry(&mut self, data: &Bytes) {
+        let Some(record) = &mut self.record else { return };
+        if let Ok(Stamp { stamp }) = code::decode("entry", data) {
+            self.note.stamp = self.note.stamp.max(stamp);
+        }
+        let applied = record.apply(data, &*self.shared.verifier);
+        self.news.outcomes.extend(applied.outcomes);
+        self.news.dropped.extend(applied.dropped);
+        for written in applied.written {
+            self.since_records += 1;
+            self.since_bytes += written.bytes.len() as u64;
+            self.news.changes.push(Arc::new(Change { record: written.record, bytes: written.bytes.into() }));
+        }
+    }
+
+    /// A change of membership has effect only if it follows from the state.
+    fn judge(&mut self, index: u64, change: &ConfChangeV2) {
+        let core = &self.shared.core;
+        let group = self.record.as_ref().map(|record| record.machine().group()).unwrap_or_default();
+        let accepted = follows(&group, &core.conf.get().1, change);
+        if !accepted {
+            tracing::warn!(record = %core.label, index, ?change, "a membership entry that does not follow from the state");
+        }
+        core.inbox.push(RaftMsg::ConfApplied { index, accepted });
+        // What comes next, a checkpoint above all, must see the membership as of here.
+        core.conf.wait(index, || core.inbox.is_closed());
+    }
+
+    /// Lets readers, watchers and callers see what has been applied, in this order.
+    fn publish(&mut self) {
+        let core = &self.shared.core;
+        let Some(record) = &self.record else { return };
+        self.note.next_due = record.next_due();
+        let revision = record.revision();
+        let changes = std::mem::take(&mut self.news.changes);
+        let digests: BTreeMap<u64, Option<Hash32>> =
+            changes.iter().map(|change| (change.record.revision, command_digest(&change.record.cause))).collect();
+        if !changes.is_empty() {
+            let kept = changes.iter().map(|change| (change.record.revision, change.bytes.clone())).collect();
+            let kept = Kept { records: kept, root: record.ledger_root().0 };
+            self.shared.tail.extend(changes, core.keeper_position());
+            core.keeper_backlog.fetch_add(kept.bytes(), std::sync::atomic::Ordering::Relaxed);
+            core.keeper.push(KeeperJob::Append(kept));
+            metrics::applied(&core.label, digests.len() as u64, revision);
+        }
+        let group = record.machine().group();
+        self.shared.record.store(Some(Arc::new(record.clone())));
+        core.published.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
+        let outcomes = std::mem::take(&mut self.news.outcomes);
+        core.waiters.resolve(outcomes, |at| digests.get(&at).copied().unwrap_or_else(|| self.digest_at(at)));
+        let dropped = std::mem::take(&mut self.news.dropped);
+        if !dropped.is_empty() {
+            tracing::warn!(record = %core.label, count = dropped.len(), "batches dropped: not signed by a key in force");
+            core.inbox.push(RaftMsg::Dropped(dropped));
+        }
+        self.tell_group(group);
+        self.shared.core.inbox.push(RaftMsg::Applied(self.note));
+        self.wait_for_keeper();
+    }
+
+    fn tell_group(&mut self, group: Vec<GroupNode>) {
+        if group != self.group {
+            let core = &self.shared.core;
+            core.group.store(Arc::new(group.clone()));
+            core.inbox.push(RaftMsg::Group(group.as_slice().into()));
+            self.group = group;
+        }
+    }
+
+    /// The digest of the command that an earlier revision holds.
+    fn digest_at(&self, revision: u64) -> Option<Hash32> {
+        let held = self.shared.tail.read(revision, 1).and_then(|held| held.into_iter().next());
+        if let Some(change) = held {
+            return command_digest(&change.record.cause);
+        }
+        let bytes = self.shared.ledger.get(revision).ok()?;
+        let record: shouwang_domain::record::LedgerRecord<M::Event> = code::decode("ledger record", &bytes).ok()?;
+        command_digest(&record.cause)
+    }
+
+    /// A disk that cannot follow slows apply down, so that memory stays bounded.
+    fn wait_for_keeper(&self) {
+        let core = &self.shared.core;
+        while core.keeper_is_behind() && !core.keeper.is_closed() {
+            std::thread::sleep(KEEPER_WAIT);
+        }
+    }
+
+    fn install(&mut self, index: u64, term: u64) {
+        let core = &self.shared.core;
+        // One assignment: whole after any panic.
+        let restored = self.shared.restored.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((info, record)) = restored.filter(|(info, _)| info.meta.raft_index == index) else {
+            core.halt(format!("the checkpoint of index {index} is not staged; remove this node and let it join anew"));
+            return;
+        };
+        let (adopted, answer) = std::sync::mpsc::channel();
+        core.keeper.push(KeeperJob::Install {
+            info,
+            revision: record.revision(),
+            root: record.ledger_root().0,
+            adopted,
+        });
+        if answer.recv().is_err() {
+            // The keeper has said why, or the node stops.
+            return;
+        }
+        tracing::info!(record = %core.label, index, revision = record.revision(), "checkpoint installed");
+        self.note = AppliedNote { index, term, stamp: record.time().max(self.note.stamp), next_due: record.next_due() };
+        self.news = News { changes: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
+        (self.since_records, self.since_bytes) = (0, 0);
+        core.epoch.store(record.epoch(), std::sync::atomic::Ordering::Relaxed);
+        self.shared.tail.restart(record.revision());
+        self.record = Some(record);
+        self.publish();
+    }
+
+    fn checkpoint(&mut self, reply: Option<oneshot::Sender<Result<CheckpointInfo>>>) {
+        let core = &self.shared.core;
+        let (conf_index, conf_state) = core.conf.get();
+        // After a restart the membership may be ahead of what is applied again: what it was here is not known then.
+        let Some(record) = self.record.as_ref().filter(|_| conf_index <= self.note.index) else {
+            if let Some(reply) = reply {
+                // A caller that has just left needs no answer.
+                let _ = reply.send(Err(DriverError::Joining));
+            }
+            return;
+        };
+        (self.since_records, self.since_bytes) = (0, 0);
+        let candidate = Candidate {
+            source: Box::new(record.clone()),
+            index: self.note.index,
+            term: self.note.term,
+            conf_state,
+            began: Instant::now(),
+            replies: reply.into_iter().collect(),
+        };
+        core.keeper.push(KeeperJob::Checkpoint(candidate));
+    }
+}
+
+fn command_digest(cause: &Cause) -> Option<Hash32> {
+    match cause {
+        Cause::Command { bytes, .. } => Some(Hash32::of(&[&bytes.0])),
+        Cause::Timer => None,
+    }
+}

@@ -1,0 +1,147 @@
+//! Checkpoints: written from an O(1) clone on a thread of their own, and read back into a record.
+
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use shouwang_domain::code;
+use shouwang_domain::ids::RecordId;
+use shouwang_domain::machine::Machine;
+use shouwang_domain::record::Record;
+use shouwang_replica::eraftpb::ConfState;
+use shouwang_store::StoreError;
+use shouwang_store::checkpoint::{CheckpointInfo, CheckpointMeta, CheckpointStore, OpenedCheckpoint};
+use tokio::sync::oneshot;
+
+use crate::Result;
+use crate::error::DriverError;
+
+/// Registry number of SHA-256 in stored formats.
+pub(crate) const SHA256: u8 = 1;
+/// The feature level of records written by this program.
+const FEATURE_LEVEL: u32 = 1;
+/// Canonical records on their way to the file.
+const IN_FLIGHT: usize = 256;
+
+/// A state to be written down.
+pub(crate) trait Source: Send + Sync {
+    /// What the file says about it.
+    fn meta(&self, index: u64, term: u64, conf_state: &ConfState) -> CheckpointMeta;
+    /// Every canonical record, in order.
+    fn records(&self, sink: &mut dyn FnMut(Vec<u8>));
+}
+
+impl<M: Machine> Source for Record<M> {
+    fn meta(&self, index: u64, term: u64, conf_state: &ConfState) -> CheckpointMeta {
+        CheckpointMeta {
+            record_id: self.id().0,
+            epoch: self.epoch(),
+            revision: self.revision(),
+            raft_index: index,
+            raft_term: term,
+            conf_state: encode_conf_state(conf_state),
+            time_ms: self.time().0,
+            state_digest: self.digest().0,
+            feature_level: FEATURE_LEVEL,
+            hash_algorithm: SHA256,
+        }
+    }
+
+    fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) {
+        Record::records(self, sink);
+    }
+}
+
+/// A checkpoint that is to be taken.
+pub(crate) struct Candidate {
+    pub source: Box<dyn Source>,
+    pub index: u64,
+    pub term: u64,
+    pub conf_state: ConfState,
+    pub began: Instant,
+    pub replies: Vec<oneshot::Sender<Result<CheckpointInfo>>>,
+}
+
+/// Writes a state down. Its records are made on one thread and compressed on another. Blocks.
+pub(crate) fn write(
+    store: &CheckpointStore,
+    source: &dyn Source,
+    (index, term): (u64, u64),
+    conf_state: &ConfState,
+) -> Result<CheckpointInfo, StoreError> {
+    let meta = source.meta(index, term, conf_state);
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(IN_FLIGHT);
+        // A reader that fails hangs up; the rest is made for nothing, and the error is the reader's.
+        scope.spawn(move || source.records(&mut |record| drop(sender.send(record))));
+        store.write(&meta, receiver.into_iter())
+    })
+}
+
+/// The record that a checkpoint holds, checked against what the file says about it. Blocks.
+pub(crate) fn restore<M: Machine>(id: RecordId, opened: &OpenedCheckpoint) -> Result<Record<M>> {
+    let unfit = |detail: String| DriverError::Unfit { id, what: "the checkpoint", detail };
+    let meta = opened.meta();
+    if meta.record_id != id.0 {
+        return Err(unfit("it belongs to another record".to_owned()));
+    }
+    let mut failed = None;
+    let records = opened.records()?.map_while(|record| record.map_err(|error| failed = Some(error)).ok());
+    let restored = Record::<M>::restore(records);
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    let record = restored.map_err(|error| unfit(error.to_string()))?;
+    if (record.id(), record.epoch(), record.revision()) != (id, meta.epoch, meta.revision) {
+        return Err(unfit("its head does not fit its state".to_owned()));
+    }
+    if record.digest().0 != meta.state_digest {
+        return Err(unfit("its state does not have the digest it names; fetch one from a peer".to_owned()));
+    }
+    Ok(record)
+}
+
+/// The stored form of a membership.
+#[derive(Serialize, Deserialize)]
+struct StoredConf {
+    voters: Vec<u64>,
+    learners: Vec<u64>,
+    voters_outgoing: Vec<u64>,
+    learners_next: Vec<u64>,
+    auto_leave: bool,
+}
+
+fn encode_conf_state(conf: &ConfState) -> Vec<u8> {
+    code::encode(&StoredConf {
+        voters: conf.get_voters().to_vec(),
+        learners: conf.get_learners().to_vec(),
+        voters_outgoing: conf.get_voters_outgoing().to_vec(),
+        learners_next: conf.get_learners_next().to_vec(),
+        auto_leave: conf.get_auto_leave(),
+    })
+}
+
+/// The membership in a checkpoint's meta.
+pub(crate) fn decode_conf_state(bytes: &[u8]) -> Option<ConfState> {
+    let stored: StoredConf = code::decode("membership", bytes).ok()?;
+    let mut conf = shouwang_replica::conf_state_from(stored.voters, stored.learners);
+    conf.set_voters_outgoing(stored.voters_outgoing);
+    conf.set_learners_next(stored.learners_next);
+    conf.set_auto_leave(stored.auto_leave);
+    Some(conf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memberships_are_read_as_written() {
+        let mut conf = shouwang_replica::conf_state_from([3, 1], [5]);
+        conf.set_voters_outgoing(vec![1, 2]);
+        conf.set_learners_next(vec![2]);
+        conf.set_auto_leave(true);
+        assert_eq!(decode_conf_state(&encode_conf_state(&conf)), Some(conf));
+        assert_eq!(decode_conf_state(b"?"), None);
+    }
+}

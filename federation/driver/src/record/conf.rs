@@ -1,0 +1,63 @@
+//! The membership in force, as the raft thread has last made it; apply waits here for the answer to an entry it judged.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use shouwang_replica::eraftpb::ConfState;
+use shouwang_replica::{is_learner, is_voter};
+
+#[derive(Default)]
+struct Board {
+    answered: u64,
+    index: u64,
+    state: ConfState,
+}
+
+/// The membership in force.
+#[derive(Default)]
+pub(crate) struct ConfBoard {
+    board: Mutex<Board>,
+    wake: Condvar,
+}
+
+impl ConfBoard {
+    fn lock(&self) -> MutexGuard<'_, Board> {
+        // Plain assignments: whole after any panic.
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The membership and the index of the entry that made it.
+    pub fn get(&self) -> (u64, ConfState) {
+        let board = self.lock();
+        (board.index, board.state.clone())
+    }
+
+    /// Whether `id` is a member.
+    pub fn has(&self, id: u64) -> bool {
+        let board = self.lock();
+        is_voter(&board.state, id) || is_learner(&board.state, id) || board.state.get_learners_next().contains(&id)
+    }
+
+    /// Another membership is in force.
+    pub fn set(&self, index: u64, state: ConfState) {
+        let mut board = self.lock();
+        (board.index, board.state) = (index, state);
+    }
+
+    /// The membership entry at `index` has had its effect, or none.
+    pub fn answer(&self, index: u64) {
+        let mut board = self.lock();
+        board.answered = board.answered.max(index);
+        drop(board);
+        self.wake.notify_all();
+    }
+
+    /// Waits until the entry at `index` is answered, or `gone` says that it never will be.
+    pub fn wait(&self, index: u64, gone: impl Fn() -> bool) {
+        let mut board = self.lock();
+        while board.answered < index && !gone() {
+            let waited = self.wake.wait_timeout(board, Duration::from_millis(50));
+            board = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}

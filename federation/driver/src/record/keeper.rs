@@ -1,0 +1,231 @@
+//! The keeper thread of a record: the ledger on disk, and when checkpoints are written.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use shouwang_replica::eraftpb::ConfState;
+use shouwang_store::checkpoint::CheckpointInfo;
+use shouwang_store::ledger::{Ledger, LedgerReader};
+use shouwang_store::{Disk, StoreError};
+
+use super::checkpoints::{self, Candidate};
+use super::{Core, RaftMsg, RecordPort, join_all, spawn};
+use crate::error::DriverError;
+use crate::metrics;
+
+/// How long a write that found the disk full waits before it is tried again.
+const RETRY_FULL: Duration = Duration::from_millis(200);
+
+/// Ledger records in order, with the Merkle root after the last of them.
+pub(crate) struct Kept {
+    pub records: Vec<(u64, Arc<[u8]>)>,
+    pub root: [u8; 32],
+}
+
+impl Kept {
+    pub fn bytes(&self) -> usize {
+        self.records.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+}
+
+/// What the keeper is told, in order.
+pub(crate) enum KeeperJob {
+    /// New ledger records.
+    Append(Kept),
+    /// Take a checkpoint of this state, whose ledger records were all told before.
+    Checkpoint(Candidate),
+    /// The checkpoint thread has ended.
+    Written(Box<Written>),
+    /// The staged checkpoint becomes one of ours, and the ledger goes on behind it.
+    Install { info: CheckpointInfo, revision: u64, root: [u8; 32], adopted: std::sync::mpsc::Sender<()> },
+}
+
+/// What came of a checkpoint.
+pub(crate) struct Written {
+    result: Result<CheckpointInfo, StoreError>,
+    conf_state: ConfState,
+    began: std::time::Instant,
+    replies: Vec<tokio::sync::oneshot::Sender<crate::Result<CheckpointInfo>>>,
+}
+
+pub(crate) struct KeeperLoop {
+    pub port: Arc<dyn RecordPort>,
+    pub ledger: Ledger,
+    pub reader: LedgerReader,
+    pub disk: Arc<dyn Disk>,
+    pub checkpoint_dir: PathBuf,
+    pub writing: Option<JoinHandle<()>>,
+    pub next: Option<Candidate>,
+}
+
+impl KeeperLoop {
+    /// Runs until the box is closed, then syncs.
+    pub fn run(mut self) {
+        let port = self.port.clone();
+        let core = port.core();
+        let mut jobs = Vec::new();
+        while core.keeper.take(None, &mut jobs) {
+            for job in jobs.drain(..) {
+                if let Err(error) = self.carry_out(core, job) {
+                    core.halt(error.to_string());
+                    if error.is_fatal() {
+                        (core.fatal)(&error);
+                    }
+                    return;
+                }
+            }
+        }
+        join_all(self.writing.take());
+        if let Err(error) = self.ledger.sync() {
+            tracing::warn!(record = %core.label, %error, "the ledger's end is not synced; the log has it");
+        }
+        tracing::debug!(record = %core.label, "keeper thread ends");
+    }
+
+    fn carry_out(&mut self, core: &Core, job: KeeperJob) -> Result<(), StoreError> {
+        match job {
+            KeeperJob::Append(kept) => {
+                let bytes = kept.bytes();
+                let done = self.append(core, kept);
+                core.keeper_backlog.fetch_sub(bytes, Ordering::Relaxed);
+                done
+            }
+            KeeperJob::Checkpoint(candidate) => self.begin(core, candidate),
+            KeeperJob::Written(written) => self.written(core, *written),
+            KeeperJob::Install { info, revision, root, adopted } => {
+                self.install(core, &info, revision, root)?;
+                // Apply waits for this unless the node stops.
+                let _ = adopted.send(());
+                Ok(())
+            }
+        }
+    }
+
+    fn append(&mut self, core: &Core, kept: Kept) -> Result<(), StoreError> {
+        let mut last = 0;
+        for (revision, bytes) in kept.records {
+            if revision < self.ledger.next() && self.is_kept(core, revision, &bytes)? {
+                continue;
+            }
+            until_room(core, || self.ledger.append(revision, &bytes))?;
+            core.kept.store(revision, Ordering::Release);
+            last = revision;
+        }
+        if last > 0 && self.ledger.should_seal() {
+            match self.ledger.seal(kept.root) {
+                Err(error) if error.is_full() => tracing::warn!(record = %core.label, "no room to seal the ledger yet"),
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// After a restart the log derives again what the ledger may have already. It must be the same.
+    fn is_kept(&mut self, core: &Core, revision: u64, bytes: &[u8]) -> Result<bool, StoreError> {
+        let kept = match self.reader.get(revision) {
+            Ok(kept) => kept,
+            // A part of the history that is still to be fetched.
+            Err(StoreError::OutOfRange { .. }) => return Ok(true),
+            Err(error) => return Err(error),
+        };
+        if kept == bytes {
+            core.kept.fetch_max(revision, Ordering::Release);
+            return Ok(true);
+        }
+        tracing::error!(record = %core.label, revision, "the ledger differs from what the log gives; the log is right");
+        until_room(core, || self.ledger.truncate_after(revision - 1))?;
+        Ok(false)
+    }
+
+    /// Checkpoints one at a time; of those that wait meanwhile the newest.
+    fn begin(&mut self, core: &Core, mut candidate: Candidate) -> Result<(), StoreError> {
+        if self.writing.is_some() {
+            if let Some(older) = self.next.take() {
+                candidate.replies.extend(older.replies);
+            }
+            self.next = Some(candidate);
+            return Ok(());
+        }
+        // The log behind a checkpoint goes: by then the ledger must be safe.
+        until_room(core, || self.ledger.sync())?;
+        let port = self.port.clone();
+        let thread = spawn("checkpoint", move || {
+            let Candidate { source, index, term, conf_state, began, replies } = candidate;
+            let result = checkpoints::write(port.checkpoints(), &*source, (index, term), &conf_state);
+            let written = Written { result, conf_state, began, replies };
+            port.core().keeper.push(KeeperJob::Written(Box::new(written)));
+        });
+        match thread {
+            Ok(thread) => self.writing = Some(thread),
+            Err(error) => tracing::error!(record = %core.label, %error, "no checkpoint was taken"),
+        }
+        Ok(())
+    }
+
+    fn written(&mut self, core: &Core, written: Written) -> Result<(), StoreError> {
+        join_all(self.writing.take());
+        match written.result {
+            Ok(info) => {
+                metrics::checkpoint(&core.label, written.began.elapsed(), info.size);
+                let (index, term) = (info.meta.raft_index, info.meta.raft_term);
+                tracing::info!(record = %core.label, index, revision = info.meta.revision, bytes = info.size, "checkpoint taken");
+                let oldest = self.port.checkpoints().held()?.last().map_or(0, |older| older.meta.raft_index);
+                let compact_to = oldest.saturating_sub(core.options.log_slack);
+                let conf_state = written.conf_state;
+                core.inbox.push(RaftMsg::CheckpointReady { index, term, conf_state, compact_to });
+                // Callers that have just left need no answer.
+                written.replies.into_iter().for_each(|reply| drop(reply.send(Ok(info.clone()))));
+            }
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(error) => {
+                tracing::error!(record = %core.label, %error, "no checkpoint was taken");
+                let error = DriverError::from(error);
+                written.replies.into_iter().for_each(|reply| drop(reply.send(Err(error.clone()))));
+            }
+        }
+        match self.next.take() {
+            Some(next) => self.begin(core, next),
+            None => Ok(()),
+        }
+    }
+
+    fn install(&mut self, core: &Core, info: &CheckpointInfo, revision: u64, root: [u8; 32]) -> Result<(), StoreError> {
+        adopt(&*self.disk, info, &self.checkpoint_dir)?;
+        self.port.checkpoints().held()?;
+        if self.ledger.next() <= revision {
+            until_room(core, || self.ledger.begin_at(revision + 1))?;
+        } else if self.ledger.should_seal() && self.ledger.last() == Some(revision) {
+            self.ledger.seal(root)?;
+        }
+        core.kept.store(revision, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// Moves a staged checkpoint among our own.
+pub(crate) fn adopt(disk: &dyn Disk, info: &CheckpointInfo, dir: &std::path::Path) -> Result<(), StoreError> {
+    let fault = |source| StoreError::Io { op: "adopt", path: info.file.clone(), source };
+    let name = info.file.file_name().unwrap_or_default();
+    disk.rename(&info.file, &dir.join(name)).map_err(fault)?;
+    let sync = |dir: &std::path::Path| {
+        disk.sync_dir(dir).map_err(|e| StoreError::SyncFailed { path: dir.to_owned(), detail: e.to_string() })
+    };
+    sync(dir)?;
+    info.file.parent().map_or(Ok(()), sync)
+}
+
+/// Tries until there is room or the node stops.
+fn until_room(core: &Core, mut write: impl FnMut() -> Result<(), StoreError>) -> Result<(), StoreError> {
+    loop {
+        match write() {
+            Err(error) if error.is_full() && !core.keeper.is_closed() => {
+                tracing::warn!(record = %core.label, %error, "waiting for room");
+                std::thread::sleep(RETRY_FULL);
+            }
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! One record on this node: what its threads share, and the messages between them.
+
+mod apply;
+mod checkpoints;
+mod conf;
+mod keeper;
+mod membership;
+mod open;
+mod proposer;
+mod raft;
+mod reads;
+mod waiters;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+use shouwang_domain::command::Batch;
+use shouwang_domain::hash::{Hash32, Verifier};
+use shouwang_domain::ids::{NodeId, RecordId};
+use shouwang_domain::machine::{GroupNode, Machine};
+use shouwang_domain::record::Record;
+use shouwang_domain::time::Timestamp;
+use shouwang_replica::eraftpb::{ConfState, Message};
+use shouwang_replica::{Role, Status};
+use shouwang_store::checkpoint::{CheckpointInfo, CheckpointStore};
+use shouwang_store::ledger::LedgerReader;
+use shouwang_store::log::RecordSlot;
+use tokio::sync::{Notify, oneshot, watch};
+
+pub(crate) use apply::ApplyWork;
+pub(crate) use checkpoints::{decode_conf_state, restore};
+pub(crate) use conf::ConfBoard;
+pub(crate) use keeper::KeeperJob;
+pub(crate) use open::{Environment, Running, start};
+pub(crate) use proposer::Command;
+pub(crate) use waiters::{CommandKey, Place, Registered, Waiters};
+
+use crate::Result;
+use crate::error::DriverError;
+use crate::keys::{CachedVerifier, Ed25519Verifier};
+use crate::log_writer::{DiskState, FatalHook};
+use crate::mailbox::Mailbox;
+use crate::options::RecordOptions;
+use crate::tail::Tail;
+
+/// Frames of peers that may wait for a record; beyond, they are dropped, and Raft sends again.
+const PEER_FRAMES_MAX: usize = 4096;
+
+/// Bytes of ledger records that may wait for the disk before apply waits too.
+const KEEPER_BACKLOG_BYTES: usize = 64 << 20;
+
+/// What the raft thread of a record is told.
+pub(crate) enum RaftMsg {
+    /// Messages of an authenticated peer, whose id each of them carries.
+    Messages(Vec<Message>),
+    /// A batch of a peer, for the leader.
+    Batch { from: u64, ticket: u64, batch: Bytes },
+    /// What a leader said to a forwarded batch.
+    Answer { from: u64, ticket: u64, verdict: Verdict },
+    /// Log writes up to this number are done.
+    Persisted(u64),
+    /// Where apply stands.
+    Applied(AppliedNote),
+    /// Apply has judged a membership entry.
+    ConfApplied { index: u64, accepted: bool },
+    /// The state wants another group.
+    Group(Arc<[GroupNode]>),
+    /// Batches the record dropped whole.
+    Dropped(Vec<Hash32>),
+    /// A checkpoint of ours is durable, and the log may go up to `compact_to`.
+    CheckpointReady { index: u64, term: u64, conf_state: ConfState, compact_to: u64 },
+    /// A checkpoint of a peer is staged, or could not be fetched.
+    Fetched(Option<(u64, u64, ConfState)>),
+    /// A peer has, or has not, got the checkpoint it was offered.
+    Served { to: u64, ok: bool },
+    /// A caller's command.
+    Command(Command),
+    /// A caller's linearizable read.
+    Read(oneshot::Sender<Result<()>>),
+    /// An operator hands the lead over.
+    Transfer { to: u64, reply: oneshot::Sender<Result<()>> },
+    /// The node stops: give the lead away.
+    Resign,
+    /// A peer cannot be reached.
+    Unreachable(u64),
+}
+
+/// What a leader says to a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Taken,
+    NotLeader(u64),
+    Busy,
+    Refused,
+}
+
+/// Where apply stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AppliedNote {
+    pub index: u64,
+    pub term: u64,
+    pub stamp: Timestamp,
+    pub next_due: Option<Timestamp>,
+}
+
+/// The newest that the raft thread has said about itself.
+pub(crate) struct Vitals {
+    pub status: Status,
+    pub at: Instant,
+}
+
+/// Commands of callers that wait on this node.
+#[derive(Default)]
+pub(crate) struct Queue {
+    pub commands: AtomicUsize,
+    pub bytes: AtomicUsize,
+}
+
+impl Queue {
+    /// Counts a command in, if it fits.
+    pub fn enter(&self, bytes: usize, options: &RecordOptions) -> bool {
+        let commands = self.commands.fetch_add(1, Ordering::Relaxed) + 1;
+        let total = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let fits = commands <= options.queue_commands && total <= options.queue_bytes;
+        if !fits {
+            self.leave(bytes);
+        }
+        fits
+    }
+
+    /// Counts it out.
+    pub fn leave(&self, bytes: usize) {
+        self.commands.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What all threads of a record share and none of them needs to know the machine for.
+pub(crate) struct Core {
+    pub id: RecordId,
+    pub slot: RecordSlot,
+    pub node: NodeId,
+    pub machine: &'static str,
+    /// The record in logs and metrics.
+    pub label: String,
+    pub options: RecordOptions,
+    pub contacts: Vec<NodeId>,
+    pub epoch: AtomicU32,
+    pub inbox: Arc<Mailbox<RaftMsg>>,
+    pub apply: Mailbox<ApplyWork>,
+    pub keeper: Mailbox<KeeperJob>,
+    pub waiters: Waiters,
+    pub queue: Queue,
+    pub vitals: ArcSwap<Vitals>,
+    pub conf: ConfBoard,
+    pub group: ArcSwap<Vec<GroupNode>>,
+    /// The newest revision that readers may see.
+    pub published: watch::Sender<u64>,
+    pub halted: OnceLock<String>,
+    pub draining: AtomicBool,
+    /// Holds a permit once the record has ended: watchers pass it on.
+    pub ended: Notify,
+    pub disk: Arc<DiskState>,
+    pub fatal: FatalHook,
+    /// The last revision the ledger has taken, and the bytes it has not.
+    pub kept: AtomicU64,
+    pub keeper_backlog: AtomicUsize,
+    /// When each peer last took a part of a checkpoint.
+    pub transfers: Mutex<BTreeMap<u64, Instant>>,
+}
+
+impl Core {
+    /// Stops the record on this node; the node and its other records go on.
+    pub fn halt(&self, reason: String) {
+        tracing::error!(record = %self.label, reason, "record halted");
+        let error = DriverError::Halted { reason: reason.clone() };
+        // The first reason is the cause, later ones follow from it.
+        let _ = self.halted.set(reason);
+        self.inbox.abort();
+        self.apply.abort();
+        self.keeper.close();
+        self.waiters.fail_all(&error);
+        self.ended.notify_one();
+    }
+
+    /// Why nothing can be asked, if so.
+    pub fn refuses(&self) -> Option<DriverError> {
+        if let Some(reason) = self.halted.get() {
+            return Some(DriverError::Halted { reason: reason.clone() });
+        }
+        self.draining.load(Ordering::Relaxed).then_some(DriverError::Stopped)
+    }
+
+    /// Whether this peer belongs to the record.
+    pub fn accepts(&self, peer: NodeId, joining: bool) -> bool {
+        self.group.load().iter().any(|member| member.node == peer)
+            || self.conf.has(peer.get())
+            || joining && self.contacts.contains(&peer)
+    }
+
+    /// Takes in what a peer sent; false if too much waits.
+    pub fn deliver(&self, message: RaftMsg) -> bool {
+        self.inbox.push_within(message, PEER_FRAMES_MAX)
+    }
+
+    /// How long ago the leader, or the quorum, was last heard from, and whether that is soon enough.
+    pub fn touch(&self) -> (Duration, bool) {
+        let vitals = self.vitals.load();
+        let timing = self.options.timing;
+        let ticks = |n: u32| Duration::from_millis(u64::from(timing.tick_ms)) * n;
+        let silent = ticks(vitals.status.silent_ticks) + vitals.at.elapsed();
+        let known = vitals.status.leader.is_some() && self.halted.get().is_none();
+        (silent, known && silent <= ticks(timing.election_ticks + timing.heartbeat_ticks))
+    }
+
+    /// The leader this node knows.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.vitals.load().status.leader.and_then(|id| NodeId::try_from(id).ok())
+    }
+
+    /// Whether this node leads.
+    pub fn leads(&self) -> bool {
+        self.vitals.load().status.role == Role::Leader
+    }
+
+    /// The last revision the ledger has taken.
+    pub fn keeper_position(&self) -> u64 {
+        self.kept.load(Ordering::Acquire)
+    }
+
+    /// Whether more waits for the ledger than memory should hold.
+    pub fn keeper_is_behind(&self) -> bool {
+        self.keeper_backlog.load(Ordering::Relaxed) > KEEPER_BACKLOG_BYTES
+    }
+
+    /// Notes that a peer is taking a checkpoint.
+    pub fn note_transfer(&self, peer: u64) {
+        // One insertion: whole after any panic. As many entries as there are members.
+        self.transfers.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, Instant::now());
+    }
+}
+
+/// What all threads of a record share, the machine included.
+pub(crate) struct Shared<M: Machine> {
+    pub core: Core,
+    /// The record as readers see it; none while joining.
+    pub record: ArcSwapOption<Record<M>>,
+    pub tail: Tail<M::Event>,
+    pub ledger: LedgerReader,
+    pub checkpoints: CheckpointStore,
+    pub staged: CheckpointStore,
+    /// A checkpoint of a peer, restored and waiting for its turn.
+    pub restored: Mutex<Option<(CheckpointInfo, Record<M>)>>,
+    pub verifier: Arc<CachedVerifier<Ed25519Verifier>>,
+}
+
+/// A record as the transport sees it.
+pub(crate) trait RecordPort: Send + Sync {
+    /// The shared part.
+    fn core(&self) -> &Core;
+    /// Whether this node has no state of the record yet.
+    fn is_joining(&self) -> bool;
+    /// Whether a batch is for this record and signed by a key in force now.
+    fn is_acceptable(&self, batch: &[u8]) -> bool;
+    /// Checkpoints to serve.
+    fn checkpoints(&self) -> &CheckpointStore;
+    /// Where checkpoints of peers are received.
+    fn staged(&self) -> &CheckpointStore;
+    /// The ledger to serve.
+    fn ledger(&self) -> &LedgerReader;
+    /// Restores a received checkpoint and keeps it for its turn. Blocks.
+    fn stage(&self, info: CheckpointInfo) -> Result<()>;
+}
+
+impl<M: Machine> RecordPort for Shared<M> {
+    fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn is_joining(&self) -> bool {
+        self.record.load().is_none()
+    }
+
+    fn is_acceptable(&self, bytes: &[u8]) -> bool {
+        let Some(record) = self.record.load_full() else { return false };
+        let Ok(batch) = Batch::decode(bytes) else { return false };
+        batch.record == record.id()
+            && batch.epoch == record.epoch()
+            && record.machine().signers(batch.node, record.time()).iter().any(|signer| {
+                let verifier: &dyn Verifier = &*self.verifier;
+                signer.algorithm == batch.signature_algorithm && batch.is_signed_by(&signer.public_key, verifier)
+            })
+    }
+
+    fn checkpoints(&self) -> &CheckpointStore {
+        &self.checkpoints
+    }
+
+    fn staged(&self) -> &CheckpointStore {
+        &self.staged
+    }
+
+    fn ledger(&self) -> &LedgerReader {
+        &self.ledger
+    }
+
+    fn stage(&self, info: CheckpointInfo) -> Result<()> {
+        let newest = self.staged.newest_verified()?.filter(|opened| opened.info() == &info);
+        let opened = newest.ok_or_else(|| DriverError::Unfit {
+            id: self.core.id,
+            what: "the staged checkpoint",
+            detail: "it is gone".to_owned(),
+        })?;
+        let record = restore::<M>(self.core.id, &opened)?;
+        // One assignment: whole after any panic.
+        *self.restored.lock().unwrap_or_else(PoisonError::into_inner) = Some((info, record));
+        Ok(())
+    }
+}
+
+/// Starts a named thread.
+pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let named = std::thread::Builder::new().name(format!("sw-{name}"));
+    named.spawn(run).map_err(|error| DriverError::Thread(Arc::new(error)))
+}
+
+/// Waits for threads to end.
+pub(crate) fn join_all(threads: impl IntoIterator<Item = JoinHandle<()>>) {
+    for thread in threads {
+        let name = thread.thread().name().unwrap_or("?").to_owned();
+        if thread.join().is_err() {
+            tracing::error!(thread = name, "a thread ended in a panic");
+        }
+    }
+}

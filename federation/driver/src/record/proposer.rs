@@ -1,0 +1,346 @@
+//! From callers' commands to log entries: what waits is batched and signed here, sent to whoever leads, and sent again
+//! until its outcome is known or nobody waits any more. Sending twice is harmless: the record knows each command's id.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use shouwang_domain::code;
+use shouwang_domain::command::{BATCH_COMMANDS_MAX, Batch};
+use shouwang_domain::hash::{self, Hash32};
+use shouwang_domain::merkle;
+use shouwang_domain::record::Entry;
+use shouwang_domain::time::Timestamp;
+use shouwang_replica::{Input, RefusalReason};
+
+use super::waiters::{CommandKey, Progress};
+use super::{Core, Verdict};
+use crate::clock::Clock;
+use crate::error::DriverError;
+use crate::keys::Signer;
+use crate::transport::Transport;
+
+/// Bytes of commands after which a batch is closed.
+const BATCH_BYTES: usize = 256 << 10;
+/// Batches of this node whose outcome is open; more commands than these hold gather into larger batches.
+const OWN_BATCHES_MAX: usize = 16;
+/// Entries of this leader that are not applied yet; more batches than these hold gather into larger entries.
+const ENTRIES_MAX: usize = 16;
+/// Bytes of batches that wait for a place in an entry.
+const INTAKE_BYTES: usize = 32 << 20;
+/// What the encoding adds to a batch in an entry, and to an entry, at most.
+const OVERHEAD_BYTES: u64 = 64;
+/// How soon a busy leader is asked again.
+const RETRY_BUSY: Duration = Duration::from_millis(50);
+
+/// A caller's command, encoded.
+pub(crate) struct Command {
+    pub key: CommandKey,
+    pub bytes: Vec<u8>,
+    pub progress: Arc<Progress>,
+}
+
+/// A batch this node has signed.
+struct Own {
+    bytes: Bytes,
+    hash: Hash32,
+    keys: Vec<CommandKey>,
+    sent: u32,
+    /// When it is sent again; none while it waits in the intake or for a leader.
+    retry: Option<Instant>,
+}
+
+/// A batch that waits for a place in an entry; `from` is 0 if it is this node's own.
+struct Intake {
+    from: u64,
+    ticket: u64,
+    bytes: Bytes,
+}
+
+/// What a proposal was made of.
+enum Proposal {
+    Batches(Vec<Intake>),
+    Timer,
+    Change,
+}
+
+/// What the proposer must know of the moment.
+pub(crate) struct Moment {
+    pub now: Instant,
+    pub leader: Option<u64>,
+    pub leads: bool,
+    /// This node leads and has applied an entry of its own term: it knows every stamp in the log.
+    pub ready: bool,
+    pub next_due: Option<Timestamp>,
+}
+
+/// The proposer of one record.
+pub(crate) struct Proposer {
+    signer: Arc<dyn Signer>,
+    clock: Arc<dyn Clock>,
+    transport: Arc<Transport>,
+    retry_after: Duration,
+    queue: VecDeque<Command>,
+    own: BTreeMap<u64, Own>,
+    intake: VecDeque<Intake>,
+    intake_bytes: usize,
+    blocked: Option<Instant>,
+    proposals: BTreeMap<u64, Proposal>,
+    /// Indexes of this leader's entries that are not applied yet.
+    entries: VecDeque<u64>,
+    timer_entry: u64,
+    change_entry: u64,
+    applied: u64,
+    stamp: Timestamp,
+    next_ticket: u64,
+}
+
+impl Proposer {
+    pub fn new(core: &Core, signer: Arc<dyn Signer>, clock: Arc<dyn Clock>, transport: Arc<Transport>) -> Self {
+        let timing = core.options.timing;
+        let election = Duration::from_millis(u64::from(timing.tick_ms * timing.election_ticks));
+        Self {
+            signer,
+            clock,
+            transport,
+            retry_after: 2 * election,
+            queue: VecDeque::new(),
+            own: BTreeMap::new(),
+            intake: VecDeque::new(),
+            intake_bytes: 0,
+            blocked: None,
+            proposals: BTreeMap::new(),
+            entries: VecDeque::new(),
+            timer_entry: 0,
+            change_entry: 0,
+            applied: 0,
+            stamp: Timestamp::ZERO,
+            next_ticket: 0,
+        }
+    }
+
+    /// A caller's command arrives.
+    pub fn add(&mut self, command: Command) {
+        self.queue.push_back(command);
+    }
+
+    /// A peer's batch arrives.
+    pub fn take_in(&mut self, core: &Core, from: u64, ticket: u64, bytes: Bytes, moment: &Moment) {
+        let verdict = if !moment.leads {
+            Verdict::NotLeader(moment.leader.unwrap_or_default())
+        } else if self.intake_bytes + bytes.len() > INTAKE_BYTES || core.disk.is_full() {
+            Verdict::Busy
+        } else {
+            self.intake_bytes += bytes.len();
+            self.intake.push_back(Intake { from, ticket, bytes });
+            Verdict::Taken
+        };
+        self.transport.answer(core, from, ticket, verdict);
+    }
+
+    /// The leader has answered a batch of ours.
+    pub fn answered(&mut self, core: &Core, ticket: u64, verdict: Verdict, now: Instant) {
+        let Some(own) = self.own.get_mut(&ticket) else { return };
+        match verdict {
+            Verdict::Busy | Verdict::NotLeader(_) => own.retry = Some(now + RETRY_BUSY),
+            // Sent once only, it has certainly not happened.
+            Verdict::Refused if own.sent <= 1 => {
+                let keys = self.own.remove(&ticket).map(|own| own.keys).unwrap_or_default();
+                core.waiters.fail(&keys, &DriverError::NotAccepted);
+            }
+            // Whether it comes through is told by apply; until then it is sent again now and then.
+            Verdict::Taken | Verdict::Refused => {}
+        }
+    }
+
+    /// The record dropped these batches whole.
+    pub fn dropped(&mut self, core: &Core, hashes: &[Hash32]) {
+        for (_, own) in self.own.extract_if(.., |_, own| hashes.contains(&own.hash)) {
+            core.waiters.fail(&own.keys, &DriverError::NotAccepted);
+        }
+    }
+
+    /// Apply has reached `index`; the newest stamp there was `stamp`.
+    pub fn applied(&mut self, core: &Core, index: u64, stamp: Timestamp) {
+        self.applied = self.applied.max(index);
+        self.stamp = self.stamp.max(stamp);
+        while self.entries.pop_front_if(|first| *first <= index).is_some() {}
+        self.own.retain(|_, own| own.keys.iter().any(|key| core.waiters.is_waiting(key)));
+    }
+
+    /// Role, term or leader changed: what is open goes to whoever leads now.
+    pub fn leader_changed(&mut self, moment: &Moment) {
+        self.entries.clear();
+        self.proposals.clear();
+        self.blocked = None;
+        (self.timer_entry, self.change_entry) = (0, 0);
+        if !moment.leads {
+            // What peers had given us they send to the new leader themselves.
+            self.intake.clear();
+            self.intake_bytes = 0;
+        }
+        let intake = &self.intake;
+        for (ticket, own) in &mut self.own {
+            let waits_here = intake.iter().any(|waiting| waiting.from == 0 && waiting.ticket == *ticket);
+            own.retry = (!waits_here).then_some(moment.now);
+        }
+    }
+
+    /// Sends what is due; returns what the replica is to be given.
+    pub fn pump(&mut self, core: &Core, moment: &Moment) -> Vec<Input> {
+        self.blocked = self.blocked.filter(|until| *until > moment.now);
+        self.resend(core, moment);
+        while self.own.len() < OWN_BATCHES_MAX && !self.queue.is_empty() && moment.leader.is_some() {
+            if !self.sign(core, moment) {
+                break;
+            }
+        }
+        let mut inputs = Vec::new();
+        if moment.ready && !core.disk.is_full() && self.blocked.is_none() {
+            while self.entries.len() + self.proposals.len() < ENTRIES_MAX && !self.intake.is_empty() {
+                inputs.push(self.entry(core.options.limits.max_entry_bytes));
+            }
+            let due = moment.next_due.is_some_and(|due| due <= self.clock.now());
+            if due && self.timer_entry <= self.applied && self.entries.is_empty() && self.proposals.is_empty() {
+                inputs.push(self.propose(Vec::new(), Proposal::Timer));
+            }
+        }
+        inputs
+    }
+
+    /// The earliest moment at which something is to be sent again.
+    pub fn wake_at(&self) -> Option<Instant> {
+        let retries = self.own.values().filter_map(|own| own.retry);
+        retries.chain(self.blocked.filter(|_| !self.intake.is_empty())).min()
+    }
+
+    fn resend(&mut self, core: &Core, moment: &Moment) {
+        let due: Vec<u64> = self
+            .own
+            .iter()
+            .filter(|(_, own)| own.retry.is_some_and(|at| at <= moment.now))
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in due {
+            self.dispatch(core, ticket, moment);
+        }
+        self.own.retain(|_, own| own.retry.is_none() || own.keys.iter().any(|key| core.waiters.is_waiting(key)));
+    }
+
+    /// Makes one batch of what waits; false if nothing of it is wanted any more.
+    fn sign(&mut self, core: &Core, moment: &Moment) -> bool {
+        let (mut commands, mut keys, mut bytes) = (Vec::new(), Vec::new(), 0);
+        while commands.len() < BATCH_COMMANDS_MAX
+            && let Some(command) = self.queue.pop_front_if(|next| bytes == 0 || bytes + next.bytes.len() <= BATCH_BYTES)
+        {
+            core.queue.leave(command.bytes.len());
+            if command.progress.send() {
+                bytes += command.bytes.len();
+                keys.push(command.key);
+                commands.push(command.bytes);
+            }
+        }
+        if commands.is_empty() {
+            return false;
+        }
+        let mut batch = Batch::unsigned(core.id, core.epoch.load(Ordering::Relaxed), core.node, commands);
+        batch.signature_algorithm = self.signer.algorithm();
+        batch.signature = hash::Bytes(self.signer.sign(&batch.signed_message(&merkle::root(&batch.leaves()))));
+        let bytes = code::encode(&batch);
+        let hash = Hash32::of(&[&bytes]);
+        self.next_ticket += 1;
+        self.own.insert(self.next_ticket, Own { bytes: bytes.into(), hash, keys, sent: 0, retry: None });
+        self.dispatch(core, self.next_ticket, moment);
+        true
+    }
+
+    fn dispatch(&mut self, core: &Core, ticket: u64, moment: &Moment) {
+        let Some(own) = self.own.get_mut(&ticket) else { return };
+        own.retry = match moment.leader {
+            None => None,
+            Some(_) if moment.leads => {
+                own.sent += 1;
+                self.intake_bytes += own.bytes.len();
+                self.intake.push_back(Intake { from: 0, ticket, bytes: own.bytes.clone() });
+                None
+            }
+            Some(leader) => {
+                own.sent += 1;
+                let queued = self.transport.batch(core, leader, ticket, own.bytes.clone());
+                Some(moment.now + if queued { self.retry_after } else { RETRY_BUSY })
+            }
+        };
+    }
+
+    /// One entry of as many waiting batches as fit.
+    fn entry(&mut self, max_bytes: u64) -> Input {
+        let (mut batches, mut bytes) = (Vec::new(), OVERHEAD_BYTES);
+        while let Some(next) = self
+            .intake
+            .pop_front_if(|next| batches.is_empty() || bytes + next.bytes.len() as u64 + OVERHEAD_BYTES <= max_bytes)
+        {
+            bytes += next.bytes.len() as u64 + OVERHEAD_BYTES;
+            self.intake_bytes -= next.bytes.len();
+            batches.push(next);
+        }
+        let encoded = batches.iter().map(|batch| hash::Bytes(batch.bytes.to_vec())).collect();
+        self.propose(encoded, Proposal::Batches(batches))
+    }
+
+    fn propose(&mut self, batches: Vec<hash::Bytes>, of: Proposal) -> Input {
+        // Never behind what the log holds, or a deadline could pass and then not have passed.
+        self.stamp = self.stamp.max(self.clock.now());
+        let data = code::encode(&Entry { stamp: self.stamp, batches });
+        Input::Propose { ticket: self.ticket(of), data: data.into() }
+    }
+
+    fn ticket(&mut self, of: Proposal) -> u64 {
+        self.next_ticket += 1;
+        self.proposals.insert(self.next_ticket, of);
+        self.next_ticket
+    }
+
+    /// A ticket for a change of membership, if none is under way.
+    pub fn change_ticket(&mut self) -> Option<u64> {
+        let under_way = self.proposals.values().any(|proposal| matches!(proposal, Proposal::Change));
+        (!under_way && self.change_entry <= self.applied).then(|| self.ticket(Proposal::Change))
+    }
+
+    /// The replica appended a proposal.
+    pub fn proposed(&mut self, ticket: u64, index: u64, now: Instant) {
+        match self.proposals.remove(&ticket) {
+            None => {}
+            Some(Proposal::Timer) => self.timer_entry = index,
+            Some(Proposal::Change) => self.change_entry = index,
+            Some(Proposal::Batches(batches)) => {
+                self.entries.push_back(index);
+                for batch in batches.iter().filter(|batch| batch.from == 0) {
+                    if let Some(own) = self.own.get_mut(&batch.ticket) {
+                        // Lost only with the lead; then `leader_changed` sends it again.
+                        own.retry = Some(now + 4 * self.retry_after);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The replica did not append a proposal.
+    pub fn refused(&mut self, ticket: u64, reason: RefusalReason, now: Instant) {
+        let Some(proposal) = self.proposals.remove(&ticket) else { return };
+        tracing::debug!(?reason, "proposal refused");
+        if let Proposal::Batches(batches) = proposal {
+            self.blocked = Some(now + RETRY_BUSY);
+            for batch in batches.into_iter().rev() {
+                self.intake_bytes += batch.bytes.len();
+                self.intake.push_front(batch);
+            }
+        }
+    }
+
+    /// Commands and bytes that wait for a place in a batch or an entry, for metrics.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.queue.len(), self.intake_bytes)
+    }
+}

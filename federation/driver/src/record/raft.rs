@@ -1,0 +1,333 @@
+//! The raft thread of a record: inputs from everywhere into the replica, its actions to everyone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use shouwang_domain::ids::NodeId;
+use shouwang_domain::machine::GroupNode;
+use shouwang_replica::eraftpb::Message;
+use shouwang_replica::{Action, Input, Replica, Role, conf_change};
+
+use super::membership::next_changes;
+use super::proposer::{Moment, Proposer};
+use super::reads::Reads;
+use super::{AppliedNote, ApplyWork, RaftMsg, RecordPort, Vitals};
+use crate::error::DriverError;
+use crate::log_writer::LogJob;
+use crate::mailbox::Mailbox;
+use crate::metrics;
+use crate::transport::Transport;
+
+/// More ticks than this are not caught up with: a node that was held up must not hold an election at once.
+const TICKS_AT_ONCE: u32 = 2;
+/// A transfer that a peer has not begun, or not gone on with, for this long has failed.
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A clock further than this from the middle of its peers' is not fit to stamp, milliseconds.
+const CLOCK_OFFSET_MS_MAX: i64 = 2000;
+
+pub(crate) struct RaftLoop {
+    pub port: Arc<dyn RecordPort>,
+    pub replica: Replica,
+    pub proposer: Proposer,
+    pub transport: Arc<Transport>,
+    pub log: Arc<Mailbox<LogJob>>,
+    reads: Reads,
+    role: Role,
+    term: u64,
+    leader: Option<u64>,
+    applied: AppliedNote,
+    group: Arc<[GroupNode]>,
+    next_tick: Instant,
+    fit: bool,
+    resigned: bool,
+    fetching: Option<u64>,
+    sending: BTreeMap<u64, Instant>,
+    snapshot_wanted: Option<u64>,
+}
+
+impl RaftLoop {
+    pub fn new(
+        port: Arc<dyn RecordPort>,
+        replica: Replica,
+        proposer: Proposer,
+        transport: Arc<Transport>,
+        log: Arc<Mailbox<LogJob>>,
+        applied: AppliedNote,
+    ) -> Self {
+        let group = port.core().group.load().as_slice().into();
+        Self {
+            port,
+            replica,
+            proposer,
+            transport,
+            log,
+            reads: Reads::default(),
+            role: Role::Learner,
+            term: 0,
+            leader: None,
+            applied,
+            group,
+            next_tick: Instant::now(),
+            fit: true,
+            resigned: false,
+            fetching: None,
+            sending: BTreeMap::new(),
+            snapshot_wanted: None,
+        }
+    }
+
+    /// Runs until the inbox is closed.
+    pub fn run(mut self) {
+        let port = self.port.clone();
+        let core = port.core();
+        let tick = Duration::from_millis(u64::from(core.options.timing.tick_ms));
+        self.next_tick = Instant::now() + tick;
+        let (mut messages, mut inputs) = (Vec::new(), Vec::new());
+        // The first step carries out what the start has decided.
+        self.step(&mut inputs);
+        loop {
+            let until = self.proposer.wake_at().map_or(self.next_tick, |wake| wake.min(self.next_tick));
+            if !core.inbox.take(Some(until), &mut messages) {
+                break;
+            }
+            let ticked = self.ticks(tick, &mut inputs);
+            let mut answered = Vec::new();
+            for message in messages.drain(..) {
+                if let RaftMsg::ConfApplied { index, .. } = &message {
+                    answered.push(*index);
+                }
+                self.receive(message, &mut inputs);
+            }
+            inputs.extend(self.reads.ask().map(|ticket| Input::ReadIndex { ticket }));
+            self.step(&mut inputs);
+            for index in answered {
+                core.conf.answer(index);
+            }
+            self.lead(&mut inputs);
+            self.reads.applied(self.applied.index);
+            if ticked {
+                self.tell();
+            }
+        }
+        self.tell();
+        tracing::debug!(record = %core.label, "raft thread ends");
+    }
+
+    fn ticks(&mut self, tick: Duration, inputs: &mut Vec<Input>) -> bool {
+        let now = Instant::now();
+        let mut ticked = 0;
+        while self.next_tick <= now && ticked < TICKS_AT_ONCE {
+            inputs.push(Input::Tick);
+            self.next_tick += tick;
+            ticked += 1;
+        }
+        if self.next_tick <= now {
+            self.next_tick = now + tick;
+        }
+        if ticked > 0 {
+            self.judge_fitness(inputs);
+            self.give_up_transfers(now, inputs);
+        }
+        ticked > 0
+    }
+
+    /// A node without room, with a clock of its own, or about to stop does not lead.
+    fn judge_fitness(&mut self, inputs: &mut Vec<Input>) {
+        let core = self.port.core();
+        let clock = self.transport.clock_offset_ms(&self.group).abs() <= CLOCK_OFFSET_MS_MAX;
+        let fit = clock && !core.disk.is_full() && !self.resigned;
+        if fit != self.fit {
+            tracing::info!(record = %core.label, fit, clock, resigned = self.resigned, "fitness to lead changed");
+            self.fit = fit;
+            inputs.push(Input::MayCampaign(fit));
+        }
+    }
+
+    fn give_up_transfers(&mut self, now: Instant, inputs: &mut Vec<Input>) {
+        if self.sending.is_empty() {
+            return;
+        }
+        // Read only; whole after any panic.
+        let seen = self.port.core().transfers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stalled = |peer: &u64, since: &Instant| {
+            let last = seen.get(peer).map_or(*since, |seen| *seen.max(since));
+            now.saturating_duration_since(last) > TRANSFER_TIMEOUT
+        };
+        for (id, _) in self.sending.extract_if(.., |peer, since| stalled(peer, since)) {
+            inputs.push(Input::SnapshotStatus { id, ok: false });
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        let leads = self.role == Role::Leader;
+        Moment {
+            now: Instant::now(),
+            leader: self.leader,
+            leads,
+            ready: leads && self.applied.term == self.term,
+            next_due: self.applied.next_due,
+        }
+    }
+
+    fn receive(&mut self, message: RaftMsg, inputs: &mut Vec<Input>) {
+        let port = self.port.clone();
+        let core = port.core();
+        match message {
+            RaftMsg::Messages(messages) => {
+                // With a full disk, entries are left to be sent again; votes and heartbeats go on.
+                let full = core.disk.is_full();
+                let kept = messages.into_iter().filter(|m| !full || m.get_entries().is_empty() || !is_append(m));
+                inputs.extend(kept.map(|m| Input::Message(Box::new(m))));
+            }
+            RaftMsg::Batch { from, ticket, batch } => {
+                let moment = self.moment();
+                self.proposer.take_in(core, from, ticket, batch, &moment);
+            }
+            RaftMsg::Answer { from, ticket, verdict } => {
+                if self.leader == Some(from) {
+                    self.proposer.answered(core, ticket, verdict, Instant::now());
+                }
+            }
+            RaftMsg::Persisted(number) => inputs.push(Input::Persisted { number }),
+            RaftMsg::Applied(note) => {
+                self.applied = note;
+                self.proposer.applied(core, note.index, note.stamp);
+                inputs.push(Input::Applied { index: note.index });
+            }
+            RaftMsg::ConfApplied { index, accepted } => inputs.push(Input::ConfChangeApplied { index, accepted }),
+            RaftMsg::Group(group) => self.group = group,
+            RaftMsg::Dropped(hashes) => self.proposer.dropped(core, &hashes),
+            RaftMsg::CheckpointReady { index, term, conf_state, compact_to } => {
+                self.snapshot_wanted = None;
+                inputs.push(Input::CheckpointReady { index, term, conf_state });
+                inputs.push(Input::Compact { index: compact_to });
+            }
+            RaftMsg::Fetched(fetched) => {
+                self.fetching = None;
+                if let Some((index, term, conf_state)) = fetched {
+                    inputs.push(Input::CheckpointReceived { index, term, conf_state });
+                }
+            }
+            RaftMsg::Served { to, ok } => {
+                if self.sending.remove(&to).is_some() {
+                    inputs.push(Input::SnapshotStatus { id: to, ok });
+                }
+            }
+            RaftMsg::Command(command) => self.proposer.add(command),
+            RaftMsg::Read(caller) => self.reads.add(caller),
+            RaftMsg::Transfer { to, reply } => {
+                let leads = self.role == Role::Leader;
+                if leads {
+                    inputs.push(Input::TransferLeader { to });
+                }
+                let leader = self.leader.and_then(|id| NodeId::try_from(id).ok());
+                // A caller that has just left needs no answer.
+                let _ = reply.send(if leads { Ok(()) } else { Err(DriverError::NotLeader { leader }) });
+            }
+            RaftMsg::Resign => self.resigned = true,
+            RaftMsg::Unreachable(id) => inputs.push(Input::PeerUnreachable { id }),
+        }
+    }
+
+    fn step(&mut self, inputs: &mut Vec<Input>) {
+        let mut out = Vec::new();
+        self.replica.step_all(inputs.drain(..), &mut out);
+        for action in out {
+            self.act(action);
+        }
+    }
+
+    /// Sends what waits, and what follows from that, until nothing more does.
+    fn lead(&mut self, inputs: &mut Vec<Input>) {
+        let port = self.port.clone();
+        loop {
+            let moment = self.moment();
+            inputs.extend(self.proposer.pump(port.core(), &moment));
+            if inputs.is_empty() {
+                return;
+            }
+            self.step(inputs);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        let port = self.port.clone();
+        let core = port.core();
+        match action {
+            Action::Send(messages) => self.transport.messages(core, messages),
+            Action::Persist(persist) => {
+                let persist = Box::new(persist);
+                self.log.push(LogJob::Persist { slot: core.slot, persist, inbox: core.inbox.clone() });
+            }
+            Action::Apply(entries) => {
+                core.apply.push(ApplyWork::Entries(entries));
+            }
+            Action::Proposed { ticket, index, .. } => self.proposer.proposed(ticket, index, Instant::now()),
+            Action::Refused { ticket, reason } => self.proposer.refused(ticket, reason, Instant::now()),
+            Action::ReadReady { ticket, index } => self.reads.ready(ticket, index),
+            Action::ReadRefused { ticket } => self.reads.refused(ticket),
+            Action::RoleChanged { role, term, leader } => self.role_changed(role, term, leader),
+            Action::ConfState { index, conf_state } => core.conf.set(index, conf_state),
+            Action::SendCheckpoint { to, .. } => {
+                self.sending.insert(to, Instant::now());
+            }
+            Action::WantCheckpoint { from, index, .. } => {
+                if self.fetching.is_none() {
+                    self.fetching = Some(index);
+                    self.transport.fetch_checkpoint(self.port.clone(), from, index);
+                }
+            }
+            Action::InstallCheckpoint { index, term } => {
+                core.apply.push(ApplyWork::Install { index, term });
+            }
+            Action::NeedCheckpoint { to, at_least } => {
+                if self.applied.index >= at_least && self.snapshot_wanted.is_none_or(|at| at < at_least) {
+                    tracing::info!(record = %core.label, to, at_least, "taking a checkpoint for a peer");
+                    self.snapshot_wanted = Some(at_least);
+                    core.apply.push(ApplyWork::Checkpoint(None));
+                }
+            }
+            Action::Compacted(base) => {
+                self.log.push(LogJob::Compact { slot: core.slot, base });
+            }
+            Action::Damaged { detail } => core.halt(format!(
+                "its log has lost what it acknowledged ({detail}); remove this node and let it join under a new id"
+            )),
+        }
+    }
+
+    fn role_changed(&mut self, role: Role, term: u64, leader: Option<u64>) {
+        let core = self.port.core();
+        tracing::info!(record = %core.label, ?role, term, ?leader, "role changed");
+        (self.role, self.term, self.leader) = (role, term, leader);
+        self.snapshot_wanted = None;
+        let moment = self.moment();
+        self.proposer.leader_changed(&moment);
+        self.tell();
+    }
+
+    /// Publishes how things stand, and lets the membership follow the state.
+    fn tell(&mut self) {
+        let port = self.port.clone();
+        let core = port.core();
+        let status = self.replica.status();
+        let (_, bytes) = self.proposer.waiting();
+        metrics::raft(&core.label, &status, core.queue.commands.load(std::sync::atomic::Ordering::Relaxed), bytes);
+        if self.moment().ready && !core.disk.is_full() {
+            let changes = next_changes(&self.group, &status.conf_state, &status.peers, status.commit);
+            if !changes.is_empty()
+                && let Some(ticket) = self.proposer.change_ticket()
+            {
+                tracing::info!(record = %core.label, ?changes, "membership follows the record's state");
+                self.step(&mut vec![Input::ProposeConfChange { ticket, change: conf_change(&changes) }]);
+            }
+        }
+        core.vitals.store(Arc::new(Vitals { status, at: Instant::now() }));
+    }
+}
+
+fn is_append(m: &Message) -> bool {
+    m.get_msg_type() == shouwang_replica::eraftpb::MessageType::MsgAppend
+}

@@ -1,0 +1,71 @@
+//! What a record tells about itself.
+
+use std::time::Duration;
+
+use shouwang_domain::ids::{NodeId, RecordId};
+use shouwang_domain::time::Timestamp;
+use shouwang_replica::{PeerStatus, Role};
+
+/// The synced writes of the node's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncStats {
+    /// How many there were.
+    pub syncs: u64,
+    /// Their mean duration, microseconds.
+    pub mean_us: u64,
+    /// The longest, microseconds.
+    pub max_us: u64,
+    /// Whether new entries are refused for want of room.
+    pub disk_full: bool,
+}
+
+/// A record on this node at a glance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordStatus {
+    /// The record.
+    pub id: RecordId,
+    /// Its machine: `registry` or `region`.
+    pub machine: &'static str,
+    /// This node.
+    pub node: NodeId,
+    /// What it is in the record's group.
+    pub role: Role,
+    /// Raft term.
+    pub term: u64,
+    /// The leader it knows.
+    pub leader: Option<NodeId>,
+    /// Whether it is in touch with the quorum.
+    pub in_touch: bool,
+    /// How long ago it last heard from the leader (or, leading, from the quorum).
+    pub last_heard: Duration,
+    /// Raft index known to be committed.
+    pub commit: u64,
+    /// Raft index applied.
+    pub applied: u64,
+    /// Raft index durable here.
+    pub persisted: u64,
+    /// First Raft index still in the log.
+    pub first_index: u64,
+    /// Raft index of the newest checkpoint.
+    pub checkpoint: u64,
+    /// Ledger records so far; 0 while joining.
+    pub revision: u64,
+    /// Record time.
+    pub time: Timestamp,
+    /// The oldest revision held without a gap.
+    pub oldest_revision: u64,
+    /// The voters, by Raft id.
+    pub voters: Vec<u64>,
+    /// The learners.
+    pub learners: Vec<u64>,
+    /// The voters on their way out, while a change of several members is under way.
+    pub voters_outgoing: Vec<u64>,
+    /// How far the other members are, if this node leads.
+    pub peers: Vec<PeerStatus>,
+    /// Commands waiting for a place in a batch.
+    pub queued_commands: usize,
+    /// Why the record is halted here, if it is.
+    pub halted: Option<String>,
+    /// The node's synced writes.
+    pub sync: SyncStats,
+}

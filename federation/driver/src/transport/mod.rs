@@ -1,0 +1,221 @@
+//! Between nodes: one stream per peer for all records, and transfers of checkpoints beside it.
+
+mod fetch;
+mod outbox;
+mod peer;
+mod service;
+pub(crate) mod wire;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use bytes::Bytes;
+use shouwang_domain::ids::{NodeId, RecordId};
+use shouwang_domain::machine::GroupNode;
+use shouwang_domain::time::Timestamp;
+use shouwang_proto::replication::v1 as proto;
+use shouwang_replica::eraftpb::Message;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+
+pub use service::Replication;
+
+use crate::clock::Clock;
+use crate::metrics;
+use crate::options::TransportOptions;
+use crate::record::{Core, RaftMsg, RecordPort, Verdict};
+use outbox::Item;
+use peer::Peer;
+
+/// Who is at the other end of a connection. The node's TLS layer puts it among the extensions of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthenticatedPeer(pub NodeId);
+
+/// A peer cannot be dialled.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConnectError(pub String);
+
+/// Dials peers; the node brings addresses and TLS.
+#[tonic::async_trait]
+pub trait PeerConnector: Send + Sync + 'static {
+    /// A channel to a node, whose identity has been verified by the time the first call returns.
+    ///
+    /// # Errors
+    /// Nobody, or the wrong node, answers, or its address is not known.
+    async fn connect(&self, node: NodeId) -> Result<Channel, ConnectError>;
+}
+
+/// The version of the contract between nodes that this program speaks.
+pub(crate) const VERSION: u32 = 1;
+/// Largest frame accepted, in bytes: a frame's worth of small items and one entry of the largest size, with room.
+pub(crate) const FRAME_BYTES_MAX: usize = 32 << 20;
+
+/// All streams of a node.
+pub(crate) struct Transport {
+    pub me: NodeId,
+    pub cluster: [u8; 32],
+    pub options: TransportOptions,
+    pub clock: Arc<dyn Clock>,
+    connector: Arc<dyn PeerConnector>,
+    runtime: Handle,
+    peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
+    records: RwLock<HashMap<RecordId, Arc<dyn RecordPort>>>,
+    offsets: Mutex<BTreeMap<u64, i64>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Everything behind these locks changes by single insertions and removals: whole after any panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Transport {
+    /// No streams yet; they are opened as messages for peers come.
+    pub fn new(
+        me: NodeId,
+        cluster: [u8; 32],
+        options: TransportOptions,
+        clock: Arc<dyn Clock>,
+        connector: Arc<dyn PeerConnector>,
+        runtime: Handle,
+    ) -> Self {
+        Self {
+            me,
+            cluster,
+            options,
+            clock,
+            connector,
+            runtime,
+            peers: Mutex::default(),
+            records: RwLock::default(),
+            offsets: Mutex::default(),
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// Lets peers reach a record.
+    pub fn register(&self, port: Arc<dyn RecordPort>) {
+        self.records.write().unwrap_or_else(PoisonError::into_inner).insert(port.core().id, port);
+    }
+
+    /// A record that peers may reach.
+    pub fn record(&self, id: &RecordId) -> Option<Arc<dyn RecordPort>> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    fn all_records(&self) -> Vec<Arc<dyn RecordPort>> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Ends all streams and transfers.
+    pub fn stop(&self) {
+        self.records.write().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.tasks).drain(..).for_each(|task| task.abort());
+        lock(&self.peers).clear();
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = lock(&self.tasks);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(self.runtime.spawn(task));
+    }
+
+    fn peer(self: &Arc<Self>, id: u64) -> Option<Arc<Peer>> {
+        let node = NodeId::try_from(id).ok()?;
+        if let Some(peer) = lock(&self.peers).get(&id) {
+            return Some(peer.clone());
+        }
+        let peer = Arc::new(Peer::new(node));
+        lock(&self.peers).insert(id, peer.clone());
+        self.spawn(peer.clone().run(self.clone()));
+        Some(peer)
+    }
+
+    fn post(self: &Arc<Self>, core: &Core, to: u64, item: Item) -> bool {
+        let epoch = core.epoch.load(Ordering::Relaxed);
+        let queued = self.peer(to).is_some_and(|peer| peer.push(core.id, epoch, item, self.options.queue_bytes));
+        if !queued {
+            metrics::dropped_to_peer(to);
+        }
+        queued
+    }
+
+    /// Sends Raft messages; those that find no room are dropped, and Raft is told.
+    pub fn messages(self: &Arc<Self>, core: &Core, messages: Vec<Message>) {
+        for m in messages {
+            let to = m.get_to();
+            let carries = !m.get_entries().is_empty();
+            let Some(wire) = wire::to_wire(m) else { continue };
+            if !self.post(core, to, Item::Message(Box::new(wire))) && carries {
+                core.inbox.push(RaftMsg::Unreachable(to));
+            }
+        }
+    }
+
+    /// Forwards a batch to the leader; false if it could not even be queued.
+    pub fn batch(self: &Arc<Self>, core: &Core, to: u64, ticket: u64, batch: Bytes) -> bool {
+        self.post(core, to, Item::Batch(proto::ForwardedBatch { ticket, batch }))
+    }
+
+    /// Answers a forwarded batch. A lost answer does no harm: the batch is sent again.
+    pub fn answer(self: &Arc<Self>, core: &Core, to: u64, ticket: u64, verdict: Verdict) {
+        let (verdict, leader) = match verdict {
+            Verdict::Taken => (proto::BatchVerdict::Taken, 0),
+            Verdict::NotLeader(leader) => (proto::BatchVerdict::NotLeader, leader),
+            Verdict::Busy => (proto::BatchVerdict::Busy, 0),
+            Verdict::Refused => (proto::BatchVerdict::Refused, 0),
+        };
+        self.post(core, to, Item::Answer(proto::BatchAnswer { ticket, verdict: verdict.into(), leader }));
+    }
+
+    /// Notes a peer's clock as of a frame that has just arrived.
+    fn note_clock(&self, peer: NodeId, sent_at_ms: i64) {
+        let Timestamp(now) = self.clock.now();
+        lock(&self.offsets).insert(peer.get(), now.saturating_sub(sent_at_ms));
+    }
+
+    /// How far this node's clock is ahead of the middle of a group's clocks, its own among them, in milliseconds.
+    pub fn clock_offset_ms(&self, group: &[GroupNode]) -> i64 {
+        let known = lock(&self.offsets);
+        let mut ahead: Vec<i64> = group.iter().filter_map(|m| known.get(&m.node.get()).copied()).chain([0]).collect();
+        drop(known);
+        ahead.sort_unstable();
+        ahead[(ahead.len() - 1) / 2]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shouwang_domain::ids::MunicipalityCode;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    struct Nobody;
+
+    #[tonic::async_trait]
+    impl PeerConnector for Nobody {
+        async fn connect(&self, _: NodeId) -> Result<Channel, ConnectError> {
+            Err(ConnectError("nobody".to_owned()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_is_judged_by_the_middle_of_its_peers() {
+        let node = |n| NodeId::new(MunicipalityCode::new(150_300).unwrap(), n).unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp(10_000)));
+        let options = TransportOptions::default();
+        let transport = Transport::new(node(1), [0; 32], options, clock, Arc::new(Nobody), Handle::current());
+        let group: Vec<_> = (1..=3).map(|n| GroupNode { node: node(n), voter: true }).collect();
+        assert_eq!(transport.clock_offset_ms(&group), 0);
+        transport.note_clock(node(2), 4_000);
+        assert_eq!(transport.clock_offset_ms(&group), 0, "one against one proves nothing");
+        transport.note_clock(node(3), 4_100);
+        assert_eq!(transport.clock_offset_ms(&group), 5_900);
+        transport.note_clock(node(3), 9_990);
+        assert_eq!(transport.clock_offset_ms(&group), 10, "the other one is wrong");
+    }
+}
