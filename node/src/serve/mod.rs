@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use shouwang_domain::charter::Charter;
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::{NodeId, RegionId};
 use shouwang_domain::region::Region;
@@ -43,6 +44,7 @@ struct Hosted {
     name: String,
     id: RegionId,
     handle: Handle<Region>,
+    founding: Arc<Charter>,
 }
 
 /// Runs a node until it is told to stop.
@@ -109,7 +111,7 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-type Charters = Vec<(RegionConfig, shouwang_domain::charter::Charter)>;
+type Charters = Vec<(RegionConfig, Charter)>;
 
 fn load_charters(config: &Config) -> Result<Charters, Failure> {
     let load = |region: &RegionConfig| Ok((region.clone(), charter::load_complete(&region.charter)?.charter));
@@ -187,12 +189,13 @@ async fn host_regions(
     let mut hosted = Vec::new();
     for (region, charter) in charters {
         let id = charter::region_id(&charter);
+        let founding = Arc::new(charter.clone());
         let spec = HostSpec::<Region> {
             contacts: connector.nodes().collect(),
             ..HostSpec::found(charter, record_options(config))
         };
         let handle = driver.host(spec).await.map_err(|error| from_driver(&error))?;
-        hosted.push(Hosted { name: region.name, id, handle });
+        hosted.push(Hosted { name: region.name, id, handle, founding });
     }
     Ok(hosted)
 }
@@ -271,7 +274,7 @@ fn services(
             Courier::new(registry.clone(), region.handle.clone(), region.id, region.name.clone(), node);
         tokio::spawn(courier.run(stopping.clone()));
         let trouble: api::CourierTrouble = Arc::new(move || status.borrow().stopped.clone());
-        api.add_region(region.id, &api::HostedRegion::new(region.handle.clone(), Some(trouble)));
+        api.add_region(region.id, &api::HostedRegion::new(region.handle.clone(), Arc::clone(&region.founding), Some(trouble)));
     }
     Arc::new(api)
 }
