@@ -40,6 +40,11 @@ impl Rng {
         if n == 0 { 0 } else { self.draw() % n }
     }
 
+    /// A position in something of this length (0 if it is empty).
+    pub fn index(&mut self, len: usize) -> usize {
+        self.below(len as u64) as usize
+    }
+
     /// True `percent` times out of a hundred.
     pub fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
