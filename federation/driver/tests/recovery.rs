@@ -1,0 +1,166 @@
+//! Nodes die and come back: nothing acknowledged is lost, nothing happens twice.
+
+#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
+mod cluster;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use cluster::counter::{Ask, Counter};
+use cluster::{Cluster, fast, node_id, soon};
+use shouwang_domain::code;
+use shouwang_domain::command::Envelope;
+use shouwang_domain::hash::Bytes;
+use shouwang_domain::ids::CommandId;
+use shouwang_domain::record::{Cause, Outcome, Verdict};
+use shouwang_driver::{Handle, RecordOptions};
+use tokio::task::JoinHandle;
+
+type Acked = (CommandId, Outcome);
+
+/// Asks one thing after the other through a node until the node is gone; what was acknowledged.
+fn ask_on(handle: Handle<Counter>, n: u32, first_id: u128) -> JoinHandle<Vec<Acked>> {
+    tokio::spawn(async move {
+        let mut acked = Vec::new();
+        for id in first_id.. {
+            let envelope = cluster::envelope::<Counter>(n, id, Ask::Add(1));
+            match handle.propose(envelope, Instant::now() + Duration::from_secs(5)).await {
+                Ok(outcome) => acked.push((CommandId::from_u128(id), outcome)),
+                Err(_) if handle.status().halted.is_some() => break,
+                Err(error) if error.code() == "STOPPED" => break,
+                Err(_) => {}
+            }
+        }
+        acked
+    })
+}
+
+/// Every command in the ledger at most once, and every acknowledged one where its outcome says.
+async fn check_ledger(handle: &Handle<Counter>, acked: &BTreeMap<(u32, CommandId), Outcome>) {
+    let last = handle.read_linearizable(soon()).await.unwrap().record.revision();
+    let mut watch = handle.watch(1);
+    let mut found = BTreeMap::new();
+    for revision in 1..=last {
+        let change = watch.next().await.unwrap();
+        assert_eq!(change.record.revision, revision);
+        let Cause::Command { bytes, proof } = &change.record.cause else { continue };
+        let asked: Envelope<Ask> = code::decode("command", &bytes.0).unwrap();
+        let twice = found.insert((proof.node, asked.id), revision);
+        assert_eq!(twice, None, "{:?} twice", asked.id);
+    }
+    for ((n, id), outcome) in acked {
+        assert_eq!(found.get(&(node_id(*n), *id)), Some(&outcome.revision), "{id:?}");
+        let remembered = handle.outcome(node_id(*n).municipality(), *id);
+        assert_eq!(remembered.as_ref(), Some(outcome), "{id:?}");
+    }
+    let view = handle.view().unwrap();
+    assert_eq!(view.record.machine().sum, found.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leaders_are_killed_under_load_and_nothing_acknowledged_is_lost_or_doubled() {
+    let options = RecordOptions { checkpoint_records: 150, tail_records: 32, segment_bytes: 16 << 10, ..fast() };
+    let mut cluster = Cluster::start(&[1, 2, 3], options).await;
+    let mut acked: BTreeMap<(u32, CommandId), Outcome> = BTreeMap::new();
+    for round in 0..4_u128 {
+        let victim = cluster.leader().await;
+        let tasks: Vec<_> = (0..6)
+            .map(|task: u32| {
+                let n = 1 + task % 3;
+                (n, ask_on(cluster.counter(n).clone(), n, 1_000_000 * (6 * round + u128::from(task) + 1)))
+            })
+            .collect();
+        let progress = cluster.counter(victim).revision() + 100;
+        cluster.until("some commands", |c| (c.counter(victim).revision() >= progress).then_some(())).await;
+        cluster.kill(victim).await;
+        let survivor = *cluster.nodes.keys().next().unwrap();
+        let progress = cluster.counter(survivor).revision() + 100;
+        cluster.until("the others go on", |c| (c.counter(survivor).revision() >= progress).then_some(())).await;
+        if round % 2 == 0 {
+            for n in cluster.nodes.keys().copied().collect::<Vec<_>>() {
+                cluster.kill(n).await;
+            }
+        } else {
+            for n in cluster.nodes.keys().copied().collect::<Vec<_>>() {
+                cluster.stop(n).await;
+            }
+        }
+        for (n, task) in tasks {
+            acked.extend(task.await.unwrap().into_iter().map(|(id, outcome)| ((n, id), outcome)));
+        }
+        for n in [1, 2, 3] {
+            cluster.up(n).await;
+        }
+        let last = cluster.leader().await;
+        check_ledger(cluster.counter(last), &acked).await;
+        cluster.settle(last).await;
+    }
+    assert!(acked.len() > 400, "{}", acked.len());
+    for n in [1, 2, 3] {
+        check_ledger(cluster.counter(n), &acked).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_fell_out_of_the_log_gets_a_checkpoint() {
+    let options = RecordOptions { log_slack: 5, ..fast() };
+    let mut cluster = Cluster::start(&[1, 2, 3], options).await;
+    let behind = cluster.follower().await;
+    cluster.add(behind, 1).await;
+    cluster.kill(behind).await;
+    let leader = cluster.leader().await;
+    let noise: Vec<u8> = (0..40_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    for _ in 0..3 {
+        for _ in 0..20 {
+            cluster.add(leader, 1).await;
+        }
+        cluster.ask(leader, Ask::Note(Bytes(noise.clone()))).await.unwrap();
+        cluster.counter(leader).checkpoint_now().await.unwrap();
+        let other = *cluster.nodes.keys().find(|n| **n != leader).unwrap();
+        cluster.counter(other).checkpoint_now().await.unwrap();
+    }
+    cluster.until("the log is cut", |c| (c.counter(leader).status().first_index > 20).then_some(())).await;
+    cluster.up(behind).await;
+    cluster.add(behind, 1).await;
+    cluster.settle(behind).await;
+    let status = cluster.counter(behind).status();
+    assert!(status.first_index > 20, "{status:?}");
+    assert!(status.oldest_revision > 2, "the history behind the checkpoint is not here: {status:?}");
+    let compacted = cluster.counter(behind).watch(3).next().await.unwrap_err();
+    assert!(compacted.to_string().contains(&status.oldest_revision.to_string()), "{compacted}");
+    // It goes on from there after another death.
+    cluster.kill(behind).await;
+    cluster.up(behind).await;
+    cluster.add(behind, 1).await;
+    cluster.settle(behind).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_die_at_once_and_a_sole_voter_comes_back_alone() {
+    let mut cluster = Cluster::start(&[1], fast()).await;
+    for _ in 0..3 {
+        let (id, outcome) = cluster.add(1, 1).await;
+        cluster.counter(1).checkpoint_now().await.unwrap();
+        let (_, later) = cluster.add(1, 1).await;
+        cluster.kill(1).await;
+        cluster.up(1).await;
+        cluster.counter(1).read_linearizable(soon()).await.unwrap();
+        assert_eq!(cluster.counter(1).outcome(node_id(1).municipality(), id), Some(outcome));
+        assert_eq!(cluster.counter(1).revision(), later.revision);
+    }
+    assert_eq!(cluster.counter(1).view().unwrap().record.machine().sum, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_in_order_gives_the_lead_away_first() {
+    let mut cluster = Cluster::start(&[1, 2, 3], fast()).await;
+    let leader = cluster.leader().await;
+    cluster.add(leader, 1).await;
+    let term = cluster.counter(leader).status().term;
+    cluster.stop(leader).await;
+    let next = cluster.leader().await;
+    assert_eq!(cluster.counter(next).status().term, term + 1, "handed over, not fought for");
+    let (_, outcome) = cluster.add(next, 1).await;
+    assert_eq!(outcome.verdict, Verdict::Accepted);
+}
