@@ -339,19 +339,18 @@ fn head(client: &Client, request: &AidRequest) {
 }
 
 fn answer_cell(client: &Client, answer: &Answer) -> String {
-    let kind = words::ANSWER_KIND.get(answer.kind, client.lang);
-    let mut cell = format!("{} {kind}", answer.member);
+    let mut cell = vec![answer.member.clone(), words::ANSWER_KIND.get(answer.kind, client.lang)];
     if answer.quantity > 0 {
-        cell += &format!(" {}", answer.quantity);
+        cell.push(answer.quantity.to_string());
     }
     if !answer.reason.is_empty() {
-        cell += &format!(" ({})", answer.reason);
+        cell.push(format!("({})", answer.reason));
     }
     if answer.cost_fen != 0 {
-        cell += &format!(" ¥{}", yuan(answer.cost_fen));
+        cell.push(format!("¥{}", yuan(answer.cost_fen)));
     }
     if answer.eta.is_some() {
-        cell += &format!(" ETA {}", time(answer.eta));
+        cell.push(format!("ETA {}", time(answer.eta)));
     }
-    cell
+    cell.join(" ")
 }

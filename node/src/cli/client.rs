@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
-use tonic_types::{ErrorDetail, StatusExt as _};
+use tonic_types::{ErrorDetail, FieldViolation, StatusExt as _};
 
 use crate::auth::{ExpectedNode, Target, TlsPaths, TlsStore, connect};
 use crate::cli::messages::{Changed, Paged};
@@ -360,20 +360,19 @@ pub fn failed(status: &Status, lang: Lang) -> Failure {
     };
     let mut reason = format!("{:?}", status.code());
     let mut text = status.message().to_owned();
-    let mut fields = String::new();
+    let mut fields = Vec::new();
     for detail in status.get_error_details_vec() {
         match detail {
             ErrorDetail::ErrorInfo(info) => reason = info.reason,
             ErrorDetail::LocalizedMessage(said) if Lang::of_locale(&said.locale) == Some(lang) => text = said.message,
             ErrorDetail::BadRequest(bad) => {
-                for violation in bad.field_violations {
-                    fields += &format!("\n  {}: {}", violation.field, violation.description);
-                }
+                let told = |violation: FieldViolation| format!("\n  {}: {}", violation.field, violation.description);
+                fields.extend(bad.field_violations.into_iter().map(told));
             }
             _ => {}
         }
     }
-    let text = format!("{text} ({reason}){fields}");
+    let text = format!("{text} ({reason}){}", fields.concat());
     Failure::new(exit, "CALL", Bilingual::new(text.clone(), text))
 }
 

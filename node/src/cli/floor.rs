@@ -174,7 +174,7 @@ async fn left(client: &Client, of: Resource, exercise: bool) -> Result<(), Failu
 ///
 /// # Errors
 /// [`Failure`].
-pub fn warning(args: WarningArgs, context: &Context) -> Result<(), Failure> {
+pub fn warning(args: &WarningArgs, context: &Context) -> Result<(), Failure> {
     with_node(&args.client, context.lang, async |client| match args.verb {
         WarningVerb::Set { warning } => {
             let mut api = client.registry();

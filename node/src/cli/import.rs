@@ -111,7 +111,7 @@ pub struct Imported {
 /// The file or the catalogue cannot be read; as [`Client::done`]; rows that the books refused.
 pub fn stock(node: &ClientArgs, args: &ImportArgs, lang: Lang) -> Result<(), Failure> {
     let (code, catalogue, table) = open(node, args)?;
-    let report = read_stock(&table, &reading(code, &catalogue, args)).map_err(unread)?;
+    let report = read_stock(&table, &reading(code, &catalogue, args)).map_err(|error| unread(&error))?;
     let rows = report.taken().map(|row| goods(row, args.owner.as_deref())).collect();
     let stores = stores(report.taken().map(|row| (row.store_id.to_string(), &row.store, row.district.as_ref())));
     let told = told(&report, |row| (row.row, row.lot.to_string(), row.title(), row.qty.0, row.unit.clone()));
@@ -124,7 +124,7 @@ pub fn stock(node: &ClientArgs, args: &ImportArgs, lang: Lang) -> Result<(), Fai
 /// As [`stock`].
 pub fn teams(node: &ClientArgs, args: &ImportArgs, lang: Lang) -> Result<(), Failure> {
     let (code, catalogue, table) = open(node, args)?;
-    let report = read_units(&table, &reading(code, &catalogue, args)).map_err(unread)?;
+    let report = read_units(&table, &reading(code, &catalogue, args)).map_err(|error| unread(&error))?;
     let rows = report.taken().map(|row| unit(row, args.owner.as_deref())).collect();
     let stores = stores(report.taken().map(|row| (row.base_id.to_string(), &row.base, row.district.as_ref())));
     let told = told(&report, |row| (row.row, row.lot.to_string(), row.name.clone(), 1, unit_word(row).to_owned()));
@@ -178,8 +178,8 @@ fn pages(rows: &[OpenLotsRow]) -> impl Iterator<Item = &[OpenLotsRow]> {
 
 fn open(node: &ClientArgs, args: &ImportArgs) -> Result<(MunicipalityCode, Catalogue, Table), Failure> {
     let code = municipality(&node.identity()?)?;
-    let catalogue = Catalogue::read(&args.catalogue).map_err(unread)?;
-    let table = Table::read(&args.file, args.sheet.as_deref()).map_err(unread)?;
+    let catalogue = Catalogue::read(&args.catalogue).map_err(|error| unread(&error))?;
+    let table = Table::read(&args.file, args.sheet.as_deref()).map_err(|error| unread(&error))?;
     Ok((code, catalogue, table))
 }
 
@@ -188,7 +188,7 @@ fn reading<'a>(municipality: MunicipalityCode, catalogue: &'a Catalogue, args: &
     Reading { municipality, today, catalogue, default_store: args.store.as_deref() }
 }
 
-fn unread(error: DocumentError) -> Failure {
+fn unread(error: &DocumentError) -> Failure {
     let (zh, en) = (error.message(Lang::Zh), error.message(Lang::En));
     failure(Exit::BadInput, error.code(), zh, en)
 }
@@ -364,28 +364,35 @@ impl Imported {
     fn summary(&self) -> Bilingual {
         let Counts { rows, accepted, local, rejected, skipped, flagged } = self.counts;
         let (path, Self { entered, already_there, refused, .. }) = (&self.path, self);
-        let mut zh = format!(
-            "{path}：共 {rows} 行，入账 {accepted}，未编码（仅本地）{local}，拒收 {rejected}，跳过 {skipped}；提示 {flagged} 行"
-        );
-        let mut en = format!(
-            "{path}: {rows} rows: {accepted} accepted, {local} local (uncoded), {rejected} rejected, {skipped} skipped; \
-             {flagged} with notes"
-        );
+        let mut lines = vec![(
+            format!(
+                "{path}：共 {rows} 行，入账 {accepted}，未编码（仅本地）{local}，拒收 {rejected}，跳过 {skipped}；\
+                 提示 {flagged} 行"
+            ),
+            format!(
+                "{path}: {rows} rows: {accepted} accepted, {local} local (uncoded), {rejected} rejected, {skipped} \
+                 skipped; {flagged} with notes"
+            ),
+        )];
         if !self.columns_unread.is_empty() {
-            zh += &format!("\n未读取的列：{}", self.columns_unread.join("、"));
-            en += &format!("\ncolumns not read: {}", self.columns_unread.join(", "));
+            let (zh, en) = (self.columns_unread.join("、"), self.columns_unread.join(", "));
+            lines.push((format!("未读取的列：{zh}"), format!("columns not read: {en}")));
         }
-        if self.dry_run {
-            zh += "\n仅试读，未入账";
-            en += "\ntried only; nothing was entered";
+        lines.push(if self.dry_run {
+            ("仅试读，未入账".to_owned(), "tried only; nothing was entered".to_owned())
         } else if *entered == 0 && *refused == 0 {
-            zh += &format!("\n{already_there} 批均已在账，无变化");
-            en += &format!("\nall {already_there} lots were there already: nothing changed");
+            (
+                format!("{already_there} 批均已在账，无变化"),
+                format!("all {already_there} lots were there already: nothing changed"),
+            )
         } else {
-            zh += &format!("\n新入账 {entered} 批，已在账 {already_there} 批，账簿拒绝 {refused} 批");
-            en += &format!("\n{entered} lots entered, {already_there} already there, {refused} refused by the books");
-        }
-        Bilingual::new(zh, en)
+            (
+                format!("新入账 {entered} 批，已在账 {already_there} 批，账簿拒绝 {refused} 批"),
+                format!("{entered} lots entered, {already_there} already there, {refused} refused by the books"),
+            )
+        });
+        let (zh, en): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
+        Bilingual::new(zh.join("\n"), en.join("\n"))
     }
 
     fn table(&self, lang: Lang) -> Vec<Vec<String>> {

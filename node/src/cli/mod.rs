@@ -4,12 +4,15 @@
 
 pub mod aid;
 mod answer;
+mod change;
 pub mod charter;
 pub mod client;
 pub mod config;
+pub mod debts;
 pub mod floor;
 mod import;
 pub mod init;
+pub mod ledger;
 mod lots;
 mod messages;
 pub mod mission;
@@ -18,12 +21,19 @@ pub mod output;
 mod parse;
 pub mod pki;
 pub mod pledge;
+pub mod region;
+mod region_view;
 mod render;
+pub mod report;
 mod resolve;
+pub mod restock;
+pub mod serve;
+pub mod situation;
 mod spoken;
 pub mod stock;
 pub mod store;
 pub mod team;
+pub mod watch;
 mod words;
 
 use std::collections::BTreeMap;
@@ -65,6 +75,8 @@ pub struct Cli {
 pub enum Command {
     /// Prepare a node: keys, certificate request, configuration 初始化节点：密钥、证书请求、配置
     Init(init::InitArgs),
+    /// Run the node 运行节点
+    Serve,
     /// The federation's certificate authority 联盟证书机构
     Pki(pki::PkiArgs),
     /// The first charter of a region 区域联动协议（首份）
@@ -89,6 +101,28 @@ pub enum Command {
     Aid(aid::AidArgs),
     /// What happens between an order and the last unit accounted for 调派
     Mission(mission::MissionArgs),
+    /// What members owe each other 补偿义务
+    Obligation(debts::ObligationArgs),
+    /// Contradictions between what two sides said 差异
+    Discrepancy(debts::DiscrepancyArgs),
+    /// Goods that come in to settle a debt 补库
+    Restock(restock::RestockArgs),
+    /// What every pair of members owes each other 往来对账
+    Statement(debts::StatementArgs),
+    /// What came of a command, by its request id 按请求编号查询命令结果
+    Outcome(watch::OutcomeArgs),
+    /// Follow a ledger as it grows 订阅账本
+    Watch(watch::WatchArgs),
+    /// The region on one screen 区域态势
+    Situation(situation::SituationArgs),
+    /// The secretariat's papers 报表
+    Report(report::ReportArgs),
+    /// Proofs that the ledger is whole 账本存证与核验
+    Ledger(ledger::LedgerArgs),
+    /// The region: charter, members, changes, and this node's part in it 区域：协议、成员、变更与本节点
+    Region(region::RegionArgs),
+    /// The lines between registry and regions 信使
+    Courier(region::CourierArgs),
 }
 
 /// What every command gets besides its own arguments.
@@ -126,6 +160,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
     let context = cli.context();
     match cli.command {
         Command::Init(args) => init::run(&args, &context),
+        Command::Serve => serve::run(&context),
         Command::Pki(args) => pki::run(args, &context),
         Command::Charter(args) => charter::run(args, &context),
         Command::Config(args) => config::run(&args, &context),
@@ -133,11 +168,22 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Stock(args) => stock::run(args, &context),
         Command::Team(args) => team::run(args, &context),
         Command::Floor(args) => floor::floor(args, &context),
-        Command::Warning(args) => floor::warning(args, &context),
+        Command::Warning(args) => floor::warning(&args, &context),
         Command::Publish(args) => floor::publish(args, &context),
         Command::Pledge(args) => pledge::run(args, &context),
         Command::Aid(args) => aid::run(args, &context),
         Command::Mission(args) => mission::run(args, &context),
+        Command::Obligation(args) => debts::obligation(args, &context),
+        Command::Discrepancy(args) => debts::discrepancy(args, &context),
+        Command::Restock(args) => restock::run(args, &context),
+        Command::Statement(args) => debts::statement(args, &context),
+        Command::Outcome(args) => watch::outcome(&args, &context),
+        Command::Watch(args) => watch::watch(&args, &context),
+        Command::Situation(args) => situation::run(&args, &context),
+        Command::Report(args) => report::run(&args, &context),
+        Command::Ledger(args) => ledger::run(&args, &context),
+        Command::Region(args) => region::run(args, &context),
+        Command::Courier(args) => region::courier(&args, &context),
     }
 }
 
