@@ -89,8 +89,12 @@ pub fn paths(leaves: &[Hash32]) -> Vec<Vec<Hash32>> {
         let (left, right) = leaves.split_at(split(leaves.len()));
         let (left_paths, right_paths) = paths.split_at_mut(left.len());
         let (left_root, right_root) = (climb(left, left_paths), climb(right, right_paths));
-        left_paths.iter_mut().for_each(|path| path.push(right_root));
-        right_paths.iter_mut().for_each(|path| path.push(left_root));
+        for path in left_paths {
+            path.push(right_root);
+        }
+        for path in right_paths {
+            path.push(left_root);
+        }
         node(&left_root, &right_root)
     }
     let mut paths = vec![Vec::new(); leaves.len()];
@@ -134,7 +138,9 @@ mod tests {
         for size in 0..40u64 {
             let leaves: Vec<_> = (0..size).map(|n| leaf(&n.to_be_bytes())).collect();
             let mut frontier = Frontier::default();
-            leaves.iter().for_each(|leaf| frontier.push(*leaf));
+            for leaf in &leaves {
+                frontier.push(*leaf);
+            }
             let all = paths(&leaves);
             for index in 0..leaves.len() {
                 let steps = path(index, &leaves);
