@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ALXA, PLEDGED, SHIZUISHAN, Scene, WUHAI, mission, pledge, request, suits, text};
+use common::{ALXA, PLEDGED, SHIZUISHAN, Scene, WUHAI, item, mission, pledge, request, suits, text};
 use shouwang_domain::actor::{Actor, Role};
 use shouwang_domain::channel::{Answer, UpEnvelope, UpMessage};
 use shouwang_domain::charter::CharterChange;
@@ -21,7 +21,7 @@ use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::command::RegistryCommand as C;
 use shouwang_domain::registry::event::RegistryEvent;
 use shouwang_domain::registry::state::{Floors, NumberKind};
-use shouwang_domain::resource::{ItemCode, Visibility, Warning};
+use shouwang_domain::resource::{Visibility, Warning};
 use shouwang_domain::testing::{actor, charter, founding, municipality};
 use shouwang_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
 
@@ -171,8 +171,8 @@ fn validity_has_an_end_and_a_limit() {
     for (what, valid_until, verdict) in cases {
         let mut desk = Desk::new();
         let applied = desk.speak(NOW, &[envelope(1, leader(wuhai()), valid_until, warning())]);
-        assert_eq!(verdicts(&applied), [verdict.clone()], "{what}");
         let recorded = u64::from(verdict == Verdict::Accepted);
+        assert_eq!(verdicts(&applied), [verdict], "{what}");
         assert_eq!((applied.written.len() as u64, applied.outcomes[0].1.revision), (recorded, recorded), "{what}");
     }
 }
@@ -393,7 +393,7 @@ fn every_command_of_a_batch_proves_itself_and_no_other() {
             (0..count).map(|n| envelope(n, leader(wuhai()), NOW.plus_ms(HOUR_MS), warning())).collect();
         let applied = desk.speak(NOW, &commands);
         let id = desk.record.id();
-        let proofs: Vec<_> = applied.written.iter().map(|written| command_of(written)).collect();
+        let proofs: Vec<_> = applied.written.iter().map(command_of).collect();
         for (index, (bytes, proof)) in proofs.iter().enumerate() {
             assert!(proof.holds(&id, 0, bytes, &KeyedHash), "{index} of {count}");
             for at in 0..bytes.len() {
@@ -437,7 +437,7 @@ fn every_ledger_record_has_an_inclusion_proof() {
 fn full_scene() -> Scene {
     let mut scene = Scene::stocked();
     let region = scene.world.region_id(0);
-    scene.must(ALXA, C::MapItem { local: text("重型防化服"), code: ItemCode::new(2_990_101).unwrap() });
+    scene.must(ALXA, C::MapItem { local: text("重型防化服"), code: item(2_990_101) });
     scene.must(ALXA, C::SetFloors { resource: suits(), floors: Floors([Qty(5); 5]) });
     scene.must(ALXA, C::SetVisibility { region, resource: suits(), visibility: Visibility::Exact });
     scene.must(WUHAI, scene.request_aid(1));
@@ -446,8 +446,8 @@ fn full_scene() -> Scene {
     scene.settle();
     scene.must(SHIZUISHAN, scene.decline());
     // A pledge used up in danger to life while an order for it is on its way: a shortfall.
-    scene.ask(WUHAI, Scene::hold(1, 1, Qty(20))).unwrap();
-    scene.ask(WUHAI, Scene::order(1)).unwrap();
+    scene.must_ask(WUHAI, Scene::hold(1, 1, Qty(20)));
+    scene.must_ask(WUHAI, Scene::order(1));
     scene.must(ALXA, C::BreakGlass { pledge: pledge(1), qty: Qty(35), reason: text("断网，险情危及生命") });
     scene.settle();
     scene.must(ALXA, scene.dispatch(1, Qty(15)));
@@ -459,32 +459,22 @@ fn full_scene() -> Scene {
     scene.must(ALXA, C::ReceiveRestock { mission: mission(1), lot: common::new_lot(1), details, qty: Qty(3) });
     // Charter: a node that joined and left for ever, a change that waits.
     let wuhai = scene.code(WUHAI);
-    let mut second = scene.region().charter().member(wuhai).unwrap().nodes[0].clone();
-    (second.node, second.voter) = (NodeId::new(wuhai, 2).unwrap(), false);
+    let mut second = scene.region().charter().member(wuhai).expect("a member").nodes[0].clone();
+    (second.node, second.voter) = (NodeId::new(wuhai, 2).expect("node 2"), false);
     for change in [CharterChange::AddNode(second.clone()), CharterChange::RemoveNode(second.node)] {
-        ratify(&mut scene, change);
+        scene.ratify(change);
     }
     let base_version = scene.region().charter().version;
-    scene.ask(WUHAI, R::ProposeChange { base_version, change: CharterChange::Hub(scene.code(ALXA)) }).unwrap();
+    scene.must_ask(WUHAI, R::ProposeChange { base_version, change: CharterChange::Hub(scene.code(ALXA)) });
     scene.settle();
     // Words that are still on their way in both directions.
     scene.world.cut = vec![true; 6];
     scene.must(WUHAI, scene.request_aid(2));
     scene.must(ALXA, scene.answer(Answer::Accept { qty: Qty(10) }));
-    scene.ask(WUHAI, Scene::hold(2, 2, Qty(10))).unwrap();
-    scene.ask(WUHAI, Scene::order(2)).unwrap();
+    scene.must_ask(WUHAI, Scene::hold(2, 2, Qty(10)));
+    scene.must_ask(WUHAI, Scene::order(2));
     scene.check();
     scene
-}
-
-fn ratify(scene: &mut Scene, change: CharterChange) {
-    let base_version = scene.region().charter().version;
-    scene.ask(WUHAI, R::ProposeChange { base_version, change }).expect("a change that fits");
-    let id = *scene.region().changes().find(|(_, change)| change.in_force.is_none()).expect("it waits").0;
-    for member in 1..4 {
-        scene.ask(member, R::SignChange { change: id }).expect("a signature");
-    }
-    assert_eq!(scene.region().charter().version, base_version + 1);
 }
 
 /// Writes a machine down, reads it back, and compares every field; then takes every canonical record away in turn.

@@ -2,26 +2,27 @@
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
 pub mod routing;
+mod words;
+
+use std::collections::BTreeSet;
 
 use shouwang_domain::actor::{Actor, Role};
-use shouwang_domain::channel::{
-    Answer, DownMessage, Fact, LineAsked, MissionNotice, Priority, Step, UpEnvelope, UpMessage, Usage,
-};
-use shouwang_domain::charter::Basis;
-use shouwang_domain::ids::{LotId, MissionId, MunicipalityCode, PledgeId, RequestId, StoreId};
+use shouwang_domain::channel::{DownMessage, Fact, Publication, Step, UpEnvelope, UpMessage};
+use shouwang_domain::charter::{CharterChange, Standing};
+use shouwang_domain::ids::{LotId, MissionId, MunicipalityCode, NodeId, PledgeId, RequestId, StoreId};
 use shouwang_domain::machine::Machine;
-use shouwang_domain::quantity::{Fen, Qty};
+use shouwang_domain::quantity::Qty;
 use shouwang_domain::refusal::Refusal;
 use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand as R;
 use shouwang_domain::region::lifecycle::{MissionState as M, ObligationState as O};
-use shouwang_domain::region::state::{DebtKind, Mission, Obligation, Pledge};
+use shouwang_domain::region::state::{DebtKind, DiscrepancyKind, Finding, Mission, Obligation, Pledge};
 use shouwang_domain::registry::Registry;
-use shouwang_domain::registry::command::{Ahead, RegistryCommand as C};
-use shouwang_domain::registry::state::{Account, Holding, LotDetails};
-use shouwang_domain::resource::{Condition, ItemCode, Resource, StockClass, UnitKind};
-use shouwang_domain::testing::{World, actor};
-use shouwang_domain::time::{DAY_MS, HOUR_MS, Timestamp};
+use shouwang_domain::registry::command::RegistryCommand as C;
+use shouwang_domain::registry::state::Account;
+use shouwang_domain::resource::{Figure, ItemCode, Resource, UnitKind};
+use shouwang_domain::testing::{World, actor, municipality};
+use shouwang_domain::time::{HOUR_MS, Timestamp};
 
 pub const WUHAI: usize = 0;
 pub const ORDOS: usize = 1;
@@ -29,6 +30,8 @@ pub const BAYANNUR: usize = 2;
 pub const ALXA: usize = 3;
 pub const YINCHUAN: usize = 4;
 pub const SHIZUISHAN: usize = 5;
+/// Above Wuhai, Ordos, Bayannur and Alxa; a member only where a test admits it.
+pub const SUPERIOR: u32 = 150_000;
 pub const PARTIES: [u32; 6] = [150_300, 150_600, 150_800, 152_900, 640_100, 640_200];
 
 /// What the helpers below ask for and give, unless a test says otherwise.
@@ -61,10 +64,14 @@ pub fn mission(n: u128) -> MissionId {
     MissionId::from_u128(6000 + n)
 }
 pub fn suits() -> Resource {
-    Resource::Item(ItemCode::new(2_990_101).expect("seven digits"))
+    Resource::Item(item(2_990_101))
 }
 pub fn team() -> Resource {
     Resource::Team(UnitKind::new("hazmat").expect("a slug"))
+}
+pub fn figure(qty: u64) -> UpMessage {
+    let (name, unit) = (text("防护服"), text("套"));
+    UpMessage::Publish(Publication { resource: suits(), name, unit, figure: Figure::Exact(Qty(qty)), exercise: false })
 }
 pub fn debt() -> (MissionId, DebtKind) {
     (mission(1), DebtKind::Goods)
@@ -75,6 +82,11 @@ pub fn text(words: &str) -> String {
 /// More characters than any field takes.
 pub fn long() -> String {
     "长".repeat(501)
+}
+
+/// The code of the suits, or another.
+pub fn item(code: u32) -> ItemCode {
+    ItemCode::new(code).expect("seven digits")
 }
 
 /// The code of a refusal, or `ok`.
@@ -217,139 +229,6 @@ impl Scene {
     }
 }
 
-/// What people say.
-impl Scene {
-    pub fn details(&self, owner: usize) -> LotDetails {
-        LotDetails {
-            holding: Holding::from(&suits()),
-            name: text("气密型化学防护服"),
-            unit: text("套"),
-            store: store(),
-            owner: self.code(owner),
-            class: StockClass::Government,
-            condition: Condition::Usable,
-            batch: text("B-1"),
-            expires: None,
-            unit_price: Some(Fen(380_000)),
-            size: 0,
-            endurance_hours: 0,
-            remark: String::new(),
-            exercise: false,
-        }
-    }
-
-    pub fn team_details(&self, owner: usize) -> LotDetails {
-        let holding = Holding::from(&team());
-        LotDetails { holding, name: text("危化品救援队"), unit: text("队"), size: 20, ..self.details(owner) }
-    }
-
-    pub fn request_aid(&self, n: u128) -> C {
-        let line = |resource, name: &str, qty| LineAsked { resource, name: text(name), qty };
-        C::RequestAid {
-            region: self.world.region_id(0),
-            request: request(n),
-            subject: text("氯气泄漏"),
-            place: text("乌达工业园"),
-            priority: Priority::Immediate,
-            needed_by: self.later(4 * HOUR_MS),
-            expires_at: self.later(10 * DAY_MS),
-            addressed: Vec::new(),
-            lines: vec![line(suits(), "防护服", ASKED), line(team(), "救援队", Qty::ONE)],
-            exercise: false,
-        }
-    }
-
-    pub fn pledge_suits(&self, n: u128, member: usize, qty: Qty) -> C {
-        let region = self.world.region_id(0);
-        let expires_at = self.later(20 * DAY_MS);
-        C::Pledge { region, pledge: pledge(n), lot: lot(member), qty, expires_at, cross_floor: None }
-    }
-
-    pub fn answer(&self, answer: Answer) -> C {
-        C::AnswerAid {
-            region: self.world.region_id(0),
-            request: request(1),
-            line: 1,
-            answer,
-            cost: Fen(0),
-            eta: None,
-            offers: Vec::new(),
-            expires_at: self.later(DAY_MS),
-            cross_floor: None,
-        }
-    }
-
-    pub fn decline(&self) -> C {
-        self.answer(Answer::Decline { reason: text("本地化工预警") })
-    }
-
-    pub fn hold(m: u128, p: u128, qty: Qty) -> R {
-        R::Hold { mission: mission(m), request: request(1), line: 1, pledge: pledge(p), qty, minutes: 60 }
-    }
-
-    pub fn order(m: u128) -> R {
-        R::Order { mission: mission(m), number: format!("乌-调-2026-{m:04}"), spoken: false }
-    }
-
-    pub fn cancel(m: u128) -> R {
-        R::CancelMission { mission: mission(m), reason: text("情况缓解") }
-    }
-
-    pub fn dispatch(&self, m: u128, qty: Qty) -> C {
-        let happened_at = self.world.now;
-        C::Dispatch { mission: mission(m), qty, seal: text("封-1"), happened_at, emergency: None }
-    }
-
-    /// Dispatched on the strength of a telephone call.
-    pub fn dispatch_ahead(&self, m: u128, qty: Qty) -> C {
-        let (happened_at, emergency) = (self.world.now, Some(Box::new(self.ahead(m))));
-        C::Dispatch { mission: mission(m), qty, seal: text("封-2"), happened_at, emergency }
-    }
-
-    pub fn receive(&self, m: u128, good: Qty, damaged: Qty) -> C {
-        let happened_at = self.world.now;
-        C::ReceiveDelivery { mission: mission(m), store: store(), good, damaged, happened_at, ahead: None }
-    }
-
-    pub fn ahead(&self, m: u128) -> Ahead {
-        let (region, spoken_code) = (self.world.region_id(0), mission(m).spoken_code());
-        Ahead { region, notice: self.notice(m), spoken_code, reason: text("断网") }
-    }
-
-    pub fn notice(&self, m: u128) -> MissionNotice {
-        self.mission(m).notice.clone()
-    }
-
-    pub fn usage(&self, m: u128, consumed: u64, damaged: u64, lost: u64) -> C {
-        let usage = Usage { consumed: Qty(consumed), damaged: Qty(damaged), lost: Qty(lost) };
-        C::ReportUsage { mission: mission(m), usage, happened_at: self.world.now }
-    }
-
-    pub fn take_back(&self, m: u128, good: Qty, damaged: Qty) -> C {
-        C::TakeBack { mission: mission(m), good, damaged, happened_at: self.world.now }
-    }
-
-    pub fn claim() -> R {
-        R::Claim { mission: debt().0, kind: debt().1, amount: Fen(0), evidence: text("验收单 3") }
-    }
-
-    pub fn dispute() -> R {
-        R::Dispute { mission: debt().0, kind: debt().1, reason: text("成色有异议") }
-    }
-
-    pub fn recognise(in_money: bool) -> R {
-        R::Recognise { mission: debt().0, kind: debt().1, basis: Basis::Restock, in_money }
-    }
-
-    pub fn report_payment() -> R {
-        R::ReportPayment { mission: debt().0, kind: debt().1, evidence: text("回单 7") }
-    }
-
-    pub fn confirm_payment(received: bool) -> R {
-        R::ConfirmPayment { mission: debt().0, kind: debt().1, received }
-    }
-}
-
 /// Speaking and looking.
 impl Scene {
     pub fn code(&self, member: usize) -> MunicipalityCode {
@@ -443,6 +322,75 @@ impl Scene {
     pub fn fact(&mut self, member: usize, m: u128, step: Step) -> Result<(), Refusal> {
         let happened_at = self.world.now;
         self.up(member, UpMessage::Fact(Fact { mission: mission(m), step, happened_at }))
+    }
+
+    /// Has the parties put a change of the charter in force.
+    pub fn ratify(&mut self, change: CharterChange) {
+        let base_version = self.region().charter().version;
+        self.ask(WUHAI, R::ProposeChange { base_version, change }).expect("a change that fits");
+        let waiting = |scene: &Self| {
+            let mut changes = scene.region().changes();
+            changes.find(|(_, change)| change.in_force.is_none() && change.base_version == base_version).map(|c| *c.0)
+        };
+        for member in ORDOS..PARTIES.len() {
+            if let Some(change) = waiting(self) {
+                self.ask(member, R::SignChange { change }).expect("a signature");
+            }
+        }
+        assert_eq!(self.region().charter().version, base_version + 1);
+    }
+
+    /// Bayannur becomes the hub, so that the hub is neither requester nor holder.
+    pub fn with_other_hub(mut self) -> Self {
+        self.ratify(CharterChange::Hub(self.code(BAYANNUR)));
+        self
+    }
+
+    /// Inner Mongolia joins as a superior with one node.
+    pub fn with_superior(mut self) -> Self {
+        let code = municipality(SUPERIOR);
+        let mut member = self.region().charter().member(self.code(WUHAI)).expect("a member").clone();
+        (member.code, member.standing) = (code, Standing::Superior);
+        member.nodes.truncate(1);
+        (member.nodes[0].node, member.nodes[0].voter) = (NodeId::new(code, 1).expect("node 1"), false);
+        self.ratify(CharterChange::AdmitMember(member));
+        self
+    }
+
+    pub fn must_ask(&mut self, member: usize, command: R) {
+        let name = command.name();
+        if let Err(refusal) = self.ask(member, command) {
+            panic!("{name}: {refusal}");
+        }
+    }
+
+    /// The discrepancies that nobody has closed, with their quantities.
+    pub fn open_discrepancies(&self) -> Vec<(DiscrepancyKind, u64)> {
+        let open = self.region().discrepancies().filter(|(_, known)| known.closed_at.is_none());
+        open.map(|((_, kind), known)| (*kind, known.qty.0)).collect()
+    }
+
+    /// Alxa proposes how a discrepancy of mission 1 is settled, Wuhai agrees.
+    pub fn agree(&mut self, kind: DiscrepancyKind, charge: u64) {
+        let finding = Finding { charge_requester: Qty(charge), note: text("双方确认") };
+        let discrepancy = (mission(1), kind);
+        self.must_ask(ALXA, R::ProposeFinding { discrepancy, finding: finding.clone() });
+        self.must_ask(WUHAI, R::AcceptFinding { discrepancy, finding });
+        self.settle();
+    }
+
+    /// The last number addressed to each member.
+    pub fn downs(&self) -> Vec<u64> {
+        self.world.parties.iter().map(|code| self.region().channel(*code).down).collect()
+    }
+
+    /// The names of the messages addressed to anybody since then.
+    pub fn sent_since(&self, before: &[u64]) -> BTreeSet<&'static str> {
+        let of = |(code, sent): (&MunicipalityCode, &u64)| -> Vec<&'static str> {
+            let messages = self.region().messages_for(*code, sent + 1, usize::MAX);
+            messages.map(|(_, message)| routing::down_name(message)).collect()
+        };
+        self.world.parties.iter().zip(before).flat_map(of).collect()
     }
 
     /// Carries everything that waits and checks every invariant.

@@ -64,6 +64,20 @@ pub const UP_LEADS_TO: &[(&str, bool, &[&str])] = &[
     ("restock_verified", true, &[]),
 ];
 
+/// What follows from a message down.
+pub const INBOX: &[(&str, &str)] = &[
+    ("outcome", "the sender learns what became of its message, and need not keep it any longer"),
+    ("released", "PLEDGED → LOCAL"),
+    ("ordered", "PLEDGED → HELD; `committed` goes up with what could be set aside"),
+    ("inbound", "the requester's keeper expects it"),
+    ("cancel_requested", "waits for `acknowledge_cancel`: only people know whether it has left"),
+    ("ended", "the requester stops expecting it"),
+    ("fact", "the other side's step, for its own books"),
+    ("lost_in_transit", "IN_TRANSIT → LOST, by agreement"),
+    ("dispatch_corrected", "more left than was written down, by agreement: LOCAL → ON_LOAN"),
+    ("owed", "who owes whom how many units"),
+];
+
 /// The stage each fact proves of a mission whose goods have left (picking: of one that waits).
 pub const FACTS: &[(&str, M)] = &[
     ("pick", M::Picking),
