@@ -271,8 +271,11 @@ fn mission(region: &mut Region, at: Timestamp, event: &E) {
             });
         }
         E::FactRecorded { fact, .. } => {
-            leave_hold(region, fact.mission);
             with_mission(region, fact.mission, |mission| record_fact(mission, fact));
+            // Words that prove no departure leave a hold where it is, and under its clock.
+            if region.missions.get(&fact.mission).is_some_and(|mission| mission.state != MissionState::Held) {
+                leave_hold(region, fact.mission);
+            }
         }
         E::CommitmentSeen { mission } => with_mission(region, *mission, |mission| {
             mission.stages.committed.get_or_insert(at);
