@@ -3,7 +3,7 @@
 use super::draft::{Draft, check_text};
 use super::event::RegionEvent;
 use super::facts;
-use super::state::{DiscrepancyKey, DiscrepancyKind, Finding, Mission};
+use super::state::{Discrepancy, DiscrepancyKey, DiscrepancyKind, Finding, Mission};
 use crate::channel::DownMessage;
 use crate::ids::MunicipalityCode;
 use crate::machine::Context;
@@ -35,6 +35,9 @@ pub(super) fn propose(
     if finding.charge_requester > discrepancy.qty || (!key.1.needs_finding() && !finding.charge_requester.is_zero()) {
         return Err(Refusal::field("charge_requester", "not more than the discrepancy is about"));
     }
+    if finding.charge_requester < settled_before(discrepancy, key.1) {
+        return Err(Refusal::field("charge_requester", "not less than what was agreed before"));
+    }
     sides(draft, key, context)?;
     let by = context.actor.clone();
     draft.push(RegionEvent::FindingProposed { discrepancy: key, finding: finding.clone(), by });
@@ -59,7 +62,7 @@ pub(super) fn accept(
     if by.municipality == context.actor.municipality {
         return Err(Refusal::not_yours(by.municipality, "agree with its own proposal"));
     }
-    let qty = discrepancy.qty;
+    let (qty, before) = (discrepancy.qty, settled_before(discrepancy, key.1));
     let mission = sides(draft, key, context)?;
     if mission.as_ref().is_some_and(|mission| mission.amounts.dispatched.is_zero())
         && matches!(key.1, DiscrepancyKind::DeliveryShort | DiscrepancyKind::DeliveryOver)
@@ -70,14 +73,20 @@ pub(super) fn accept(
     let by = context.actor.clone();
     draft.push(RegionEvent::DiscrepancyClosed { discrepancy: key, finding: finding.clone(), by });
     if let Some(mission) = mission {
-        apply(draft, &mission, key.1, qty, finding);
+        let charge = finding.charge_requester.saturating_sub(before);
+        apply(draft, &mission, key.1, qty, charge);
         facts::weigh(draft, key.0, context.actor.municipality);
     }
     Ok(())
 }
 
+/// What earlier findings have charged of a quantity that the next one counts again.
+fn settled_before(discrepancy: &Discrepancy, kind: DiscrepancyKind) -> Qty {
+    if kind.is_total() { discrepancy.charged } else { Qty::ZERO }
+}
+
 /// What the two sides agreed on takes effect in the quantities, and in both registries.
-fn apply(draft: &mut Draft, mission: &Mission, kind: DiscrepancyKind, qty: Qty, finding: &Finding) {
+fn apply(draft: &mut Draft, mission: &Mission, kind: DiscrepancyKind, qty: Qty, charge: Qty) {
     let (id, holder) = (mission.notice.mission, mission.notice.holder);
     match kind {
         DiscrepancyKind::DeliveryShort => {
@@ -91,8 +100,8 @@ fn apply(draft: &mut Draft, mission: &Mission, kind: DiscrepancyKind, qty: Qty, 
         }
         _ => {}
     }
-    if kind.needs_finding() && kind != DiscrepancyKind::DeliveryOver && !finding.charge_requester.is_zero() {
-        draft.push(RegionEvent::Charged { mission: id, qty: finding.charge_requester });
+    if kind.needs_finding() && kind != DiscrepancyKind::DeliveryOver && !charge.is_zero() {
+        draft.push(RegionEvent::Charged { mission: id, qty: charge });
     }
 }
 

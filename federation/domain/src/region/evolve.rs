@@ -376,6 +376,7 @@ fn discrepancy(region: &mut Region, at: Timestamp, event: &E) {
                 opened_at: at,
                 proposed: None,
                 finding: None,
+                charged: Qty::ZERO,
                 closed_at: None,
             };
             region.discrepancies.insert(*discrepancy, opened);
@@ -395,6 +396,7 @@ fn discrepancy(region: &mut Region, at: Timestamp, event: &E) {
         E::DiscrepancyClosed { discrepancy, finding, .. } => {
             if let Some(known) = region.discrepancies.get_mut(discrepancy) {
                 known.finding = Some(finding.clone());
+                known.charged = known.charged.max(finding.charge_requester);
                 known.closed_at = Some(at);
             }
         }

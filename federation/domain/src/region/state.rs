@@ -251,6 +251,11 @@ impl DiscrepancyKind {
     pub fn needs_finding(self) -> bool {
         matches!(self, Self::DeliveryShort | Self::DeliveryOver | Self::DeliveryDamaged | Self::ReturnDamaged)
     }
+
+    /// Whether its quantity is a total to date, so that a later finding speaks again of what an earlier one settled.
+    pub fn is_total(self) -> bool {
+        matches!(self, Self::DeliveryDamaged | Self::ReturnDamaged)
+    }
 }
 
 /// The name of a discrepancy: one per mission and kind.
@@ -278,6 +283,9 @@ pub struct Discrepancy {
     pub proposed: Option<(Finding, Actor)>,
     /// The finding both agreed on, or `None` when later facts resolved it.
     pub finding: Option<Finding>,
+    /// The most that a finding about it has charged to the requester so far.
+    #[serde(default)]
+    pub charged: Qty,
     /// When it was closed.
     pub closed_at: Option<Timestamp>,
 }

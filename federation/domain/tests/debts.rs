@@ -1,0 +1,156 @@
+//! What is not as it should be, who bears it, and how a debt ends.
+
+mod common;
+
+use common::{ALXA, Scene, WUHAI, debt, lot, mission, new_lot, request, text};
+use shouwang_domain::actor::Role;
+use shouwang_domain::charter::Basis;
+use shouwang_domain::quantity::{Fen, Qty};
+use shouwang_domain::region::command::RegionCommand as R;
+use shouwang_domain::region::lifecycle::{MissionState as M, ObligationState as O};
+use shouwang_domain::region::state::{DebtKind, DiscrepancyKind as D, Finding};
+use shouwang_domain::region::view::LineState;
+use shouwang_domain::registry::command::RegistryCommand as C;
+use shouwang_domain::registry::state::Account;
+use shouwang_domain::testing::actor;
+
+#[test]
+fn findings_settle_a_delivery_that_was_not_what_left() {
+    // (good, damaged, open, kind, charge) → (owed, state once all that is there came back)
+    for (good, damaged, kind, open, charge) in [
+        (17, 0, D::DeliveryShort, 3, 0),
+        (17, 0, D::DeliveryShort, 3, 2),
+        (23, 0, D::DeliveryOver, 3, 0),
+        (18, 2, D::DeliveryDamaged, 2, 1),
+    ] {
+        let what = format!("{kind:?}, {charge} charged");
+        let mut scene = Scene::dispatched();
+        scene.must(WUHAI, scene.receive(1, Qty(good), Qty(damaged)));
+        scene.settle();
+        assert_eq!(scene.open_discrepancies(), [(kind, open)], "{what}");
+        scene.agree(kind, charge);
+        assert_eq!(scene.open_discrepancies(), [], "{what}");
+        let owed: u64 = scene.region().obligations().map(|(_, debt)| debt.qty.0).sum();
+        assert_eq!(owed, charge, "{what}");
+        assert_eq!(scene.balance(ALXA, lot(ALXA), Account::OnLoan(mission(1))), good + damaged, "{what}");
+        scene.must(ALXA, scene.take_back(1, Qty(good), Qty(damaged)));
+        scene.settle();
+        assert_eq!(scene.state(1), M::Accounted, "{what}");
+        let back = scene.balance(ALXA, lot(ALXA), Account::Local) + scene.balance(ALXA, lot(ALXA), Account::Repair);
+        assert_eq!(back + 30 + scene.balance(ALXA, lot(ALXA), Account::Lost), 100, "{what}");
+    }
+}
+
+#[test]
+fn damage_on_return_that_is_charged_is_owed_once() {
+    let mut scene = Scene::used();
+    assert_eq!(scene.debt().qty, Qty(8));
+    scene.must(ALXA, scene.take_back(1, Qty(5), Qty(2)));
+    scene.settle();
+    scene.agree(D::ReturnDamaged, 2);
+    assert_eq!(scene.debt().qty, Qty(10));
+    assert_eq!(scene.debt().amount, Fen(3_800_000));
+    // A third one is found to be damaged: the discrepancy speaks of all three, and so does the new finding.
+    scene.must(ALXA, scene.take_back(1, Qty(9), Qty(3)));
+    scene.settle();
+    assert_eq!((scene.state(1), scene.open_discrepancies()), (M::Accounted, vec![(D::ReturnDamaged, 3)]));
+    let finding = Finding { charge_requester: Qty(1), note: text("减轻") };
+    let less = R::ProposeFinding { discrepancy: (mission(1), D::ReturnDamaged), finding };
+    assert_eq!(scene.ask(ALXA, less).unwrap_err().code(), "INVALID_FIELD", "two are charged already");
+    scene.agree(D::ReturnDamaged, 3);
+    assert_eq!(scene.debt().qty, Qty(11), "eight used, three damaged");
+}
+
+fn restock(scene: &mut Scene, n: u128, qty: u64) {
+    let details = scene.details(ALXA);
+    scene.must(ALXA, C::ReceiveRestock { mission: mission(1), lot: new_lot(n), details, qty: Qty(qty) });
+}
+
+fn verify(scene: &mut Scene, n: u128, accepted: u64, rejected: u64) {
+    let by = actor(scene.code(ALXA), Role::Keeper, 2);
+    let command = C::VerifyRestock { lot: new_lot(n), accepted: Qty(accepted), rejected: Qty(rejected) };
+    scene.say_by(ALXA, by, command).expect("verified by another");
+    scene.settle();
+}
+
+#[test]
+fn a_debt_in_goods_is_settled_when_the_owner_has_verified_all() {
+    let mut scene = Scene::debt_in(O::Recognised, false);
+    restock(&mut scene, 1, 8);
+    scene.settle();
+    assert_eq!((scene.debt().received, scene.debt().state), (Qty(8), O::Recognised), "what came is not yet good");
+    verify(&mut scene, 1, 6, 2);
+    assert_eq!((scene.debt().qty_open(), scene.debt().state), (Qty(2), O::Recognised));
+    restock(&mut scene, 2, 2);
+    verify(&mut scene, 2, 2, 0);
+    assert_eq!((scene.debt().qty_open(), scene.debt().state), (Qty::ZERO, O::Settled));
+    let restocked: u64 = [1, 2].map(|n| scene.balance(ALXA, new_lot(n), Account::Local)).iter().sum();
+    assert_eq!(restocked, 8);
+    // More is consumed afterwards: it opens again, for what is new.
+    scene.must(WUHAI, scene.usage(1, 7, 1, 1));
+    scene.settle();
+    assert_eq!((scene.debt().qty_open(), scene.debt().state), (Qty(1), O::Recognised));
+    // Restock may come before anybody claims; recognition then finds it done.
+    let mut early = Scene::used();
+    restock(&mut early, 1, 8);
+    verify(&mut early, 1, 8, 0);
+    assert_eq!(early.debt().state, O::Open);
+    early.ask(ALXA, Scene::claim()).unwrap();
+    early.ask(WUHAI, Scene::recognise(false)).unwrap();
+    assert_eq!(early.debt().state, O::Settled);
+    early.check();
+}
+
+#[test]
+fn a_debt_in_money_is_settled_when_the_creditor_has_it() {
+    let mut scene = Scene::debt_in(O::Paid, true);
+    assert_eq!(scene.debt().amount, Fen(8 * 380_000));
+    scene.ask(ALXA, Scene::confirm_payment(false)).unwrap();
+    assert_eq!(scene.debt().state, O::Recognised);
+    scene.ask(WUHAI, Scene::report_payment()).unwrap();
+    scene.ask(ALXA, Scene::confirm_payment(true)).unwrap();
+    assert_eq!(scene.debt().state, O::Settled);
+    // Service is always money, whatever its debtor ticked.
+    let (mission, kind) = (mission(1), DebtKind::Service);
+    scene.ask(ALXA, R::Claim { mission, kind, amount: Fen(800), evidence: text("服务单") }).unwrap();
+    scene.ask(WUHAI, R::Recognise { mission, kind, basis: Basis::Restock, in_money: false }).unwrap();
+    scene.ask(WUHAI, R::ReportPayment { mission, kind, evidence: text("回单") }).unwrap();
+    scene.ask(ALXA, R::ConfirmPayment { mission, kind, received: true }).unwrap();
+    assert!(scene.region().obligations().all(|(_, debt)| debt.state == O::Settled));
+    scene.check();
+}
+
+#[test]
+fn what_is_given_without_return_is_settled_when_it_is_recognised() {
+    for basis in [Basis::FreeAid, Basis::Charity] {
+        let mut scene = Scene::debt_in(O::Claimed, false);
+        let (mission, kind) = debt();
+        scene.ask(WUHAI, R::Recognise { mission, kind, basis, in_money: false }).unwrap();
+        assert_eq!(scene.debt().state, O::Settled);
+        scene.check();
+    }
+}
+
+#[test]
+fn a_request_closes_when_nothing_of_it_is_open() {
+    let mut scene = Scene::used();
+    let close = R::CloseRequest { request: request(1) };
+    let still = |scene: &mut Scene, why: &str| {
+        let refusal = scene.ask(WUHAI, close.clone()).expect_err(why);
+        assert_eq!(refusal.code(), "STILL_OPEN", "{why}");
+        refusal.en()
+    };
+    assert!(still(&mut scene, "a mission").contains("mission"));
+    scene.must(ALXA, scene.take_back(1, Qty(11), Qty(1)));
+    scene.settle();
+    assert!(still(&mut scene, "a discrepancy").contains("ReturnDamaged"));
+    scene.agree(D::ReturnDamaged, 1);
+    assert!(still(&mut scene, "a debt").contains("obligation"));
+    scene.ask(ALXA, Scene::claim()).unwrap();
+    scene.ask(WUHAI, Scene::recognise(false)).unwrap();
+    restock(&mut scene, 1, 9);
+    verify(&mut scene, 1, 9, 0);
+    scene.ask(WUHAI, close).unwrap();
+    scene.settle();
+    assert_eq!(scene.region().line_state(request(1), 1), Some(LineState::Closed));
+}
