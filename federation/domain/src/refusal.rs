@@ -59,8 +59,8 @@ macro_rules! refusals {
             }
         }
 
-        /// Every code, for the table in the docs.
-        pub const CODES: &[&str] = &[$($code),*];
+        /// Every code with its kind and its sentences in Chinese and English, as templates: the table in the docs.
+        pub const SENTENCES: &[(&str, Kind, &str, &str)] = &[$(($code, Kind::$kind, $zh, $en)),*];
     };
 }
 
