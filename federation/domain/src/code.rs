@@ -36,3 +36,37 @@ pub fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T
         .map_err(|e| CodeError { what, detail: e.to_string() })?;
     if rest.is_empty() { Ok(value) } else { Err(CodeError { what, detail: format!("{} bytes too many", rest.len()) }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::MunicipalityCode;
+    use crate::resource::ItemCode;
+
+    #[test]
+    fn a_value_is_all_of_its_bytes_and_nothing_but_a_value() {
+        let code = MunicipalityCode::new(150_300).unwrap();
+        let bytes = encode(&(code, "乌海"));
+        assert_eq!(decode("pair", &bytes), Ok((code, "乌海".to_owned())));
+        for end in 0..bytes.len() {
+            assert!(decode::<(MunicipalityCode, String)>("pair", &bytes[..end]).is_err(), "cut after {end}");
+        }
+        let longer = [bytes.as_slice(), &[0]].concat();
+        assert_eq!(
+            decode::<(MunicipalityCode, String)>("pair", &longer),
+            Err(CodeError { what: "pair", detail: "1 bytes too many".to_owned() })
+        );
+    }
+
+    #[test]
+    fn names_that_are_none_do_not_decode() {
+        assert!(decode::<MunicipalityCode>("code", &encode(&99_999u32)).is_err());
+        assert!(decode::<ItemCode>("item", &encode(&9_990_101u32)).is_err());
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused() {
+        // Arrays of one, one inside the other, as deep as the bytes go.
+        assert!(decode::<crate::command::Batch>("batch", &vec![0x81; 100_000]).is_err());
+    }
+}

@@ -133,3 +133,42 @@ impl CommandProof {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::MunicipalityCode;
+
+    #[test]
+    fn a_batch_has_limits() {
+        let node = NodeId::new(MunicipalityCode::new(150_300).unwrap(), 1).unwrap();
+        let of = |commands| code::encode(&Batch::unsigned(RecordId::default(), 0, node, commands));
+        let cases = [
+            ("none", Vec::new(), false),
+            ("one", vec![vec![1]], true),
+            ("the most", vec![vec![1]; BATCH_COMMANDS_MAX], true),
+            ("one too many", vec![vec![1]; BATCH_COMMANDS_MAX + 1], false),
+            ("the largest", vec![vec![1; COMMAND_BYTES_MAX]], true),
+            ("a byte too large", vec![vec![1; COMMAND_BYTES_MAX + 1]], false),
+        ];
+        for (what, commands, readable) in cases {
+            assert_eq!(Batch::decode(&of(commands)).is_ok(), readable, "{what}");
+        }
+        assert!(Batch::decode(b"no batch").is_err());
+    }
+
+    #[test]
+    fn what_is_signed_names_record_epoch_node_and_number() {
+        let node = |n| NodeId::new(MunicipalityCode::new(150_300).unwrap(), n).unwrap();
+        let root = Hash32::default();
+        let signed = |record: &[u8], epoch, n, commands: usize| {
+            let batch = Batch::unsigned(Hash32::of(&[record]), epoch, node(n), vec![Vec::new(); commands]);
+            batch.signed_message(&root)
+        };
+        let one = signed(b"a", 0, 1, 1);
+        assert_eq!(one, signed(b"a", 0, 1, 1));
+        for other in [signed(b"b", 0, 1, 1), signed(b"a", 1, 1, 1), signed(b"a", 0, 2, 1), signed(b"a", 0, 1, 2)] {
+            assert_ne!(one, other);
+        }
+    }
+}

@@ -75,3 +75,28 @@ impl fmt::Display for Fen {
         write!(f, "{sign}{}.{:02}", (self.0 / 100).abs(), (self.0 % 100).abs())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_and_differences_stay_in_bounds() {
+        let (most, one) = (Qty(u64::MAX), Qty::ONE);
+        assert_eq!((most + one, [most, one].into_iter().sum::<Qty>()), (most, most));
+        assert_eq!((Qty(3).checked_sub(Qty(3)), Qty(3).checked_sub(Qty(4))), (Some(Qty::ZERO), None));
+        assert_eq!(Qty(3).saturating_sub(Qty(4)), Qty::ZERO);
+        assert_eq!((0..1_000_000).map(|_| Qty::MAX).sum::<Qty>(), Qty(1_000_000 * Qty::MAX.0), "a million documents");
+    }
+
+    #[test]
+    fn money_is_shown_in_yuan_and_never_wraps() {
+        for (fen, shown) in [(0, "0.00"), (5, "0.05"), (380_000, "3800.00"), (-5, "-0.05"), (-12_345, "-123.45")] {
+            assert_eq!(Fen(fen).to_string(), shown);
+        }
+        assert_eq!(Fen(i64::MIN).to_string(), "-92233720368547758.08");
+        assert_eq!(Fen(3).times(Qty(4)), Fen(12));
+        assert_eq!(Fen(i64::MAX).times(Qty(2)), Fen(i64::MAX));
+        assert_eq!(Fen(-1).times(Qty(u64::MAX)), Fen(-i64::MAX));
+    }
+}

@@ -141,3 +141,33 @@ fn account_name(account: Account) -> &'static str {
         Account::Returned => "RETURNED 已退",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::Step;
+    use crate::hash::{Bytes, Hash32, SignatureAlgorithm};
+    use crate::ids::{MunicipalityCode, NodeId};
+    use crate::registry::state::{RegistryChannel, RegistryGenesis, RegistryNode};
+
+    #[test]
+    fn a_full_outbox_takes_facts_and_no_intentions() {
+        let owner = MunicipalityCode::new(152_900).unwrap();
+        let (node, algorithm) = (NodeId::new(owner, 1).unwrap(), SignatureAlgorithm::Ed25519);
+        let nodes = vec![RegistryNode { node, algorithm, public_key: Bytes::default() }];
+        let (name, short) = ("阿拉善盟".to_owned(), "阿".to_owned());
+        let genesis = RegistryGenesis { owner, name, short, incarnation: 1, nodes };
+        let region = Hash32::of(&[b"region"]);
+        for (waiting, room) in [(OUTBOX_MAX - 1, true), (OUTBOX_MAX, false)] {
+            let mut registry = Registry::found(&genesis).unwrap();
+            let channel = RegistryChannel { up: waiting + 7, answered: 7, ..RegistryChannel::default() };
+            registry.channels.insert(region, channel);
+            let mut draft = Draft::new(&registry, Timestamp::ZERO);
+            let mission = MissionId::from_u128(1);
+            let fact = UpMessage::Fact(Fact { mission, step: Step::OnSite, happened_at: Timestamp::ZERO });
+            let intention = UpMessage::Revoke { mission, reason: "险情".to_owned() };
+            assert_eq!(draft.send(region, intention).is_ok(), room, "{waiting} waiting");
+            assert_eq!(draft.send(region, fact), Ok(()), "{waiting} waiting");
+        }
+    }
+}
