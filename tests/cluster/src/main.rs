@@ -23,7 +23,17 @@ const LEDGERS: [(u32, &str, &str); 6] = [
 const CENTRAL_DEPOT: &str = "150000-central-depot.csv";
 const SAHANA: &str = "data/sahana/Logistics__Demo__warehouse_stock.csv";
 
-fn main() -> Result<()> {
+fn main() -> std::process::ExitCode {
+    match run() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\ndemo: failed: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let once = arguments.iter().any(|argument| argument == "--once");
     ensure!(arguments.iter().all(|argument| argument == "--once"), "usage: shouwang-demo [--once]");
@@ -99,10 +109,11 @@ fn play(story: &mut Story<'_>) -> Result<()> {
     let shizuishan = story.pledge(SHIZUISHAN, SUITS, 50)?;
     let depot = story.pledge_depot()?;
     tell(&format!("阿拉善 and 石嘴山 each pledged 50 suits, the central depot {depot} units for any request"));
-    let breathing = [story.pledge(ORDOS, "2990201", 100)?, story.pledge(YINCHUAN, "2990201", 100)?].concat();
-    let kits = [story.pledge(ORDOS, "2990301", 2)?, story.pledge(YINCHUAN, "2990301", 2)?].concat();
-    let truck = story.pledge(YINCHUAN, "vehicle:air-refill", 1)?;
-    let teams = [story.pledge(ORDOS, "team:hazmat", 1)?, story.pledge(YINCHUAN, "team:hazmat", 1)?].concat();
+    let around = [ORDOS, YINCHUAN, SHIZUISHAN, ALXA];
+    let breathing = story.pledge_across(&around, "2990201", 200)?;
+    let kits = story.pledge_across(&around, "2990301", 4)?;
+    let truck = story.pledge_across(&[YINCHUAN, ORDOS], "vehicle:air-refill", 1)?;
+    let teams = story.pledge_across(&[ORDOS, YINCHUAN, SHIZUISHAN], "team:hazmat", 2)?;
     for pledges in [&alxa, &shizuishan, &breathing, &kits, &truck, &teams] {
         story.pledges_arrive(pledges)?;
     }

@@ -110,23 +110,33 @@ impl<'a> Story<'a> {
     /// # Errors
     /// The member has less than that to pledge.
     pub fn pledge(&self, code: u32, resource: &str, qty: u64) -> Result<Vec<(String, u64)>> {
-        let lots = self.at(code, "keeper").run(&["stock", "list", "--resource", resource])?;
+        self.pledge_across(&[code], resource, qty)
+    }
+
+    /// Pledges from the lots of several members, one after the other, until `qty` is reached.
+    ///
+    /// # Errors
+    /// Together they have less than that to pledge.
+    pub fn pledge_across(&self, codes: &[u32], resource: &str, qty: u64) -> Result<Vec<(String, u64)>> {
         let (mut left, mut made) = (qty, Vec::new());
-        for lot in lots["lots"].as_array().into_iter().flatten().filter(|lot| lot["usable"] == true) {
-            let balances = lot["balances"].as_array().into_iter().flatten();
-            let local: u64 =
-                balances.filter(|b| b["account"] == "ACCOUNT_LOCAL").map(|b| number(&b["quantity"])).sum();
-            let part = local.min(left);
-            if part == 0 {
-                continue;
+        for code in codes {
+            let lots = self.at(*code, "keeper").run(&["stock", "list", "--resource", resource])?;
+            for lot in lots["lots"].as_array().into_iter().flatten().filter(|lot| lot["usable"] == true) {
+                let balances = lot["balances"].as_array().into_iter().flatten();
+                let local: u64 =
+                    balances.filter(|b| b["account"] == "ACCOUNT_LOCAL").map(|b| number(&b["quantity"])).sum();
+                let part = local.min(left);
+                if part == 0 {
+                    continue;
+                }
+                let (pledge, lot, part_text) = (id(), text(&lot["name"])?, part.to_string());
+                let terms = ["--lot", lot.as_str(), "--qty", &part_text, "--until", "+2d", "--id", &pledge];
+                self.at(*code, "leader").run(&[&["pledge", "make"][..], &terms].concat())?;
+                made.push((pledge, part));
+                left -= part;
             }
-            let (pledge, lot, part_text) = (id(), text(&lot["name"])?, part.to_string());
-            let terms = ["--lot", lot.as_str(), "--qty", &part_text, "--until", "+2d", "--id", &pledge];
-            self.at(code, "leader").run(&[&["pledge", "make"][..], &terms].concat())?;
-            made.push((pledge, part));
-            left -= part;
         }
-        ensure!(left == 0, "{} has {left} of {resource} too few", self.name(code));
+        ensure!(left == 0, "{codes:?} have {left} of {resource} too few");
         Ok(made)
     }
 
@@ -155,7 +165,7 @@ impl<'a> Story<'a> {
     /// # Errors
     /// The region does not know the pledge.
     pub fn pledge_holder(&self, pledge: &str) -> Result<u32> {
-        let all = self.at(WUHAI, "coordinator").run(&["pledge", "list", "--all-members"])?;
+        let all = self.at(WUHAI, "coordinator").run(&["region", "pledges"])?;
         let mut pledges = all["pledges"].as_array().into_iter().flatten();
         let found = pledges.find(|known| known["name"].as_str().is_some_and(|name| name.ends_with(pledge)));
         let holder = found.and_then(|known| known["holder"].as_str()).context("the region knows the pledge")?;
@@ -169,7 +179,7 @@ impl<'a> Story<'a> {
     pub fn pledges_arrive(&self, pledges: &[(String, u64)]) -> Result<()> {
         let hub = self.at(WUHAI, "coordinator");
         until("the pledges reach the region", || {
-            let seen = hub.run(&["pledge", "list", "--all-members"])?.to_string();
+            let seen = hub.run(&["region", "pledges"])?.to_string();
             Ok(pledges.iter().all(|(pledge, _)| seen.contains(pledge)).then_some(()))
         })
     }
@@ -292,7 +302,7 @@ impl<'a> Story<'a> {
     /// # Errors
     /// The registry refuses.
     pub fn open_store(&self) -> Result<()> {
-        let what = ["store", "add", "--id", &self.store, "--name", "乌达前线接收点", "--district", "乌达区"];
+        let what = ["store", "add", "--id", &self.store, "--district", "乌达区", "乌达前线接收点"];
         self.at(WUHAI, "keeper").run(&what).map(|_| ())
     }
 
@@ -324,8 +334,10 @@ impl<'a> Story<'a> {
         self.at(WUHAI, "leader").run(&["obligation", "recognise", &sent.id, "--basis", "liable-enterprise"])?;
         let (lot, qty) = (id(), owed.to_string());
         let keeper = self.at(sent.holder, "keeper");
+        let stores = keeper.run(&["store", "list"])?;
+        let store = text(&stores["stores"][0]["name"])?;
         until("restock is taken in", || {
-            let command = ["restock", "receive", &sent.id, "--lot", &lot, "--qty", &qty];
+            let command = ["restock", "receive", &sent.id, "--id", &lot, "--qty", &qty, "--store", &store];
             let answer = keeper.try_run(&command)?;
             if answer.code == 0 { Ok(Some(())) } else { bail!("{}", answer.err) }
         })?;
@@ -333,9 +345,10 @@ impl<'a> Story<'a> {
         ensure!(same_hand.contains("SAME_PERSON"), "who received restock verified it: {same_hand}");
         keeper.second().run(&["restock", "verify", &lot, "--accepted", &qty])?;
         until("the debt is settled", || {
-            let debts = self.at(WUHAI, "duty").run(&["obligation", "list", "--mission", &sent.id])?;
-            let debts = debts["obligations"].as_array().cloned().unwrap_or_default();
-            Ok((!debts.is_empty() && debts.iter().all(|debt| debt["state"] == "OBLIGATION_STATE_SETTLED")).then_some(()))
+            let debts = self.at(WUHAI, "duty").run(&["obligation", "list", "--settled"])?;
+            let mut debts = debts["obligations"].as_array().into_iter().flatten();
+            let of_mission = debts.find(|debt| debt["mission"].as_str().is_some_and(|name| name.ends_with(&sent.id)));
+            Ok(of_mission.is_some_and(|debt| debt["state"] == "OBLIGATION_STATE_SETTLED").then_some(()))
         })
     }
 

@@ -93,7 +93,7 @@ fn check(federation: &Federation, acknowledged: &[String], request: &str, pledge
         for mission in acknowledged {
             ensure!(lists[0].iter().any(|known| known.contains(mission)), "acknowledged hold {mission} is lost");
         }
-        let pledges = federation.terminal(WUHAI, "coordinator").run(&["pledge", "list", "--all-members"])?;
+        let pledges = federation.terminal(WUHAI, "coordinator").run(&["region", "pledges"])?;
         let known = pledges["pledges"].as_array().into_iter().flatten().find(|p| p.to_string().contains(pledge));
         let held = known.map_or(0, |known| number(&known["held"]));
         ensure!(held == distinct.len() as u64, "{held} held for {} missions", distinct.len());

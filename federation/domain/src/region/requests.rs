@@ -28,7 +28,7 @@ pub(super) fn take(draft: &mut Draft, context: &Context<'_>, made: &RequestMade)
     }
     for line in &made.lines {
         check_qty(line.qty)?;
-        check_text("lines.name", &line.name, 100)?;
+        check_text("lines.name", &line.name, 200)?;
     }
     if made.expires_at <= draft.at {
         return Err(Refusal::TooLate { due: made.expires_at });

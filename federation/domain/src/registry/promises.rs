@@ -200,7 +200,7 @@ fn request_aid(draft: &mut Draft, command: &C) -> Result<(), Refusal> {
     }
     for line in lines {
         check_qty(line.qty)?;
-        check_text("lines.name", &line.name, 100)?;
+        check_text("lines.name", &line.name, 200)?;
     }
     if *expires_at <= draft.at {
         return Err(Refusal::TooLate { due: *expires_at });

@@ -62,7 +62,7 @@ pub(super) fn decide(draft: &mut Draft, context: &Context<'_>, command: &C) -> R
             draft.shift_all(*lot, Account::Repair, Account::Local, *qty, "repaired")
         }
         C::MapItem { local, code } => {
-            check_text("local", local, 100)?;
+            check_text("local", local, 200)?;
             draft.push(E::ItemMapped { local: local.clone(), code: *code });
             Ok(())
         }
@@ -118,7 +118,7 @@ fn open_lot(draft: &mut Draft, lot: LotId, details: &LotDetails, qty: Qty) -> Re
 }
 
 fn check_details(draft: &Draft, details: &LotDetails) -> Result<(), Refusal> {
-    check_text("name", &details.name, 100)?;
+    check_text("name", &details.name, 200)?;
     check_text("unit", &details.unit, 20)?;
     if details.batch.chars().count() > 100 || details.remark.chars().count() > 500 {
         return Err(Refusal::field("batch, remark", "at most 100 and 500 characters"));

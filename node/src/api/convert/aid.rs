@@ -155,7 +155,7 @@ impl Respond<R> for v1::HoldResponse {
 
 fn read_line(p: &mut Parsing<'_>, at: usize, line: &v1::LineAsked) -> Option<LineAsked> {
     let resource = p.resource(&format!("lines[{at}].resource"), line.resource.as_ref());
-    let name = p.text(&format!("lines[{at}].title"), &line.title, 100);
+    let name = p.text(&format!("lines[{at}].title"), &line.title, 200);
     let qty = p.quantity(&format!("lines[{at}].quantity"), line.quantity);
     Some(LineAsked { resource: resource?, name: name?, qty: qty? })
 }

@@ -162,7 +162,7 @@ fn read_spoken(
     let holder = p.municipality(&at("holder"), &spoken.holder);
     let requester = p.municipality(&at("requester"), &spoken.requester);
     let resource = p.resource(&at("resource"), spoken.resource.as_ref());
-    let name = p.text(&at("title"), &spoken.title, 100);
+    let name = p.text(&at("title"), &spoken.title, 200);
     let unit = p.text(&at("unit"), &spoken.unit, 20);
     let qty = p.quantity(&at("quantity"), spoken.quantity);
     let place = p.text(&at("place"), &spoken.place, 200);

@@ -104,3 +104,6 @@ macro_rules! plain_responses {
 }
 
 pub(crate) use {plain_responses, region_requests, registry_requests};
+
+#[cfg(test)]
+mod tests;

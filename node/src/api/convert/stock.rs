@@ -72,7 +72,7 @@ registry_requests! {
         Some(C::Repaired { lot: lot?, qty: qty? })
     };
     v1::MapItemRequest, |request, p| {
-        let (local, code) = (p.text("local", &request.local, 100), p.item("item", &request.item));
+        let (local, code) = (p.text("local", &request.local, 200), p.item("item", &request.item));
         Some(C::MapItem { local: local?, code: code? })
     };
     v1::ReceiveRestockRequest, |request, p| {
@@ -129,7 +129,7 @@ fn read_holding(p: &mut Parsing<'_>, field: &str, holding: Option<&v1::Holding>)
     };
     match kind {
         Kind::Item(code) => p.item(&format!("{field}.item"), code).map(Holding::Item),
-        Kind::Local(word) => p.text(&format!("{field}.local"), word, 100).map(Holding::Local),
+        Kind::Local(word) => p.text(&format!("{field}.local"), word, 200).map(Holding::Local),
         Kind::Team(kind) => p.unit(&format!("{field}.team"), kind).map(Holding::Team),
         Kind::Vehicle(kind) => p.unit(&format!("{field}.vehicle"), kind).map(Holding::Vehicle),
     }
@@ -142,7 +142,7 @@ fn read_details(p: &mut Parsing<'_>, field: &str, details: Option<&v1::LotDetail
     };
     let at = |name: &str| format!("{field}.{name}");
     let holding = read_holding(p, &at("holding"), details.holding.as_ref());
-    let name = p.text(&at("title"), &details.title, 100);
+    let name = p.text(&at("title"), &details.title, 200);
     let unit = p.text(&at("unit"), &details.unit, 20);
     let store = p.id(&at("store"), &details.store);
     let owner = p.optional_municipality(&at("owner"), &details.owner);
