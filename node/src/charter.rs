@@ -4,7 +4,9 @@ use std::path::Path;
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use serde::Deserialize;
-use shouwang_domain::charter::{Basis, Charter, FounderSignature, Member, MemberNode, Rules, SignedCharter, Standing, Voting};
+use shouwang_domain::charter::{
+    Basis, Charter, FounderSignature, Member, MemberNode, Rules, SignedCharter, Standing, Voting,
+};
 use shouwang_domain::hash::{Bytes, SignatureAlgorithm, Verifier};
 use shouwang_domain::ids::{MunicipalityCode, NodeId, RegionId};
 use shouwang_domain::record::Record;

@@ -1,6 +1,8 @@
 //! The container files, run without an engine: what `prepare` runs is run in a folder, and every service's command line
 //! and environment is given to the `shouwang` command, with the volumes' paths replaced by that folder's.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a file that cannot be read is a failure of the test")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

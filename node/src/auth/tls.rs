@@ -17,10 +17,10 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::exit::{Exit, Failure};
-use crate::lang::Bilingual;
 use crate::auth::identity::{Identity, IdentityError};
 use crate::auth::verify::{CallerVerifier, ExpectedNode, NodeVerifier, verify_chain};
+use crate::exit::{Exit, Failure};
+use crate::lang::Bilingual;
 use crate::pki::files::{read_public, read_secret};
 
 /// The most CA certificates a CA file may hold (two while one CA follows another, with room).

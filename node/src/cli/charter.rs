@@ -85,9 +85,8 @@ pub fn run(args: CharterArgs, context: &Context) -> Result<(), Failure> {
 /// [`Failure`] for a configuration whose numbers make no node id.
 pub fn node_id(config: &crate::config::Config) -> Result<NodeId, Failure> {
     let code = MunicipalityCode::new(config.municipality.code());
-    code.and_then(|code| NodeId::new(code, config.node)).map_err(|error| {
-        Failure::new(Exit::BadInput, "NODE_ID", Bilingual::new(error.to_string(), error.to_string()))
-    })
+    code.and_then(|code| NodeId::new(code, config.node))
+        .map_err(|error| Failure::new(Exit::BadInput, "NODE_ID", Bilingual::new(error.to_string(), error.to_string())))
 }
 
 fn merge(copies: &[PathBuf]) -> Result<SignedCharter, Failure> {
@@ -110,9 +109,8 @@ fn merge(copies: &[PathBuf]) -> Result<SignedCharter, Failure> {
 }
 
 fn finish(signed: &SignedCharter, out: &Path, context: &Context) -> Result<(), Failure> {
-    let json = serde_json::to_string_pretty(signed).map_err(|error| {
-        Failure::new(Exit::Failure, "OUTPUT", Bilingual::new(error.to_string(), error.to_string()))
-    })?;
+    let json = serde_json::to_string_pretty(signed)
+        .map_err(|error| Failure::new(Exit::Failure, "OUTPUT", Bilingual::new(error.to_string(), error.to_string())))?;
     write_new(out, (json + "\n").as_bytes(), Access::Public)?;
     let missing = missing(signed);
     let message = if missing.is_empty() {

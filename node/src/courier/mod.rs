@@ -83,7 +83,8 @@ impl Courier {
         node: NodeId,
     ) -> (Self, watch::Receiver<CourierStatus>) {
         let (status, read) = watch::channel(CourierStatus::default());
-        let actor = Actor { municipality: node.municipality(), operator: format!("node-{}", node.number()), role: Role::Node };
+        let actor =
+            Actor { municipality: node.municipality(), operator: format!("node-{}", node.number()), role: Role::Node };
         (Self { registry, region, id, name, actor, node, status, published: Instant::now() }, read)
     }
 

@@ -45,7 +45,8 @@ impl PeerConnector for Connector {
             ConnectError(format!("no address of {code}/{number} in [[regions]].peers / 配置中没有该节点的地址"))
         };
         let address = self.addresses.get(&node).ok_or_else(unknown)?.clone();
-        let municipality = Municipality::new(node.municipality().get()).map_err(|error| ConnectError(error.to_string()))?;
+        let municipality =
+            Municipality::new(node.municipality().get()).map_err(|error| ConnectError(error.to_string()))?;
         let expected = ExpectedNode {
             federation: self.federation.clone(),
             municipality: Some(municipality),

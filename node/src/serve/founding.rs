@@ -33,7 +33,8 @@ pub fn registry(config: &Config, node: NodeId, name: &str, key: &SigningKey) -> 
     let path = config.data_dir.join(FILE);
     let public_key = Bytes(key.public_key().to_vec());
     if path.exists() {
-        let genesis: RegistryGenesis = serde_json::from_str(&read_text(&path)?).map_err(|error| wrong(&path, &error))?;
+        let genesis: RegistryGenesis =
+            serde_json::from_str(&read_text(&path)?).map_err(|error| wrong(&path, &error))?;
         let known = genesis.nodes.iter().find(|known| known.node == node);
         if known.is_none_or(|known| known.public_key != public_key) {
             return Err(wrong(&path, &"it was founded by another node or signing key / 由其他节点或签名密钥建立"));
@@ -42,8 +43,7 @@ pub fn registry(config: &Config, node: NodeId, name: &str, key: &SigningKey) -> 
     }
     let nodes = vec![RegistryNode { node, algorithm: SignatureAlgorithm::Ed25519, public_key }];
     let owner: MunicipalityCode = node.municipality();
-    let genesis =
-        RegistryGenesis { owner, name: name.to_owned(), short: config.short.clone(), incarnation: 1, nodes };
+    let genesis = RegistryGenesis { owner, name: name.to_owned(), short: config.short.clone(), incarnation: 1, nodes };
     let json = serde_json::to_string_pretty(&genesis).map_err(|error| wrong(&path, &error))?;
     write_new(&path, json.as_bytes(), Access::Public)?;
     Ok(Founding { genesis, used_before: false })

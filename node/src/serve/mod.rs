@@ -233,19 +233,14 @@ async fn listen_peers(
         .await
         .map_err(|error| address_taken("peer.listen", config.peer.listen, &error))?;
     let replication = driver.replication_service();
-    let service = Routes::new(replication)
-        .into_axum_router()
-        .layer(axum::middleware::from_fn(name_peer));
+    let service = Routes::new(replication).into_axum_router().layer(axum::middleware::from_fn(name_peer));
     let server = keepalive(Server::builder());
     let serving = server.serve_with_incoming_shutdown(Routes::from(service), incoming, stopped(stopping));
     Ok(async move { serving.await.map_err(plain) })
 }
 
 /// Tells the replication service who calls, by his certificate.
-async fn name_peer(
-    mut request: axum::extract::Request,
-    next: axum::middleware::Next,
-) -> axum::response::Response {
+async fn name_peer(mut request: axum::extract::Request, next: axum::middleware::Next) -> axum::response::Response {
     let peer = request.extensions().get::<PeerInfo>().and_then(|info| info.identity().node_name());
     if let Some(node) = peer.as_ref().and_then(connector::node_id) {
         request.extensions_mut().insert(AuthenticatedPeer(node));
@@ -274,7 +269,10 @@ fn services(
             Courier::new(registry.clone(), region.handle.clone(), region.id, region.name.clone(), node);
         tokio::spawn(courier.run(stopping.clone()));
         let trouble: api::CourierTrouble = Arc::new(move || status.borrow().stopped.clone());
-        api.add_region(region.id, &api::HostedRegion::new(region.handle.clone(), Arc::clone(&region.founding), Some(trouble)));
+        api.add_region(
+            region.id,
+            &api::HostedRegion::new(region.handle.clone(), Arc::clone(&region.founding), Some(trouble)),
+        );
     }
     Arc::new(api)
 }

@@ -105,7 +105,8 @@ impl Federation {
     pub fn found(dir: &Path, members: &[MemberSpec]) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let dir = dir.canonicalize()?;
-        let mut federation = Self { dir, binary: binary()?, members: members.to_vec(), nodes: Vec::new(), lines: BTreeMap::new() };
+        let mut federation =
+            Self { dir, binary: binary()?, members: members.to_vec(), nodes: Vec::new(), lines: BTreeMap::new() };
         let ca = federation.dir.join("ca");
         federation.run(&["pki", "init", "--federation", FEDERATION, "--out", path(&ca)?])?;
         for member in members {
@@ -120,7 +121,7 @@ impl Federation {
         }
         for (index, member) in members.iter().enumerate() {
             federation.configure(member)?;
-            federation.contexts(member, &ports[index])?;
+            federation.contexts(member, ports[index])?;
             let home = federation.home(member.code);
             federation.nodes.push(NodeProcess::new(federation.binary.clone(), home, ports[index], member.code));
         }
@@ -171,7 +172,7 @@ impl Federation {
             self.lines.insert((member.code, other.0), Line::to(other.1)?);
         }
         self.configure(member)?;
-        self.contexts(member, &ports)?;
+        self.contexts(member, ports)?;
         let file = self.dir.join(format!("{}-admission.toml", member.code));
         std::fs::write(&file, self.member_table(member, "", false)?)?;
         self.nodes.push(NodeProcess::new(self.binary.clone(), self.home(member.code), ports, member.code));
@@ -273,7 +274,7 @@ impl Federation {
         Ok(())
     }
 
-    fn contexts(&self, member: &MemberSpec, ports: &Ports) -> Result<()> {
+    fn contexts(&self, member: &MemberSpec, ports: Ports) -> Result<()> {
         let mut text = String::new();
         for role in ROLES {
             for person in 1..=2 {

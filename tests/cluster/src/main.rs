@@ -41,7 +41,10 @@ fn run() -> Result<()> {
     let root = PathBuf::from(std::env::var("SHOUWANG_ROOT").unwrap_or_else(|_| ".".to_owned())).canonicalize()?;
     let folder = tempfile::Builder::new().prefix("shouwang-demo-").tempdir()?;
 
-    chapter("准备", "a certificate authority, seven nodes, operators, and a charter that six parties and one superior sign");
+    chapter(
+        "准备",
+        "a certificate authority, seven nodes, operators, and a charter that six parties and one superior sign",
+    );
     let mut federation = Federation::found(folder.path(), &WUHAI_REGION)?;
     federation.start_all()?;
     tell("seven nodes are up on loopback, mutual TLS, five voters and two learners");
@@ -118,7 +121,10 @@ fn play(story: &mut Story<'_>) -> Result<()> {
         story.pledges_arrive(pledges)?;
     }
 
-    chapter("23:52", "chlorine leak at 乌达: 乌海 asks for 60 suits, 200 breathing sets, 4 leak kits, a truck, 2 teams");
+    chapter(
+        "23:52",
+        "chlorine leak at 乌达: 乌海 asks for 60 suits, 200 breathing sets, 4 leak kits, a truck, 2 teams",
+    );
     story.ask()?;
     story.open_store()?;
     decline(story)?;
@@ -152,7 +158,9 @@ fn play(story: &mut Story<'_>) -> Result<()> {
 fn decline(story: &Story<'_>) -> Result<()> {
     let leader = story.federation.terminal(YINCHUAN, "leader");
     leader.run(&["warning", "set", "red"])?;
-    leader.run(&["floor", "set", SUITS, "--none", "10", "--blue", "20", "--yellow", "30", "--orange", "40", "--red", "60"])?;
+    leader.run(&[
+        "floor", "set", SUITS, "--none", "10", "--blue", "20", "--yellow", "30", "--orange", "40", "--red", "60",
+    ])?;
     until("the request reaches 银川", || Ok(leader.run(&["aid", "show", &story.request]).ok().map(|_| ())))?;
     let reason = "本市化工园区红色预警，防护服低于保底";
     leader.run(&["aid", "answer", &story.request, "--line", "1", "--decline", reason, "--yes"])?;
@@ -298,7 +306,11 @@ fn verify(story: &Story<'_>, started: Instant) -> Result<String> {
         Ok(reports.iter().all(|report| *report == reports[0]).then_some(reports))
     })?;
     let report: Value = serde_json::from_str(&reports[0])?;
-    tell(&format!("the region's report is the same to the byte on {} nodes ({} bytes)", reports.len(), reports[0].len()));
+    tell(&format!(
+        "the region's report is the same to the byte on {} nodes ({} bytes)",
+        reports.len(),
+        reports[0].len()
+    ));
     for code in &members {
         story.federation.terminal(*code, "secretariat").run(&["ledger", "verify"])?;
     }

@@ -28,7 +28,7 @@ const REFILL: &str = "vehicle:air-refill";
 const HAZMAT: &str = "team:hazmat";
 
 /// How long anything in the story may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A mission of the story.
 #[derive(Clone, Debug)]
@@ -101,10 +101,6 @@ impl<'a> Story<'a> {
         self.federation.terminal(code, role)
     }
 
-    fn name(&self, code: u32) -> &'static str {
-        self.federation.members.iter().find(|member| member.code == code).map_or("?", |member| member.name)
-    }
-
     /// Pledges from the lots of a resource until `qty` is reached.
     ///
     /// # Errors
@@ -147,9 +143,8 @@ impl<'a> Story<'a> {
     pub fn pledge_depot(&self) -> Result<u64> {
         let lots = self.at(WUHAI, "keeper").run(&["stock", "list"])?;
         let mut lots = lots["lots"].as_array().into_iter().flatten();
-        let of_depot = |lot: &&Value| {
-            lot["details"]["owner"] == "150000" && lot["usable"] == true && !lot["resource"].is_null()
-        };
+        let of_depot =
+            |lot: &&Value| lot["details"]["owner"] == "150000" && lot["usable"] == true && !lot["resource"].is_null();
         let lot = lots.find(of_depot).context("the central depot has usable, coded stock")?;
         let balances = lot["balances"].as_array().into_iter().flatten();
         let local: u64 = balances.filter(|b| b["account"] == "ACCOUNT_LOCAL").map(|b| number(&b["quantity"])).sum();

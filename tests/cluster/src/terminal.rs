@@ -93,7 +93,9 @@ impl Terminal {
         let answer = self.try_run(arguments)?;
         match answer.code {
             3 | 6 => Ok(answer.err.trim().to_owned()),
-            code => bail!("shouwang {} should have been refused, it ended with {code}: {}", arguments.join(" "), answer.err),
+            code => {
+                bail!("shouwang {} should have been refused, it ended with {code}: {}", arguments.join(" "), answer.err)
+            }
         }
     }
 }

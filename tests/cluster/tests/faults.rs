@@ -53,7 +53,7 @@ impl Load {
             let (mission, request_id) = (uuid::Uuid::now_v7().to_string(), uuid::Uuid::now_v7().to_string());
             let what = ["--line", "1", "--pledge", pledge, "--qty", "1", "--mission", &mission, "--timeout", "5"];
             let command = [&["aid", "hold", request, "--request-id", &request_id][..], &what].concat();
-            let patience = Instant::now() + Duration::from_secs(60);
+            let patience = Instant::now() + Duration::from_mins(1);
             loop {
                 let answer = terminal.try_run(&command)?;
                 match answer.code {
@@ -103,7 +103,8 @@ fn check(federation: &Federation, acknowledged: &[String], request: &str, pledge
 
 fn revision(status: &Value) -> u64 {
     let records = status["records"].as_array().into_iter().flatten();
-    let region = records.filter(|record| record["kind"] == "RECORD_KIND_REGION").map(|r| number(&r["asOf"]["revision"]));
+    let region =
+        records.filter(|record| record["kind"] == "RECORD_KIND_REGION").map(|r| number(&r["asOf"]["revision"]));
     region.max().unwrap_or(0)
 }
 
@@ -115,8 +116,7 @@ fn killed_nodes_forget_nothing_they_acknowledged() -> Result<()> {
     let (request, pledge) = contended(&mut federation, folder.path())?;
     let load = Load::new();
     // The hub's own node stays up, so that its coordinators always have a terminal; leader or follower, the others die.
-    let terminals =
-        [federation.terminal(WUHAI, "coordinator"), federation.terminal(WUHAI, "coordinator").second()];
+    let terminals = [federation.terminal(WUHAI, "coordinator"), federation.terminal(WUHAI, "coordinator").second()];
     std::thread::scope(|scope| {
         let workers: Vec<_> =
             terminals.iter().map(|terminal| scope.spawn(|| load.work(terminal, &request, &pledge))).collect();
@@ -135,7 +135,11 @@ fn killed_nodes_forget_nothing_they_acknowledged() -> Result<()> {
     federation.nodes.iter_mut().try_for_each(shouwang_cluster::NodeProcess::kill)?;
     federation.start_all()?;
     check(&federation, &acknowledged, &request, &pledge)?;
-    println!("{} acknowledged, {} unanswered calls repeated", acknowledged.len(), load.unanswered.load(Ordering::SeqCst));
+    println!(
+        "{} acknowledged, {} unanswered calls repeated",
+        acknowledged.len(),
+        load.unanswered.load(Ordering::SeqCst)
+    );
     Ok(())
 }
 
@@ -204,15 +208,14 @@ fn join(federation: &mut Federation, newcomer: &MemberSpec) -> Result<()> {
     federation.node(newcomer.code).wait_ready()?;
     let admin = federation.terminal(newcomer.code, "admin");
     let target = revision(&federation.terminal(WUHAI, "admin").run(&["region", "status"])?);
-    until("the newcomer has caught up", || {
-        Ok((revision(&admin.run(&["region", "status"])?) >= target).then_some(()))
-    })?;
+    until("the newcomer has caught up", || Ok((revision(&admin.run(&["region", "status"])?) >= target).then_some(())))?;
     let node = format!("{}/1", newcomer.code);
     federation.terminal(WUHAI, "admin").run(&["region", "promote", &node])?;
     until("the newcomer votes", || {
         let status = admin.run(&["region", "status"])?;
         let records = status["records"].as_array().into_iter().flatten();
-        let groups = records.filter(|r| r["kind"] == "RECORD_KIND_REGION").filter_map(|r| r["group"].as_array().cloned());
+        let groups =
+            records.filter(|r| r["kind"] == "RECORD_KIND_REGION").filter_map(|r| r["group"].as_array().cloned());
         let votes = groups.flatten().any(|entry| entry["node"] == node.as_str() && entry["voter"] == true);
         Ok(votes.then_some(()))
     })

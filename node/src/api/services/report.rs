@@ -46,8 +46,8 @@ async fn fold(hosted: &HostedRegion, revision: u64, by: Instant) -> Result<Recor
         );
         return Err(status::error(tonic::Code::OutOfRange, "REVISION_NOT_YET", &text, &[]));
     }
-    let mut record = Record::<Region>::found(&hosted.founding)
-        .map_err(|_| status::internal("the founding charter was refused"))?;
+    let mut record =
+        Record::<Region>::found(&hosted.founding).map_err(|_| status::internal("the founding charter was refused"))?;
     let mut history = hosted.handle.watch(1);
     while record.revision() < revision {
         let next = tokio::time::timeout_at(by.into(), history.next()).await;
