@@ -55,7 +55,7 @@ impl fmt::Display for Failure {
         let (next, plant) = (seed + 1, plant.name());
         write!(
             f,
-            "seed {seed} step {step}: {what}\n  replay: cargo run --release -p shouwang-sim -- \
+            "seed {seed} step {step}: {what}\n  replay: cargo run -p shouwang-sim -- \
              --seeds {seed}..{next} --steps {steps} --plant {plant}"
         )
     }
