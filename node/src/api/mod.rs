@@ -176,3 +176,6 @@ pub fn router(node: Arc<Node>) -> Routes {
     let guarded = routes.into_axum_router().layer(axum::middleware::from_fn_with_state(door, caller::pass));
     Routes::from(guarded)
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,7 +126,7 @@ fn imported_rows() {
     assert_eq!(changed(|d| d.class = 0), wrong(&["details.class"]));
     assert_eq!(changed(|d| d.expires = "2027.6.30".to_owned()), wrong(&["details.expires"]));
     assert_eq!(changed(|d| d.unit_price_fen = Some(-1)), wrong(&["details.unit_price_fen"]));
-    assert_eq!(changed(|d| d.title = "字".repeat(101)), wrong(&["details.title"]));
+    assert_eq!(changed(|d| d.title = "字".repeat(201)), wrong(&["details.title"]));
     assert_eq!(changed(|d| d.owner = "自治区".to_owned()), wrong(&["details.owner"]));
     assert_eq!(changed(|d| d.owner = "150000".to_owned()), Ok("open_lot"));
     assert_eq!(read(&v1::OpenLotsRow::default()), wrong(&["details", "quantity"]));
