@@ -16,5 +16,5 @@ pub fn run(context: &Context) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
         Failure::new(Exit::Failure, "RUNTIME", Bilingual::new(error.to_string(), error.to_string()))
     })?;
-    runtime.block_on(crate::serve::run(config))
+    runtime.block_on(crate::serve::run(config, context.sources.clone()))
 }

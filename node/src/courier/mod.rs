@@ -5,7 +5,6 @@
 //! What must never stand here: a decision about goods. A courier that finds the two records contradicting each other
 //! stops loudly and waits for people.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shouwang_domain::actor::{Actor, Role};
@@ -18,11 +17,13 @@ use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::command::RegistryCommand;
-use shouwang_domain::time::Timestamp;
+use shouwang_domain::time::HOUR_MS;
 use shouwang_driver::{DriverError, Handle};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
+
+use crate::api::read::clock;
 
 /// Most messages carried in one round and direction.
 const LOAD_MAX: usize = 256;
@@ -139,9 +140,8 @@ impl Courier {
         self.publish().await?;
         let (registry, region) = (self.registry.view()?, self.region.view()?);
         let (registry, region) = (registry.record.machine(), region.record.machine());
-        let (up, down) = match self.load(registry, region) {
-            Ok(load) => load,
-            Err(_) => return self.confirm_divergence().await,
+        let Ok((up, down)) = self.load(registry, region) else {
+            return self.confirm_divergence().await;
         };
         self.tell_status(registry, region);
         // The way down needs nobody else: what the region's copy here already says is taken even when the line is cut.
@@ -239,14 +239,9 @@ impl Courier {
     /// The courier's commands carry channel numbers; the id only tells their outcomes apart.
     fn envelope<C>(&self, body: C) -> Envelope<C> {
         let id = CommandId(uuid::Uuid::now_v7());
-        let valid_until = Timestamp(i64::try_from(self.valid_until_ms()).unwrap_or(i64::MAX));
+        // Matters only to the few commands that are not numbered.
+        let valid_until = clock().plus_ms(HOUR_MS);
         Envelope { id, actor: self.actor.clone(), valid_until, body }
-    }
-
-    /// An hour ahead by this node's clock, for the few commands that are not numbered.
-    fn valid_until_ms(&self) -> u128 {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        now.map_or(0, |now| now.as_millis()) + 3_600_000
     }
 
     /// The municipality this courier serves.
@@ -268,6 +263,3 @@ async fn deliver<M: Machine>(handle: &Handle<M>, envelope: Envelope<M::Command>)
 async fn in_order(proposals: Vec<impl Future<Output = Result<(), RoundError>>>) -> Result<(), RoundError> {
     futures_util::future::join_all(proposals).await.into_iter().collect()
 }
-
-/// The status of every courier of a node, by region.
-pub type Couriers = Arc<std::collections::BTreeMap<RegionId, watch::Receiver<CourierStatus>>>;

@@ -30,7 +30,7 @@ use crate::api;
 use crate::auth::{ListenLimits, PeerInfo, Surface, TlsIncoming, TlsStore};
 use crate::charter;
 use crate::cli::charter::node_id;
-use crate::config::{Config, RegionConfig, Timing as Profile};
+use crate::config::{Config, RegionConfig, Sources, Timing as Profile};
 use crate::courier::Courier;
 use crate::exit::{Exit, Failure};
 use crate::gateway::{self, Readiness};
@@ -47,11 +47,12 @@ struct Hosted {
     founding: Arc<Charter>,
 }
 
-/// Runs a node until it is told to stop.
+/// Runs a node until it is told to stop. `sources` is where `config` came from: addresses of members that are admitted
+/// later are looked up there again.
 ///
 /// # Errors
 /// [`Failure`]: a configuration, credentials or store that cannot be used, or an address that is taken.
-pub async fn run(config: Config) -> Result<(), Failure> {
+pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
     let metrics = gateway::install_recorder().map_err(plain)?;
     let ready = Arc::new(AtomicBool::new(false));
     let (stop, stopping) = watch::channel(false);
@@ -60,7 +61,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
     let identity = config.identity().map_err(plain)?;
     let tls = TlsStore::open(config.tls.clone(), Some(&identity))?;
     let node = node_id(&config)?;
-    let connector = Arc::new(Connector::new(&config, Arc::clone(&tls)));
+    let connector = Arc::new(Connector::new(&config, sources, Arc::clone(&tls)));
     let charters = load_charters(&config)?;
     let driver = open(&config, node, &connector, &charters).await?;
     let registry = host_registry(&driver, &config, node, &charters).await?;
@@ -190,10 +191,8 @@ async fn host_regions(
     for (region, charter) in charters {
         let id = charter::region_id(&charter);
         let founding = Arc::new(charter.clone());
-        let spec = HostSpec::<Region> {
-            contacts: connector.nodes().collect(),
-            ..HostSpec::found(charter, record_options(config))
-        };
+        let spec =
+            HostSpec::<Region> { contacts: connector.nodes(), ..HostSpec::found(charter, record_options(config)) };
         let handle = driver.host(spec).await.map_err(|error| from_driver(&error))?;
         hosted.push(Hosted { name: region.name, id, handle, founding });
     }

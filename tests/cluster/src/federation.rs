@@ -173,6 +173,14 @@ impl Federation {
         }
         self.configure(member)?;
         self.contexts(member, ports)?;
+        for other in self.members.clone() {
+            // What each bureau's administrator does: one more peer in the node's configuration.
+            self.lines.insert((other.code, member.code), Line::to(ports.peer)?);
+            let line = &self.lines[&(other.code, member.code)];
+            let config = self.home(other.code).join("shouwang.toml");
+            let peer = format!("peers = [{{ node = \"{}/1\", address = \"127.0.0.1:{}\" }}, ", member.code, line.port);
+            std::fs::write(&config, std::fs::read_to_string(&config)?.replace("\npeers = [", &format!("\n{peer}")))?;
+        }
         let file = self.dir.join(format!("{}-admission.toml", member.code));
         std::fs::write(&file, self.member_table(member, "", false)?)?;
         self.nodes.push(NodeProcess::new(self.binary.clone(), self.home(member.code), ports, member.code));
