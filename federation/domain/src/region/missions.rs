@@ -5,7 +5,7 @@ use super::draft::{Draft, check_qty, check_text};
 use super::event::RegionEvent;
 use super::lifecycle::{MISSION, MissionState, row};
 use super::pledges::{self, check_reason};
-use super::state::{Amounts, Mission, Stages};
+use super::state::{Amounts, Mission, Pledge, Request, Stages};
 use crate::channel::{DownMessage, MissionNotice};
 use crate::ids::{LineNumber, MissionId, MunicipalityCode, PledgeId, RequestId};
 use crate::machine::Context;
@@ -49,7 +49,7 @@ fn hold(
     draft: &mut Draft,
     context: &Context<'_>,
     id: MissionId,
-    (request_id, line_number): (RequestId, LineNumber),
+    of: (RequestId, LineNumber),
     pledge_id: PledgeId,
     (qty, minutes): (Qty, u32),
 ) -> Result<(), Refusal> {
@@ -61,12 +61,42 @@ fn hold(
     if draft.region.missions.contains_key(&id) {
         return Err(Refusal::exists("mission", id));
     }
+    check_line_takes_holds(draft, context, of)?;
+    check_pledge_fits(draft, of, pledge_id, qty)?;
+    let open = open_qty(draft, of.0, of.1).unwrap_or_default();
+    if qty > open {
+        return Err(Refusal::MoreThanRequested { wanted: qty, open });
+    }
+    let mission = Mission {
+        state: MissionState::Held,
+        notice: notice(draft.request(of.0)?, draft.pledge(pledge_id)?, id, of.1, qty),
+        sequence: draft.region.head.holds + 1,
+        hold_until: draft.at.plus_ms(i64::from(minutes) * MINUTE_MS),
+        held_by: context.actor.clone(),
+        ordered_by: None,
+        reserving: true,
+        paper_due: None,
+        relayed: None,
+        recalled: false,
+        amounts: Amounts::default(),
+        stages: Stages { held: Some(draft.at), ..Stages::default() },
+    };
+    draft.push(RegionEvent::MissionHeld { mission: Box::new(mission) });
+    Ok(())
+}
+
+/// The hub may hold for any request, a requester for its own; the line must still take holds.
+fn check_line_takes_holds(
+    draft: &Draft,
+    context: &Context<'_>,
+    (request_id, line_number): (RequestId, LineNumber),
+) -> Result<(), Refusal> {
     let request = draft.request(request_id)?;
     if request.requester != context.actor.municipality && !draft.is_hub(context) {
         return Err(Refusal::not_yours(context.actor.municipality, "hold for another's request"));
     }
     draft.party(context)?;
-    let (asked, line) = request.line(line_number).ok_or_else(|| Refusal::not_found("line", line_number))?;
+    let (_, line) = request.line(line_number).ok_or_else(|| Refusal::not_found("line", line_number))?;
     if let Some(end) = &line.end {
         let state = format!("{end:?}");
         return Err(Refusal::WrongState { kind: "line".to_owned(), state, step: "hold".to_owned() });
@@ -75,7 +105,18 @@ fn hold(
         let limit = MISSIONS_PER_LINE_MAX as u64;
         return Err(Refusal::LimitReached { what: "missions of a line".to_owned(), limit });
     }
-    let pledge = draft.pledge(pledge_id)?;
+    Ok(())
+}
+
+/// The pledge is of what is asked, for this line or for any, in force, and has that much free.
+fn check_pledge_fits(
+    draft: &Draft,
+    (request_id, line_number): (RequestId, LineNumber),
+    pledge_id: PledgeId,
+    qty: Qty,
+) -> Result<(), Refusal> {
+    let (request, pledge) = (draft.request(request_id)?, draft.pledge(pledge_id)?);
+    let (asked, _) = request.line(line_number).ok_or_else(|| Refusal::not_found("line", line_number))?;
     if pledge.made.exercise != request.made.exercise {
         return Err(Refusal::ExerciseMixed);
     }
@@ -95,16 +136,17 @@ fn hold(
     if qty > pledge.free() {
         return Err(Refusal::NotEnough { wanted: qty, free: pledge.free(), place: "pledge".to_owned() });
     }
-    let open = open_qty(draft, request_id, line_number).unwrap_or_default();
-    if qty > open {
-        return Err(Refusal::MoreThanRequested { wanted: qty, open });
-    }
-    let notice = MissionNotice {
-        mission: id,
+    Ok(())
+}
+
+/// What both ends will be told.
+fn notice(request: &Request, pledge: &Pledge, mission: MissionId, line: LineNumber, qty: Qty) -> MissionNotice {
+    MissionNotice {
+        mission,
         number: String::new(),
-        request: request_id,
-        line: line_number,
-        pledge: pledge_id,
+        request: request.made.request,
+        line,
+        pledge: pledge.made.pledge,
         lot: pledge.made.lot,
         owner: pledge.made.owner,
         holder: pledge.holder,
@@ -116,23 +158,7 @@ fn hold(
         place: request.made.place.clone(),
         needed_by: request.made.needed_by,
         exercise: request.made.exercise,
-    };
-    let mission = Mission {
-        state: MissionState::Held,
-        notice,
-        sequence: draft.region.head.holds + 1,
-        hold_until: draft.at.plus_ms(i64::from(minutes) * MINUTE_MS),
-        held_by: context.actor.clone(),
-        ordered_by: None,
-        reserving: true,
-        paper_due: None,
-        relayed: None,
-        recalled: false,
-        amounts: Amounts::default(),
-        stages: Stages { held: Some(draft.at), ..Stages::default() },
-    };
-    draft.push(RegionEvent::MissionHeld { mission: Box::new(mission) });
-    Ok(())
+    }
 }
 
 /// Ends a hold that nobody signed: the quantity is free again.
