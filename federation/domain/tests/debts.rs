@@ -121,11 +121,15 @@ fn a_debt_in_money_is_settled_when_the_creditor_has_it() {
 }
 
 #[test]
-fn what_is_given_without_return_is_settled_when_it_is_recognised() {
+fn what_is_given_without_return_is_settled_when_the_creditor_confirms_it() {
     for basis in [Basis::FreeAid, Basis::Charity] {
         let mut scene = Scene::debt_in(O::Claimed, false);
         let (mission, kind) = debt();
         scene.ask(WUHAI, R::Recognise { mission, kind, basis, in_money: false }).unwrap();
+        assert_eq!(scene.debt().state, O::Paid, "nobody forgives his own debt");
+        let confirm = R::ConfirmPayment { mission, kind, received: true };
+        assert!(scene.ask(WUHAI, confirm.clone()).is_err());
+        scene.ask(ALXA, confirm).unwrap();
         assert_eq!(scene.debt().state, O::Settled);
         scene.check();
     }

@@ -298,7 +298,7 @@ pub const OBLIGATION: &[Row<O>] = &[
         step: "recognise",
         to: O::Recognised,
         who: Party::Debtor,
-        guard: "another person than who claimed",
+        guard: "another person than who claimed; as free aid or charity it then waits for the creditor (Paid)",
     },
     Row { from: &[O::Claimed], step: "dispute", to: O::Disputed, who: Party::Debtor, guard: "with a reason" },
     Row { from: &[O::Recognised], step: "report payment", to: O::Paid, who: Party::Debtor, guard: "settled in money" },
@@ -311,7 +311,13 @@ pub const OBLIGATION: &[Row<O>] = &[
         who: Party::Holder,
         guard: "every unit owed was accepted by the owner",
     },
-    Row { from: &[O::Settled], step: "reopen", to: O::Recognised, who: Party::Record, guard: "more was consumed" },
+    Row {
+        from: &[O::Settled, O::Paid],
+        step: "reopen",
+        to: O::Recognised,
+        who: Party::Record,
+        guard: "more was consumed",
+    },
 ];
 
 /// The row of a table that leads on from `from` by `step`.

@@ -29,7 +29,8 @@ pub(super) fn weigh_goods(draft: &mut Draft, id: MissionId) {
         None => open(draft, key, qty, price.times(qty)),
         Some(known) if known.qty == qty => return,
         Some(known) => {
-            let settled = known.state == ObligationState::Settled;
+            // What was paid or settled covered less: the rest is owed again.
+            let settled = matches!(known.state, ObligationState::Settled | ObligationState::Paid);
             draft.push(RegionEvent::ObligationChanged { key, qty, amount: price.times(qty) });
             if settled {
                 draft.push(RegionEvent::ObligationMoved { key, to: ObligationState::Recognised });
@@ -160,8 +161,8 @@ fn recognise(
     let by = context.actor.clone();
     draft.push(RegionEvent::ObligationRecognised { key, basis, in_money, by });
     if matches!(basis, Basis::FreeAid | Basis::Charity) {
-        // Recognised as given without return: nothing remains to be paid or restocked.
-        draft.push(RegionEvent::ObligationMoved { key, to: ObligationState::Settled });
+        // Nobody forgives his own debt: that it was given without return is the creditor's to confirm.
+        draft.push(RegionEvent::ObligationMoved { key, to: ObligationState::Paid });
     } else {
         settle_if_verified(draft, key);
     }
