@@ -208,7 +208,7 @@ impl<M: Machine> Handle<M> {
         let raft = &vitals.status;
         let (last_heard, in_touch) = core.touch();
         let record = self.shared.record.load();
-        let oldest_revision = self.shared.ledger.first().unwrap_or_else(|| self.revision() + 1);
+        let oldest_revision = core.oldest();
         RecordStatus {
             id: core.id,
             machine: core.machine,

@@ -115,6 +115,14 @@ impl LogWriter {
     }
 }
 
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        // Nobody would ever end them.
+        self.mailbox.abort();
+        self.watch.close();
+    }
+}
+
 struct Writer {
     store: Arc<dyn LogStore>,
     mailbox: Arc<Mailbox<LogJob>>,
@@ -262,5 +270,144 @@ impl Watcher {
             Err(error) => tracing::warn!(%error, "cannot tell how much room there is"),
         }
         metrics::disk_full(self.disk.is_full());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use shouwang_replica::eraftpb::{Entry, HardState};
+    use shouwang_store::log::{LoadedLog, MemoryLog};
+
+    use super::*;
+
+    /// A log that fails as told, a number of times.
+    #[derive(Default)]
+    struct Failing {
+        inner: MemoryLog,
+        full: AtomicUsize,
+        broken: AtomicBool,
+        writes: AtomicUsize,
+    }
+
+    impl LogStore for Failing {
+        fn slots(&self) -> Vec<RecordSlot> {
+            self.inner.slots()
+        }
+        fn load(&self, slot: RecordSlot) -> shouwang_store::Result<Option<LoadedLog>> {
+            self.inner.load(slot)
+        }
+        fn write(&self, writes: &[LogWrite]) -> shouwang_store::Result<()> {
+            if self.broken.load(Ordering::SeqCst) {
+                return Err(StoreError::SyncFailed { path: "disk".into(), detail: "EIO".to_owned() });
+            }
+            let left = self.full.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+            if left.is_ok() {
+                return Err(StoreError::Full { path: "disk".into() });
+            }
+            self.writes.fetch_add(1, Ordering::SeqCst);
+            self.inner.write(writes)
+        }
+        fn write_unsynced(&self, writes: &[LogWrite]) -> shouwang_store::Result<()> {
+            self.write(writes)
+        }
+        fn compact(&self, slot: RecordSlot, base: log::LogBase) -> shouwang_store::Result<()> {
+            self.inner.compact(slot, base)
+        }
+        fn remove(&self, slot: RecordSlot) -> shouwang_store::Result<()> {
+            self.inner.remove(slot)
+        }
+        fn purge(&self) -> shouwang_store::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Bench {
+        dir: tempfile::TempDir,
+        store: Arc<Failing>,
+        writer: LogWriter,
+        inbox: Arc<Mailbox<RaftMsg>>,
+        fatal: Arc<Mutex<Vec<String>>>,
+    }
+
+    fn bench() -> Bench {
+        let (dir, store) = (tempfile::tempdir().unwrap(), Arc::new(Failing::default()));
+        let reserve = Reserve::open(dir.path(), 1 << 16).unwrap();
+        let fatal: Arc<Mutex<Vec<String>>> = Arc::default();
+        let told = fatal.clone();
+        let hook: FatalHook = Arc::new(move |error| told.lock().unwrap().push(error.code().to_owned()));
+        let space = DiskSpace { low_bytes: 2, full_bytes: 1 };
+        let writer = LogWriter::start(store.clone(), dir.path().to_owned(), reserve, space, hook).unwrap();
+        Bench { dir, store, writer, inbox: Arc::default(), fatal }
+    }
+
+    impl Bench {
+        fn persist(&self, slot: u64, number: u64) {
+            let (mut entry, mut hard_state) = (Entry::default(), HardState::default());
+            entry.set_index(number);
+            entry.set_term(1);
+            hard_state.set_term(1);
+            let entries = vec![entry];
+            let persist =
+                Persist { number, entries, hard_state: Some(hard_state), must_sync: true, ..Persist::default() };
+            let (slot, persist) = (RecordSlot(slot), Box::new(persist));
+            self.writer.mailbox.push(LogJob::Persist { slot, persist, inbox: self.inbox.clone() });
+        }
+
+        /// Waits until so many writes have been reported.
+        fn reported(&self, count: usize) {
+            let (mut seen, mut taken) = (0, Vec::new());
+            while seen < count {
+                assert!(self.inbox.take(Some(Instant::now() + Duration::from_secs(20)), &mut taken));
+                assert!(!taken.is_empty(), "{seen} of {count} in time");
+                seen += taken.drain(..).filter(|message| matches!(message, RaftMsg::Persisted(_))).count();
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_waited_for_with_the_reserve_given_up() {
+        let bench = bench();
+        bench.store.full.store(2, Ordering::SeqCst);
+        bench.persist(1, 1);
+        bench.reported(1);
+        assert_eq!(bench.store.writes.load(Ordering::SeqCst), 1);
+        let reserve = Reserve::open(bench.dir.path(), 1 << 16).unwrap();
+        assert!(reserve.is_held());
+        assert!(bench.fatal.lock().unwrap().is_empty());
+        bench.writer.stop(false);
+        assert_eq!(bench.store.load(RecordSlot(1)).unwrap().unwrap().last_index(), 1);
+    }
+
+    #[test]
+    fn what_waits_of_all_records_is_one_write_and_a_stop_does_it_first() {
+        let bench = bench();
+        bench.store.full.store(1, Ordering::SeqCst);
+        bench.persist(1, 1);
+        for number in 2..=50 {
+            bench.persist(1, number);
+            bench.persist(2, number - 1);
+        }
+        bench.reported(99);
+        let writes = bench.store.writes.load(Ordering::SeqCst);
+        assert!(writes <= 3, "{writes} writes");
+        assert_eq!(bench.writer.disk.stats().syncs, writes as u64);
+        bench.persist(2, 50);
+        bench.writer.stop(false);
+        assert_eq!(bench.store.load(RecordSlot(2)).unwrap().unwrap().last_index(), 50);
+    }
+
+    #[test]
+    fn a_failed_sync_ends_all_writing_and_is_told_once() {
+        let bench = bench();
+        bench.store.broken.store(true, Ordering::SeqCst);
+        bench.persist(1, 1);
+        bench.persist(1, 2);
+        bench.writer.stop(false);
+        assert_eq!(*bench.fatal.lock().unwrap(), ["STORE_SYNC_FAILED"]);
+        assert!(bench.writer.mailbox.is_closed());
+        bench.inbox.close();
+        assert!(!bench.inbox.take(None, &mut Vec::new()), "nothing is reported as written");
     }
 }

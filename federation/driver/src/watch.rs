@@ -92,12 +92,12 @@ impl<M: Machine> WatchCursor<M> {
         let reading = tokio::task::spawn_blocking(move || {
             let most = usize::try_from(published - from + 1).unwrap_or(PAGE.0).min(PAGE.0);
             let records = shared.ledger.read(from, most, PAGE.1).map_err(|error| match error {
-                StoreError::OutOfRange { first, .. } => WatchError::Compacted { oldest: first },
+                StoreError::OutOfRange { .. } => WatchError::Compacted { oldest: shared.core.oldest() },
                 other => WatchError::Store(Arc::new(other)),
             })?;
             if records.is_empty() {
                 // Behind an installed checkpoint: history that this node has not got, and nothing after it yet.
-                return Err(WatchError::Compacted { oldest: shared.ledger.first().unwrap_or(published + 1) });
+                return Err(WatchError::Compacted { oldest: shared.core.oldest() });
             }
             let decode = |bytes: Vec<u8>| {
                 let record = code::decode("ledger record", &bytes);

@@ -25,7 +25,7 @@ fn ask_on(handle: Handle<Counter>, n: u32, first_id: u128) -> JoinHandle<Vec<Ack
         let mut acked = Vec::new();
         for id in first_id.. {
             let envelope = cluster::envelope::<Counter>(n, id, Ask::Add(1));
-            match handle.propose(envelope, Instant::now() + Duration::from_secs(5)).await {
+            match handle.propose(envelope, Instant::now() + Duration::from_secs(1)).await {
                 Ok(outcome) => acked.push((CommandId::from_u128(id), outcome)),
                 Err(_) if handle.status().halted.is_some() => break,
                 Err(error) if error.code() == "STOPPED" => break,
@@ -124,16 +124,72 @@ async fn a_follower_that_fell_out_of_the_log_gets_a_checkpoint() {
     cluster.up(behind).await;
     cluster.add(behind, 1).await;
     cluster.settle(behind).await;
-    let status = cluster.counter(behind).status();
-    assert!(status.first_index > 20, "{status:?}");
-    assert!(status.oldest_revision > 2, "the history behind the checkpoint is not here: {status:?}");
-    let compacted = cluster.counter(behind).watch(3).next().await.unwrap_err();
-    assert!(compacted.to_string().contains(&status.oldest_revision.to_string()), "{compacted}");
+    assert!(cluster.counter(behind).status().first_index > 20);
+    // What lies before the checkpoint follows, and fits.
+    cluster.until("the history is here", |c| (c.counter(behind).status().oldest_revision == 1).then_some(())).await;
+    same_ledger(&cluster, leader, behind).await;
     // It goes on from there after another death.
     cluster.kill(behind).await;
     cluster.up(behind).await;
     cluster.add(behind, 1).await;
     cluster.settle(behind).await;
+    assert_eq!(cluster.counter(behind).status().oldest_revision, 1);
+    same_ledger(&cluster, leader, behind).await;
+    let view = cluster.counter(behind).view().unwrap();
+    cluster.counter(behind).inclusion_proof(view.record.revision()).await.unwrap();
+}
+
+/// Both nodes tell the same story from the beginning.
+async fn same_ledger(cluster: &Cluster, a: u32, b: u32) {
+    let (mut one, mut other) = (cluster.counter(a).watch(1), cluster.counter(b).watch(1));
+    for revision in 1..=cluster.counter(b).revision() {
+        let (here, there) = (one.next().await.unwrap(), other.next().await.unwrap());
+        assert_eq!((here.record.revision, &here.bytes), (revision, &there.bytes));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_whose_history_nobody_has_says_so_and_does_not_vote() {
+    let mut cluster = Cluster::start(&[1], RecordOptions { log_slack: 0, ..fast() }).await;
+    for _ in 0..2 {
+        for _ in 0..10 {
+            cluster.add(1, 1).await;
+        }
+        cluster.counter(1).checkpoint_now().await.unwrap();
+    }
+    // The only ledger there is loses its beginning.
+    cluster.kill(1).await;
+    let ledger = walk(cluster.dirs[&1].path(), "ledger");
+    std::fs::remove_dir_all(&ledger).unwrap();
+    cluster.up(1).await;
+    cluster.add(1, 1).await;
+    let oldest = cluster.counter(1).status().oldest_revision;
+    assert!(oldest > 1);
+    let compacted = cluster.counter(1).watch(1).next().await.unwrap_err();
+    assert!(compacted.to_string().contains(&oldest.to_string()), "{compacted}");
+    cluster.join(2, 1).await;
+    let member =
+        cluster::counter::Member { key: Bytes(shouwang_driver::Signer::public_key(&cluster::signer(2))), voter: true };
+    cluster.ask(1, Ask::Admit(node_id(2), member)).await.unwrap();
+    cluster.until("the newcomer has the state", |c| c.counter(2).view().ok()).await;
+    cluster.add(2, 1).await;
+    cluster.settle(2).await;
+    assert!(cluster.counter(2).status().oldest_revision > 1);
+    assert_eq!(cluster.counter(1).status().voters, [node_id(1).get()]);
+}
+
+/// The directory of this name below `dir`.
+fn walk(dir: &std::path::Path, name: &str) -> std::path::PathBuf {
+    let mut waiting = vec![dir.to_owned()];
+    while let Some(next) = waiting.pop() {
+        for entry in std::fs::read_dir(next).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+            if entry.file_name().is_some_and(|found| found == name) {
+                return entry;
+            }
+            waiting.push(entry);
+        }
+    }
+    panic!("no {name} below {}", dir.display());
 }
 
 #[tokio::test(flavor = "multi_thread")]

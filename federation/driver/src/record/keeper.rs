@@ -15,6 +15,7 @@ use super::checkpoints::{self, Candidate};
 use super::{Core, RaftMsg, RecordPort, join_all, spawn};
 use crate::error::DriverError;
 use crate::metrics;
+use crate::transport::{HistoryDir, Transport};
 
 /// How long a write that found the disk full waits before it is tried again.
 const RETRY_FULL: Duration = Duration::from_millis(200);
@@ -41,6 +42,8 @@ pub(crate) enum KeeperJob {
     Written(Box<Written>),
     /// The staged checkpoint becomes one of ours, and the ledger goes on behind it.
     Install { info: CheckpointInfo, revision: u64, root: [u8; 32], adopted: std::sync::mpsc::Sender<()> },
+    /// A part of the ledger that was missing, with the root after its last record.
+    History { first: u64, records: Vec<Vec<u8>>, root: [u8; 32], done: std::sync::mpsc::Sender<()> },
 }
 
 /// What came of a checkpoint.
@@ -57,6 +60,8 @@ pub(crate) struct KeeperLoop {
     pub reader: LedgerReader,
     pub disk: Arc<dyn Disk>,
     pub checkpoint_dir: PathBuf,
+    pub history: HistoryDir,
+    pub transport: Arc<Transport>,
     pub writing: Option<JoinHandle<()>>,
     pub next: Option<Candidate>,
 }
@@ -67,6 +72,7 @@ impl KeeperLoop {
         let port = self.port.clone();
         let core = port.core();
         let mut jobs = Vec::new();
+        self.ask_for_history();
         while core.keeper.take(None, &mut jobs) {
             for job in jobs.drain(..) {
                 if let Err(error) = self.carry_out(core, job) {
@@ -99,8 +105,22 @@ impl KeeperLoop {
                 self.install(core, &info, revision, root)?;
                 // Apply waits for this unless the node stops.
                 let _ = adopted.send(());
+                self.ask_for_history();
                 Ok(())
             }
+            KeeperJob::History { first, records, root, done } => {
+                until_room(core, || self.ledger.add_history(first, &records, root))?;
+                core.set_missing(self.ledger.missing(), false);
+                // Whoever fetched it waits for this unless the node stops.
+                let _ = done.send(());
+                Ok(())
+            }
+        }
+    }
+
+    fn ask_for_history(&self) {
+        if !self.port.core().missing().is_empty() {
+            self.transport.fetch_history(self.port.clone(), self.history.clone());
         }
     }
 
@@ -201,6 +221,7 @@ impl KeeperLoop {
             self.ledger.seal(root)?;
         }
         core.kept.store(revision, Ordering::Release);
+        core.set_missing(self.ledger.missing(), false);
         Ok(())
     }
 }

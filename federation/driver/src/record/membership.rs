@@ -1,20 +1,19 @@
 //! The Raft group follows the record's state: which change comes next, and which changes may take effect.
 
+use std::collections::BTreeSet;
+
 use shouwang_domain::machine::GroupNode;
 use shouwang_replica::eraftpb::{ConfChangeType, ConfChangeV2, ConfState};
-use shouwang_replica::{MemberChange, PeerStatus, is_learner, is_voter};
+use shouwang_replica::{MemberChange, Status, is_learner, is_voter};
 
 /// A learner is promoted when it lacks no more than this many entries.
 const CAUGHT_UP_ENTRIES: u64 = 256;
 
 /// What the leader should change next so that the membership becomes `group`. New nodes come first, as learners; votes
-/// are given only to those who have caught up; nobody leaves while somebody else is on the way in.
-pub(crate) fn next_changes(
-    group: &[GroupNode],
-    conf: &ConfState,
-    peers: &[PeerStatus],
-    commit: u64,
-) -> Vec<MemberChange> {
+/// are given only to those who have caught up and hold the whole ledger; nobody leaves while somebody else is on the way
+/// in.
+pub(crate) fn next_changes(group: &[GroupNode], status: &Status, whole: &BTreeSet<u64>) -> Vec<MemberChange> {
+    let Status { conf_state: conf, peers, commit, .. } = status;
     if group.is_empty() || !conf.get_voters_outgoing().is_empty() {
         return Vec::new();
     }
@@ -24,7 +23,10 @@ pub(crate) fn next_changes(
         return new.into_iter().map(MemberChange::AddLearner).collect();
     }
     let caught_up = |id: u64| {
-        peers.iter().any(|p| p.id == id && p.recent_active && p.matched.saturating_add(CAUGHT_UP_ENTRIES) >= commit)
+        whole.contains(&id)
+            && peers
+                .iter()
+                .any(|p| p.id == id && p.recent_active && p.matched.saturating_add(CAUGHT_UP_ENTRIES) >= *commit)
     };
     let mut changes = Vec::new();
     for member in group {
@@ -65,7 +67,7 @@ pub(crate) fn follows(group: &[GroupNode], conf: &ConfState, change: &ConfChange
 #[cfg(test)]
 mod tests {
     use shouwang_domain::ids::{MunicipalityCode, NodeId};
-    use shouwang_replica::{conf_change, conf_state_from};
+    use shouwang_replica::{LogBase, PeerStatus, Role, conf_change, conf_state_from};
 
     use super::*;
 
@@ -82,6 +84,28 @@ mod tests {
         conf_state_from(voters.iter().map(|n| id(*n)), learners.iter().map(|n| id(*n)))
     }
 
+    /// As the leader sees it: 4 and 6 have caught up, 6 lacks a part of the ledger, 5 is far behind.
+    fn status(conf_state: ConfState) -> Status {
+        Status {
+            id: id(1),
+            role: Role::Leader,
+            term: 1,
+            leader: Some(id(1)),
+            silent_ticks: 0,
+            transferring_to: None,
+            commit: 1000,
+            applied: 1000,
+            persisted: 1000,
+            last: 1000,
+            base: LogBase::default(),
+            checkpoint: 1,
+            conf_state,
+            conf_index: 1,
+            log_bytes: 0,
+            peers: vec![peer(4, 900), peer(5, 10), peer(6, 1000)],
+        }
+    }
+
     fn peer(n: u32, matched: u64) -> PeerStatus {
         PeerStatus { id: id(n), voter: false, matched, recent_active: true, paused: false, pending_checkpoint: None }
     }
@@ -94,12 +118,13 @@ mod tests {
             ("learners first", group(&[1, 4], &[]), conf(&[1, 2], &[]), vec![AddLearner(id(4))]),
             ("then the rest", group(&[1, 4], &[]), conf(&[1, 2], &[4]), vec![Promote(id(4)), Remove(id(2))]),
             ("not caught up", group(&[1, 5], &[]), conf(&[1], &[5]), vec![]),
+            ("not the whole ledger", group(&[1, 6], &[]), conf(&[1], &[6]), vec![]),
             ("demoted", group(&[1], &[2]), conf(&[1, 2], &[]), vec![Demote(id(2))]),
             ("the last voter stays", group(&[5], &[]), conf(&[1], &[5]), vec![]),
             ("no group known", vec![], conf(&[1], &[]), vec![]),
         ];
         for (name, group, conf, expected) in cases {
-            let changes = next_changes(&group, &conf, &[peer(4, 900), peer(5, 10)], 1000);
+            let changes = next_changes(&group, &status(conf.clone()), &BTreeSet::from([id(4), id(5)]));
             assert_eq!(changes, expected, "{name}");
             assert!(follows(&group, &conf, &conf_change(&changes)), "{name}");
         }

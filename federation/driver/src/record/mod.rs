@@ -56,8 +56,8 @@ const KEEPER_BACKLOG_BYTES: usize = 64 << 20;
 
 /// What the raft thread of a record is told.
 pub(crate) enum RaftMsg {
-    /// Messages of an authenticated peer, whose id each of them carries.
-    Messages(Vec<Message>),
+    /// Messages of an authenticated peer, whose id each of them carries, and whether it holds the whole ledger.
+    Messages { from: u64, whole_ledger: bool, messages: Vec<Message> },
     /// A batch of a peer, for the leader.
     Batch { from: u64, ticket: u64, batch: Bytes },
     /// What a leader said to a forwarded batch.
@@ -170,6 +170,10 @@ pub(crate) struct Core {
     /// The last revision the ledger has taken, and the bytes it has not.
     pub kept: AtomicU64,
     pub keeper_backlog: AtomicUsize,
+    /// What of the ledger is still to be fetched.
+    missing: Mutex<Vec<(u64, u64)>>,
+    oldest: AtomicU64,
+    pub fetching_history: AtomicBool,
     /// When each peer last took a part of a checkpoint.
     pub transfers: Mutex<BTreeMap<u64, Instant>>,
 }
@@ -228,6 +232,24 @@ impl Core {
         self.vitals.load().status.role == Role::Leader
     }
 
+    /// What of the ledger is still to be fetched; `nothing` is held by a node that has yet to join.
+    pub fn set_missing(&self, missing: Vec<(u64, u64)>, nothing: bool) {
+        let oldest = if nothing { 0 } else { missing.last().map_or(1, |gap| gap.1 + 1) };
+        self.oldest.store(oldest, Ordering::Relaxed);
+        // One assignment: whole after any panic.
+        *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = missing;
+    }
+
+    /// What of the ledger is still to be fetched.
+    pub fn missing(&self) -> Vec<(u64, u64)> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The oldest revision from which on the whole ledger is held; 0 before anything is.
+    pub fn oldest(&self) -> u64 {
+        self.oldest.load(Ordering::Relaxed)
+    }
+
     /// The last revision the ledger has taken.
     pub fn keeper_position(&self) -> u64 {
         self.kept.load(Ordering::Acquire)
@@ -273,6 +295,10 @@ pub(crate) trait RecordPort: Send + Sync {
     fn staged(&self) -> &CheckpointStore;
     /// The ledger to serve.
     fn ledger(&self) -> &LedgerReader;
+    /// The newest revision and the Merkle root up to it, as the state names them.
+    fn ledger_state(&self) -> Option<(u64, Hash32)>;
+    /// Ledger records from `from` on that are still in memory.
+    fn newest(&self, from: u64) -> Vec<Arc<[u8]>>;
     /// Restores a received checkpoint and keeps it for its turn. Blocks.
     fn stage(&self, info: CheckpointInfo) -> Result<()>;
 }
@@ -307,6 +333,15 @@ impl<M: Machine> RecordPort for Shared<M> {
 
     fn ledger(&self) -> &LedgerReader {
         &self.ledger
+    }
+
+    fn ledger_state(&self) -> Option<(u64, Hash32)> {
+        self.record.load().as_ref().map(|record| (record.revision(), record.ledger_root()))
+    }
+
+    fn newest(&self, from: u64) -> Vec<Arc<[u8]>> {
+        let newest = self.tail.read(from, usize::MAX).unwrap_or_default();
+        newest.iter().map(|change| change.bytes.clone()).collect()
     }
 
     fn stage(&self, info: CheckpointInfo) -> Result<()> {

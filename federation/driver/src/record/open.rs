@@ -35,7 +35,7 @@ use crate::log_writer::LogWriter;
 use crate::mailbox::Mailbox;
 use crate::options::HostSpec;
 use crate::tail::Tail;
-use crate::transport::Transport;
+use crate::transport::{HistoryDir, Transport};
 
 /// What a record finds on its node.
 #[derive(Clone)]
@@ -107,6 +107,7 @@ struct Dirs {
     ledger: PathBuf,
     checkpoints: PathBuf,
     staged: PathBuf,
+    history: PathBuf,
 }
 
 /// The slot of a record: from its name, so that no other record of this node ever has it.
@@ -120,7 +121,9 @@ pub(crate) fn slot_of(id: RecordId) -> RecordSlot {
 /// Starts a record. Blocks.
 pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result<(Arc<Shared<M>>, Running)> {
     let root = env.data_dir.join("records").join(spec.id.to_string());
-    let dirs = Dirs { ledger: root.join("ledger"), checkpoints: root.join("checkpoints"), staged: root.join("staged") };
+    let [ledger, checkpoints, staged, history] =
+        ["ledger", "checkpoints", "staged", "history"].map(|name| root.join(name));
+    let dirs = Dirs { ledger, checkpoints, staged, history };
     let checkpoints = CheckpointStore::open(env.disk.clone(), &dirs.checkpoints)?;
     let staged = CheckpointStore::open(env.disk.clone(), &dirs.staged)?;
     let founded = spec.genesis.as_ref().map(Record::<M>::found).transpose().map_err(DriverError::Founding)?;
@@ -144,6 +147,7 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     let revision = found.record.as_ref().map_or(0, Record::revision);
     core.epoch.store(found.record.as_ref().map_or(0, Record::epoch), std::sync::atomic::Ordering::Relaxed);
     core.published.send_replace(revision);
+    core.set_missing(ledger.missing(), found.record.is_none());
     core.kept.store(revision, std::sync::atomic::Ordering::Relaxed);
     let shared = Arc::new(Shared {
         record: ArcSwapOption::from_pointee(found.record.clone()),
@@ -191,6 +195,9 @@ fn core<M: Machine>(
         fatal: env.writer.fatal.clone(),
         kept: AtomicU64::new(0),
         keeper_backlog: AtomicUsize::new(0),
+        missing: Mutex::default(),
+        oldest: AtomicU64::new(0),
+        fetching_history: AtomicBool::new(false),
         transfers: Mutex::default(),
     }
 }
@@ -216,6 +223,8 @@ fn run<M: Machine>(
         ledger,
         disk: env.disk.clone(),
         checkpoint_dir: dirs.checkpoints,
+        history: HistoryDir { disk: env.disk.clone(), dir: dirs.history },
+        transport: env.transport.clone(),
         writing: None,
         next: None,
     };

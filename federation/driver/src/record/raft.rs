@@ -1,6 +1,6 @@
 //! The raft thread of a record: inputs from everywhere into the replica, its actions to everyone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -44,6 +44,8 @@ pub(crate) struct RaftLoop {
     resigned: bool,
     fetching: Option<u64>,
     sending: BTreeMap<u64, Instant>,
+    /// Peers that hold the whole ledger.
+    whole: BTreeSet<u64>,
     snapshot_wanted: Option<u64>,
 }
 
@@ -74,6 +76,7 @@ impl RaftLoop {
             resigned: false,
             fetching: None,
             sending: BTreeMap::new(),
+            whole: BTreeSet::new(),
             snapshot_wanted: None,
         }
     }
@@ -175,7 +178,12 @@ impl RaftLoop {
         let port = self.port.clone();
         let core = port.core();
         match message {
-            RaftMsg::Messages(messages) => {
+            RaftMsg::Messages { from, whole_ledger, messages } => {
+                if whole_ledger {
+                    self.whole.insert(from);
+                } else {
+                    self.whole.remove(&from);
+                }
                 // With a full disk, entries are left to be sent again; votes and heartbeats go on.
                 let full = core.disk.is_full();
                 let kept = messages.into_iter().filter(|m| !full || m.get_entries().is_empty() || !is_append(m));
@@ -316,7 +324,7 @@ impl RaftLoop {
         let (_, bytes) = self.proposer.waiting();
         metrics::raft(&core.label, &status, core.queue.commands.load(std::sync::atomic::Ordering::Relaxed), bytes);
         if self.moment().ready && !core.disk.is_full() {
-            let changes = next_changes(&self.group, &status.conf_state, &status.peers, status.commit);
+            let changes = next_changes(&self.group, &status, &self.whole);
             if !changes.is_empty()
                 && let Some(ticket) = self.proposer.change_ticket()
             {

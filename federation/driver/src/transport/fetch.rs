@@ -154,6 +154,6 @@ fn stage(port: &dyn RecordPort, node: NodeId, receiver: Receiver) -> Result<(u64
     Ok((index, term, conf))
 }
 
-fn peer_error(node: NodeId, detail: impl std::fmt::Display) -> DriverError {
+pub(crate) fn peer_error(node: NodeId, detail: impl std::fmt::Display) -> DriverError {
     DriverError::Peer { node, detail: detail.to_string() }
 }

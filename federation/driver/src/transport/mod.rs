@@ -1,6 +1,7 @@
 //! Between nodes: one stream per peer for all records, and transfers of checkpoints beside it.
 
 mod fetch;
+mod history;
 mod outbox;
 mod peer;
 mod service;
@@ -20,13 +21,14 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
+pub(crate) use history::HistoryDir;
 pub use service::Replication;
 
 use crate::clock::Clock;
 use crate::metrics;
 use crate::options::TransportOptions;
 use crate::record::{Core, RaftMsg, RecordPort, Verdict};
-use outbox::Item;
+use outbox::{Head, Item};
 use peer::Peer;
 
 /// Who is at the other end of a connection. The node's TLS layer puts it among the extensions of every request.
@@ -135,8 +137,8 @@ impl Transport {
     }
 
     fn post(self: &Arc<Self>, core: &Core, to: u64, item: Item) -> bool {
-        let epoch = core.epoch.load(Ordering::Relaxed);
-        let queued = self.peer(to).is_some_and(|peer| peer.push(core.id, epoch, item, self.options.queue_bytes));
+        let head = Head { record: core.id, epoch: core.epoch.load(Ordering::Relaxed), oldest: core.oldest() };
+        let queued = self.peer(to).is_some_and(|peer| peer.push(head, item, self.options.queue_bytes));
         if !queued {
             metrics::dropped_to_peer(to);
         }

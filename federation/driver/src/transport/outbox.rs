@@ -33,17 +33,25 @@ impl Item {
     }
 }
 
+/// What a record says with each of its frames.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Head {
+    pub record: RecordId,
+    pub epoch: u32,
+    pub oldest: u64,
+}
+
 /// Items waiting for one peer, in order.
 #[derive(Default)]
 pub(crate) struct Outbox {
-    items: VecDeque<(RecordId, u32, Item, usize)>,
+    items: VecDeque<(Head, Item, usize)>,
     bytes: usize,
     connected: bool,
 }
 
 impl Outbox {
     /// Adds an item; false if it is dropped.
-    pub fn push(&mut self, record: RecordId, epoch: u32, item: Item, max_bytes: usize) -> bool {
+    pub fn push(&mut self, head: Head, item: Item, max_bytes: usize) -> bool {
         let size = item.size();
         let room = if self.connected { max_bytes } else { AWAY_BYTES };
         // One item always fits, or a large entry would never go.
@@ -51,7 +59,7 @@ impl Outbox {
             return false;
         }
         self.bytes += size;
-        self.items.push_back((record, epoch, item, size));
+        self.items.push_back((head, item, size));
         true
     }
 
@@ -68,16 +76,15 @@ impl Outbox {
     pub fn frame(&mut self, max_bytes: usize) -> Option<Vec<proto::RecordFrame>> {
         let mut frames: BTreeMap<RecordId, proto::RecordFrame> = BTreeMap::new();
         let mut bytes = 0;
-        while let Some((record, epoch, item, size)) =
-            self.items.pop_front_if(|next| bytes == 0 || bytes + next.3 <= max_bytes)
-        {
+        while let Some((head, item, size)) = self.items.pop_front_if(|next| bytes == 0 || bytes + next.2 <= max_bytes) {
             bytes += size;
             self.bytes -= size;
-            let frame = frames.entry(record).or_insert_with(|| proto::RecordFrame {
-                record_id: record.0.to_vec().into(),
-                epoch,
+            let frame = frames.entry(head.record).or_insert_with(|| proto::RecordFrame {
+                record_id: head.record.0.to_vec().into(),
+                epoch: head.epoch,
                 ..proto::RecordFrame::default()
             });
+            frame.oldest_revision = head.oldest;
             match item {
                 Item::Message(m) => frame.messages.push(*m),
                 Item::Batch(batch) => frame.batches.push(batch),
@@ -107,14 +114,14 @@ mod tests {
 
     #[test]
     fn many_items_of_many_records_share_frames() {
-        let (a, b) = (Hash32([1; 32]), Hash32([2; 32]));
+        let [a, b] = [1, 2].map(|n| Head { record: Hash32([n; 32]), ..Head::default() });
         let mut outbox = Outbox::default();
         outbox.set_connected(true);
         for record in [a, b, a] {
-            assert!(outbox.push(record, 0, message(100), 1000));
+            assert!(outbox.push(record, message(100), 1000));
         }
-        assert!(outbox.push(a, 0, message(400), 1100));
-        assert!(!outbox.push(a, 0, message(100), 1100), "full");
+        assert!(outbox.push(a, message(400), 1100));
+        assert!(!outbox.push(a, message(100), 1100), "full");
         let frames = outbox.frame(600).unwrap();
         assert_eq!(frames.iter().map(|frame| frame.messages.len()).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(outbox.frame(10).unwrap()[0].messages.len(), 1, "one always goes");
@@ -125,11 +132,11 @@ mod tests {
     #[test]
     fn a_peer_that_is_away_gets_only_what_is_worth_it() {
         let mut outbox = Outbox::default();
-        assert!(!outbox.push(Hash32::default(), 0, message(1), 1000));
-        assert!(outbox.push(Hash32::default(), 0, message(0), 1000));
+        assert!(!outbox.push(Head::default(), message(1), 1000));
+        assert!(outbox.push(Head::default(), message(0), 1000));
         outbox.set_connected(true);
         assert!(outbox.frame(1000).is_some(), "the vote waited");
-        outbox.push(Hash32::default(), 0, message(1), 1000);
+        outbox.push(Head::default(), message(1), 1000);
         outbox.set_connected(false);
         assert!(outbox.frame(1000).is_none());
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shouwang_domain::ids::{NodeId, RecordId};
+use shouwang_domain::ids::NodeId;
 use shouwang_proto::replication::v1 as proto;
 use shouwang_proto::replication::v1::replication_service_client::ReplicationServiceClient;
 use tokio::sync::{Notify, mpsc};
@@ -13,7 +13,7 @@ use tonic::Streaming;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::Channel;
 
-use super::outbox::{Item, Outbox};
+use super::outbox::{Head, Item, Outbox};
 use super::{FRAME_BYTES_MAX, Transport, VERSION, lock};
 use crate::metrics;
 use crate::record::RaftMsg;
@@ -35,8 +35,8 @@ impl Peer {
     }
 
     /// Queues an item; false if it is dropped.
-    pub fn push(&self, record: RecordId, epoch: u32, item: Item, max_bytes: usize) -> bool {
-        let queued = lock(&self.outbox).push(record, epoch, item, max_bytes);
+    pub fn push(&self, head: Head, item: Item, max_bytes: usize) -> bool {
+        let queued = lock(&self.outbox).push(head, item, max_bytes);
         if queued {
             self.wake.notify_one();
         }

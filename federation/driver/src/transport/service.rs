@@ -193,7 +193,7 @@ fn receive(transport: &Arc<Transport>, peer: NodeId, frame: proto::RecordFrame) 
         tracing::warn!(%peer, record = %core.label, dropped = count - messages.len(), "messages of another sender or kind");
     }
     if !messages.is_empty() {
-        core.deliver(RaftMsg::Messages(messages));
+        core.deliver(RaftMsg::Messages { from: peer.get(), whole_ledger: frame.oldest_revision == 1, messages });
     }
     for answer in frame.answers {
         let verdict = match answer.verdict() {

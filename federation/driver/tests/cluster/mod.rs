@@ -74,12 +74,13 @@ pub struct Node {
 }
 
 pub struct Cluster {
+    // Before the disks: they end first.
+    pub nodes: BTreeMap<u32, Node>,
     pub dirs: BTreeMap<u32, tempfile::TempDir>,
     pub network: Arc<Network>,
     pub clock: Arc<ManualClock>,
     pub genesis: Genesis,
     pub options: RecordOptions,
-    pub nodes: BTreeMap<u32, Node>,
     next_id: u128,
 }
 
@@ -141,7 +142,7 @@ impl Cluster {
             signer: Arc::new(signer(n)),
             clock: self.clock.clone(),
             connector: Arc::new(Connector { me: node_id(n), network: self.network.clone() }),
-            fatal: Arc::new(|error| panic!("fatal: {error}")),
+            fatal: Arc::new(|error| eprintln!("the process would stop here: {error}")),
         };
         Driver::open(options, parts).await.unwrap()
     }
