@@ -372,8 +372,14 @@ pub fn failed(status: &Status, lang: Lang) -> Failure {
             _ => {}
         }
     }
-    let text = format!("{text} ({reason}){}", fields.concat());
-    Failure::new(exit, "CALL", Bilingual::new(text.clone(), text))
+    let text = text + &fields.concat();
+    Failure::new(exit, code_of(reason), Bilingual::new(text.clone(), text))
+}
+
+/// A node's reason as a failure's code.
+pub(super) fn code_of(reason: String) -> &'static str {
+    // Kept until the process ends, which a failure is about to make happen.
+    reason.leak()
 }
 
 /// Carries out one mutation of the contract and writes what came of it: `carry!(client, api, "noun verb", method,
@@ -416,3 +422,7 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, 
     let runtime = runtime.map_err(|error| failure(Exit::Failure, "RUNTIME", &error, &error))?;
     runtime.block_on(work)
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

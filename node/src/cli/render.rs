@@ -7,7 +7,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde::{Serialize, Serializer};
 use shouwang_proto::v1::{AsOf, Outcome, Verdict};
 
-use super::client::{Client, failure};
+use super::client::{Client, code_of, failure};
 use super::messages::{Changed, Named, Paged};
 use super::output::{Format, write};
 use super::words::{self, time};
@@ -46,9 +46,13 @@ impl Serialize for Canonical {
     }
 }
 
-/// One cell of foreign text: what it says, without characters that steer a terminal.
+/// One cell of foreign text: what it says, without characters that steer a terminal or turn the direction of writing.
 pub fn clean(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    let steers = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|letter| if steers(letter) { '\u{fffd}' } else { letter }).collect()
 }
 
 /// The heads in one language.
@@ -153,22 +157,20 @@ impl Client {
     /// # Errors
     /// Every verdict but "accepted".
     pub fn settled(&self, outcome: &Outcome) -> Result<(), Failure> {
-        let refused = |zh: String, en: String| Err(failure(Exit::Refused, "REFUSED", zh, en));
+        let refused = |zh: &str, en: &str| Err(failure(Exit::Refused, "REFUSED", zh, en));
         match (outcome.verdict(), &outcome.refusal) {
             (Verdict::Accepted, _) => Ok(()),
             (_, Some(refusal)) => {
-                refused(format!("{}（{}）", refusal.zh, refusal.reason), format!("{} ({})", refusal.en, refusal.reason))
+                Err(failure(Exit::Refused, code_of(refusal.reason.clone()), &refusal.zh, &refusal.en))
             }
             (Verdict::Expired, None) => refused(
-                "命令已过有效期，未执行；请以新的请求编号重发".to_owned(),
-                "the command came after its time and was not carried out; send it again under a new request id"
-                    .to_owned(),
+                "命令已过有效期，未执行；请以新的请求编号重发",
+                "the command came after its time and was not carried out; send it again under a new request id",
             ),
-            (Verdict::IdReused, None) => refused(
-                "该请求编号已用于另一条命令".to_owned(),
-                "the request id was used for another command".to_owned(),
-            ),
-            (_, None) => refused("节点没有说明结果".to_owned(), "the node did not say what came of it".to_owned()),
+            (Verdict::IdReused, None) => {
+                refused("该请求编号已用于另一条命令", "the request id was used for another command")
+            }
+            (_, None) => refused("节点没有说明结果", "the node did not say what came of it"),
         }
     }
 }
@@ -216,6 +218,6 @@ mod tests {
 
     #[test]
     fn foreign_text_cannot_steer_the_terminal() {
-        assert_eq!(clean("防化服\u{1b}[2J"), "防化服\u{fffd}[2J");
+        assert_eq!(clean("防化服\u{1b}[2J\u{202e}"), "防化服\u{fffd}[2J\u{fffd}");
     }
 }

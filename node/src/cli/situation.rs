@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 
 use super::Context;
 use super::client::{Client, ClientArgs, failed, failure, with_node};
-use super::output::{Format, table, text_out};
+use super::output::{Format, table, text_out, width};
 use super::render::{Canonical, Heads, clean, heads};
 use super::watch::passes;
 use super::words::{self, dash, figure, id, resource, time, yuan};
@@ -37,7 +37,7 @@ pub struct SituationArgs {
     /// How often to look, seconds 刷新间隔（秒）
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
     every: u64,
-    /// Most rows of each list [default: all, 12 with --watch] 每个列表最多行数
+    /// Most rows of each list [default: all; with --watch, what fits] 每个列表最多行数
     #[arg(long, value_name = "N")]
     rows: Option<usize>,
     /// Of the exercise 演练
@@ -70,8 +70,7 @@ async fn look(
 }
 
 async fn watch(client: &Client, api: &mut RegionServiceClient<Channel>, args: &SituationArgs) -> Result<(), Failure> {
-    let rows = args.rows.unwrap_or(12);
-    let clear = if client.output == Format::Table && std::io::stdout().is_terminal() { CLEAR } else { "" };
+    let live = client.output == Format::Table && std::io::stdout().is_terminal();
     let mut last: Option<(GetSituationResponse, Instant)> = None;
     loop {
         match look(client, api, args.exercise).await {
@@ -79,8 +78,8 @@ async fn watch(client: &Client, api: &mut RegionServiceClient<Channel>, args: &S
                 let answer = answer.into_inner();
                 // On a terminal ages run on; a file takes only what has changed.
                 let same = last.as_ref().is_some_and(|(last, _)| revision(last) == revision(&answer));
-                if !same || !clear.is_empty() {
-                    put(client, &format!("{clear}{}", screen(client.lang, &answer, rows)), &answer)?;
+                if !same || live {
+                    put(client, &drawn(client.lang, &answer, args.rows, live, None), &answer)?;
                 }
                 last = Some((answer, Instant::now()));
             }
@@ -93,8 +92,8 @@ async fn watch(client: &Client, api: &mut RegionServiceClient<Channel>, args: &S
                     &format!("this node cannot be reached ({why}); the picture is {age} s old"),
                 );
                 match &last {
-                    Some((answer, _)) if !clear.is_empty() => {
-                        text_out(&format!("{clear}{told}\n{}", screen(client.lang, answer, rows)))?;
+                    Some((answer, _)) if live => {
+                        text_out(&drawn(client.lang, answer, args.rows, live, Some(&told)))?;
                     }
                     _ => eprintln!("{told}"),
                 }
@@ -102,6 +101,41 @@ async fn watch(client: &Client, api: &mut RegionServiceClient<Channel>, args: &S
         }
         tokio::time::sleep(Duration::from_secs(args.every)).await;
     }
+}
+
+/// The screen of `--watch`: on a terminal it takes the place of the one before and is cut to what fits.
+fn drawn(lang: Lang, answer: &GetSituationResponse, rows: Option<usize>, live: bool, banner: Option<&str>) -> String {
+    let banner = banner.map(|text| format!("{text}\n")).unwrap_or_default();
+    if !live {
+        return banner + &screen(lang, answer, rows.unwrap_or(usize::MAX));
+    }
+    let (width, height) = size();
+    // Five lists with three lines of their own each share what the terminal has.
+    let fitting = rows.unwrap_or_else(|| (height.saturating_sub(18) / 5).max(3));
+    let text = banner + &screen(lang, answer, fitting);
+    let shown: Vec<String> = text.lines().take(height.saturating_sub(1)).map(|line| clip(line, width)).collect();
+    format!("{CLEAR}{}\n", shown.join("\n"))
+}
+
+/// Columns and lines of the terminal; the usual ones where it does not say.
+fn size() -> (usize, usize) {
+    match rustix::termios::tcgetwinsize(std::io::stdout()) {
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
+        _ => (80, 24),
+    }
+}
+
+/// A line cut to so many columns, the cut shown by an ellipsis.
+fn clip(line: &str, columns: usize) -> String {
+    if width(line) <= columns {
+        return line.to_owned();
+    }
+    let mut used = 1;
+    let fits = |letter: &char| {
+        used += width(letter.encode_utf8(&mut [0; 4]));
+        used <= columns
+    };
+    line.chars().take_while(fits).chain(['…']).collect()
 }
 
 fn revision(answer: &GetSituationResponse) -> u64 {
@@ -433,6 +467,16 @@ mod tests {
     fn an_empty_region_is_a_short_screen() {
         let text = screen(Lang::En, &GetSituationResponse::default(), 5);
         assert!(text.lines().count() < 6 && text.contains("Obligations open: 0"), "{text}");
+    }
+
+    #[test]
+    fn a_live_screen_fits_its_terminal() {
+        let text = drawn(Lang::Zh, &answer(true), None, true, Some("本节点联系不上"));
+        let (columns, lines) = size();
+        let text = text.strip_prefix(CLEAR).unwrap();
+        assert!(text.starts_with("本节点联系不上\n") && text.lines().count() < lines, "{text}");
+        assert!(text.lines().all(|line| width(line) <= columns), "{text}");
+        assert_eq!((clip("防化服abc", 6), clip("abc", 3)), ("防化…".to_owned(), "abc".to_owned()));
     }
 
     #[test]
