@@ -66,7 +66,9 @@ impl<M: Machine> WatchCursor<M> {
                 self.wait().await?;
                 continue;
             }
-            self.page = match self.shared.tail.read(self.next, PAGE.0) {
+            // The tail may already hold what readers cannot see yet: nobody hears of a change before he can look at it.
+            let visible = usize::try_from(published - self.next + 1).unwrap_or(usize::MAX);
+            self.page = match self.shared.tail.read(self.next, PAGE.0.min(visible)) {
                 Some(page) if !page.is_empty() => page.into(),
                 _ => self.read_disk(published).await?,
             };
