@@ -30,7 +30,8 @@ pub struct Entry {
 /// What came of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The ledger record that holds it; 0 when the command left none ([`Verdict::Expired`], [`Verdict::IdReused`]).
+    /// The ledger record that holds it; 0 when the command left none ([`Verdict::Expired`], [`Verdict::IdReused`], a
+    /// numbered message that moved nothing).
     pub revision: u64,
     /// Record time of the decision.
     pub at: Timestamp,
@@ -294,6 +295,12 @@ impl<M: Machine> Record<M> {
             Err(refusal) => (Vec::new(), Some(refusal)),
         };
         let verdict = refusal.clone().map_or(Verdict::Accepted, Verdict::Refused);
+        if numbered && events.is_empty() {
+            // Sent again, out of turn, or by a member at odds with itself: the channel stands where it stood, and a
+            // ledger that grew by it could be filled by one who never tires of sending.
+            applied.outcomes.push((key, Outcome { revision: 0, at: now, verdict }));
+            return;
+        }
         self.write(now, Cause::Command { bytes: bytes.clone(), proof }, events, refusal, applied);
         let outcome = Outcome { revision: self.revision, at: self.time, verdict };
         if !numbered {
