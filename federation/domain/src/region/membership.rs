@@ -4,7 +4,7 @@ use super::Region;
 use super::draft::Draft;
 use super::event::RegionEvent;
 use super::lifecycle::ObligationState;
-use super::state::Change;
+use super::state::{Change, Discrepancy, DiscrepancyKey, Obligation, Pledge};
 use crate::charter::CharterChange;
 use crate::ids::{CommandId, MunicipalityCode, NodeId};
 use crate::machine::{Context, Signer};
@@ -96,22 +96,35 @@ fn check_fits(draft: &Draft, base_version: u32, change: &CharterChange) -> Resul
 fn check_member_is_clear(draft: &Draft, code: MunicipalityCode) -> Result<(), Refusal> {
     let open = |what: String| Err(Refusal::StillOpen { what });
     let region = &draft.region;
+    let channel = region.channel(code);
+    if channel.down_taken < channel.down {
+        return open(format!("messages that {code} has not taken"));
+    }
+    if let Some(request) = region.requests.values().find(|r| r.closed_at.is_none() && r.requester == code) {
+        return open(format!("request {}", request.made.number));
+    }
     let of_mission = |notice: &crate::channel::MissionNotice| {
         notice.holder == code || notice.requester == code || notice.owner == code
     };
     if let Some(mission) = region.missions.values().find(|m| !m.state.is_over() && of_mission(&m.notice)) {
         return open(format!("mission {}", mission.notice.number));
     }
-    if region.pledges.values().any(|pledge| pledge.holder == code && !pledge.total.is_zero()) {
+    let of_pledge = |pledge: &Pledge| pledge.holder == code || pledge.made.owner == code;
+    if region.pledges.values().any(|pledge| of_pledge(pledge) && !pledge.total.is_zero()) {
         return open(format!("pledges of {code}"));
     }
-    let owes = |debt: &&super::state::Obligation| {
-        debt.state != ObligationState::Settled && (debt.debtor == code || debt.creditor == code)
+    let disputed = |((mission, _), discrepancy): (&DiscrepancyKey, &Discrepancy)| {
+        let of_code = || region.missions.get(mission).is_some_and(|mission| of_mission(&mission.notice));
+        discrepancy.closed_at.is_none() && (discrepancy.reported_by == code || of_code())
     };
-    match region.obligations.values().find(owes) {
-        Some(_) => open(format!("obligations of {code}")),
-        None => Ok(()),
+    if region.discrepancies.iter().any(disputed) {
+        return open(format!("discrepancies of {code}"));
     }
+    let owes = |debt: &Obligation| [debt.debtor, debt.creditor, debt.holder].contains(&code);
+    if region.obligations.values().any(|debt| debt.state != ObligationState::Settled && owes(debt)) {
+        return open(format!("obligations of {code}"));
+    }
+    Ok(())
 }
 
 /// Makes a node a voter or a learner. A vote carries no authority, so the hub's administrator decides it.

@@ -2,10 +2,14 @@
 
 use super::missions::accounted_and_owed;
 use super::{Case, case, learner, node};
-use crate::common::{ALXA, BAYANNUR, ORDOS, SHIZUISHAN, SUPERIOR, Scene, WUHAI};
+use crate::common::{ALXA, BAYANNUR, ORDOS, SHIZUISHAN, SUPERIOR, Scene, WUHAI, figure, lot};
+use shouwang_domain::actor::Role;
+use shouwang_domain::channel::Step;
 use shouwang_domain::charter::{CharterChange, MemberNode, Rules};
 use shouwang_domain::ids::{CommandId, NodeId};
+use shouwang_domain::quantity::Qty;
 use shouwang_domain::region::command::RegionCommand as R;
+use shouwang_domain::registry::command::RegistryCommand as C;
 use shouwang_domain::testing::municipality;
 
 fn propose(scene: &Scene, change: CharterChange) -> (usize, R) {
@@ -76,6 +80,39 @@ fn changes_waiting() -> Scene {
     scene
 }
 
+/// Wuhai has asked, nobody has promised anything.
+fn asked_only() -> Scene {
+    let mut scene = Scene::stocked();
+    scene.must(WUHAI, scene.request_aid(1));
+    scene.settled()
+}
+
+/// Alxa's courier has not taken what the region says of its figure.
+fn figure_on_its_way() -> Scene {
+    let mut scene = Scene::empty();
+    scene.up(ALXA, figure(3)).expect("a figure");
+    scene
+}
+
+/// Ordos reported a step that is not its own.
+fn contradicted() -> Scene {
+    let mut scene = Scene::committed();
+    scene.fact(ORDOS, 1, Step::OnSite).expect("taken");
+    let through = scene.region().channel(scene.code(ORDOS)).down;
+    scene.ask_as(ORDOS, Role::Node, R::AckDown { through }).expect("taken by its registry");
+    scene
+}
+
+/// Inner Mongolia's suits lie with Alxa, who pledged them.
+fn superiors_goods_pledged() -> Scene {
+    let mut scene = Scene::empty().with_superior();
+    let mut details = scene.details(ALXA);
+    details.owner = municipality(SUPERIOR);
+    scene.must(ALXA, C::OpenLot { lot: lot(ALXA), details, qty: Qty(100) });
+    scene.must(ALXA, scene.pledge_suits(1, ALXA, Qty(50)));
+    scene.settled()
+}
+
 #[rustfmt::skip]
 pub const CASES: &[Case] = &[
     case("a change", "ok", Scene::empty, |s| propose(s, CharterChange::Hub(s.code(ORDOS)))),
@@ -98,6 +135,11 @@ pub const CASES: &[Case] = &[
     case("leaving of the hub", "INVALID_FIELD", Scene::empty, |s| propose(s, CharterChange::RemoveMember(s.code(WUHAI)))),
     case("leaving with a pledge", "STILL_OPEN", Scene::asked, |s| propose(s, CharterChange::RemoveMember(s.code(ALXA)))),
     case("leaving with a mission", "STILL_OPEN", || Scene::delivered().with_other_hub(), |s| propose(s, CharterChange::RemoveMember(s.code(WUHAI)))),
+    case("leaving with a request", "STILL_OPEN", || asked_only().with_other_hub(), |s| propose(s, CharterChange::RemoveMember(s.code(WUHAI)))),
+    case("leaving with messages on the way", "STILL_OPEN", figure_on_its_way, |s| propose(s, CharterChange::RemoveMember(s.code(ALXA)))),
+    case("leaving with a contradiction", "STILL_OPEN", contradicted, |s| propose(s, CharterChange::RemoveMember(s.code(ORDOS)))),
+    case("leaving of a superior whose goods are pledged", "STILL_OPEN", superiors_goods_pledged, |s| propose(s, CharterChange::RemoveMember(municipality(SUPERIOR)))),
+    case("leaving with nothing open", "ok", Scene::delivered, |s| propose(s, CharterChange::RemoveMember(s.code(ORDOS)))),
     case("leaving with a debt", "STILL_OPEN", accounted_and_owed, |s| propose(s, CharterChange::RemoveMember(s.code(WUHAI)))),
     case("a 33rd change", "LIMIT_REACHED", changes_waiting, |s| propose(s, CharterChange::Hub(s.code(ORDOS)))),
     case("a signature", "ok", proposed, |s| (ORDOS, R::SignChange { change: waiting(s) })),
