@@ -136,9 +136,6 @@ refusals! {
     /// A limit of the record.
     LimitReached { what: String, limit: u64 } = "LIMIT_REACHED", ResourceExhausted,
         "{what}已达上限 {limit}。", "the limit of {limit} {what} is reached";
-    /// The signatures do not satisfy the charter's voting rule.
-    NotRatified { signed: u32, needed: u32 } = "NOT_RATIFIED", FailedPrecondition,
-        "已签 {signed}，生效需 {needed}。", "{signed} signed, {needed} are needed";
     /// The change no longer fits the charter in force.
     StaleVersion { expected: u32, got: u32 } = "STALE_VERSION", FailedPrecondition,
         "协议现行版本为 {expected}，所据版本为 {got}。", "the charter in force is version {expected}, the change was drawn on {got}";
