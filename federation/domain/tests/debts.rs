@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ALXA, Scene, WUHAI, debt, lot, mission, new_lot, request, text};
+use common::{ALXA, HELD, PLEDGED, Scene, WUHAI, debt, lot, mission, new_lot, request, text};
 use shouwang_domain::actor::Role;
 use shouwang_domain::charter::Basis;
 use shouwang_domain::quantity::{Fen, Qty};
@@ -133,6 +133,80 @@ fn what_is_given_without_return_is_settled_when_the_creditor_confirms_it() {
         assert_eq!(scene.debt().state, O::Settled);
         scene.check();
     }
+}
+
+#[test]
+fn a_gift_covers_what_was_given_and_nothing_more() {
+    let (mission, kind) = debt();
+    let recognise = |basis| R::Recognise { mission, kind, basis, in_money: false };
+    let confirm = |received| R::ConfirmPayment { mission, kind, received };
+    let mut scene = Scene::debt_in(O::Claimed, false);
+    scene.must_ask(WUHAI, recognise(Basis::FreeAid));
+    // The creditor did not give it: the debtor must find another ground.
+    scene.must_ask(ALXA, confirm(false));
+    assert_eq!(scene.debt().state, O::Claimed);
+    scene.must_ask(WUHAI, recognise(Basis::FreeAid));
+    scene.must_ask(ALXA, confirm(true));
+    assert_eq!((scene.debt().state, scene.debt().qty_open(), scene.debt().amount_open()), (O::Settled, Qty(0), Fen(0)));
+    // Two more are used up: they were not part of the gift.
+    scene.must(WUHAI, scene.usage(1, 8, 1, 1));
+    scene.settle();
+    assert_eq!((scene.debt().state, scene.debt().qty_open()), (O::Claimed, Qty(2)));
+    assert_eq!(scene.debt().amount_open(), Fen(2 * 380_000));
+    let mut given_again = scene.clone();
+    given_again.must_ask(WUHAI, recognise(Basis::FreeAid));
+    given_again.must_ask(ALXA, confirm(true));
+    assert_eq!((given_again.debt().state, given_again.debt().qty_open()), (O::Settled, Qty(0)));
+    given_again.check();
+    // Or they are restocked, and then only they.
+    scene.must_ask(WUHAI, recognise(Basis::Restock));
+    restock(&mut scene, 1, 2);
+    verify(&mut scene, 1, 2, 0);
+    assert_eq!((scene.debt().state, scene.debt().accepted), (O::Settled, Qty(2)));
+    scene.check();
+}
+
+#[test]
+fn what_was_paid_for_is_not_owed_again_when_more_is_consumed() {
+    let mut scene = Scene::debt_in(O::Settled, true);
+    scene.must(WUHAI, scene.usage(1, 9, 1, 1));
+    scene.settle();
+    assert_eq!((scene.debt().state, scene.debt().qty_open()), (O::Recognised, Qty(3)));
+    assert_eq!((scene.debt().amount, scene.debt().amount_open()), (Fen(11 * 380_000), Fen(3 * 380_000)));
+    scene.must_ask(WUHAI, Scene::report_payment());
+    scene.must_ask(ALXA, Scene::confirm_payment(true));
+    assert_eq!((scene.debt().state, scene.debt().qty_open()), (O::Settled, Qty(0)));
+    scene.check();
+}
+
+#[test]
+fn nobody_owes_himself_for_his_own_goods_out_of_anothers_keeping() {
+    // Alxa's store keeps suits that are Wuhai's; Wuhai asks for them and uses eight.
+    let mut scene = Scene::empty();
+    let mut details = scene.details(ALXA);
+    details.owner = scene.code(WUHAI);
+    scene.must(ALXA, C::OpenLot { lot: lot(ALXA), details, qty: Qty(100) });
+    scene.must(WUHAI, scene.request_aid(1));
+    scene.must(ALXA, scene.pledge_suits(1, ALXA, PLEDGED));
+    scene.settle();
+    scene.must_ask(WUHAI, Scene::hold(1, 1, HELD));
+    scene.must_ask(WUHAI, Scene::order(1));
+    scene.settle();
+    scene.must(ALXA, scene.dispatch(1, HELD));
+    scene.settle();
+    scene.must(WUHAI, scene.receive(1, HELD, Qty::ZERO));
+    scene.settle();
+    scene.must(WUHAI, scene.usage(1, 6, 1, 1));
+    scene.settle();
+    assert_eq!(scene.region().obligations().count(), 0);
+    // The keeper's trouble is another matter.
+    let (mission, kind, evidence) = (mission(1), DebtKind::Service, text("搬运单"));
+    scene.must_ask(ALXA, R::Claim { mission, kind, amount: Fen(800), evidence });
+    let debts: Vec<_> = scene.region().obligations().map(|(_, debt)| (debt.debtor, debt.creditor)).collect();
+    assert_eq!(debts, [(scene.code(WUHAI), scene.code(ALXA))]);
+    scene.must(ALXA, scene.take_back(1, Qty(12), Qty::ZERO));
+    scene.settle();
+    assert_eq!(scene.state(1), M::Accounted);
 }
 
 #[test]

@@ -116,6 +116,10 @@ fn put_in_force(region: &mut Region, id: crate::ids::CommandId, version: u32) {
         }
         region.timers.insert((*old_until, Timer::KeyRetires(*node)), ());
     }
+    if let CharterChange::RemoveMember(code) = &what {
+        // Who is no member shows nothing any more.
+        region.published = region.published.iter().filter(|((member, ..), _)| member != code).cloned_pairs();
+    }
     // The decision has tried this very change on this very charter.
     if let Ok(charter) = region.head.charter.changed(&what) {
         region.head.charter = charter;
@@ -414,7 +418,11 @@ fn obligation(region: &mut Region, at: Timestamp, event: &E) {
         }
         E::ObligationMoved { key, to } => with_debt(region, *key, |debt| {
             debt.state = *to;
-            debt.settled_at = (*to == ObligationState::Settled).then_some(at);
+            let settled = *to == ObligationState::Settled;
+            debt.settled_at = settled.then_some(at);
+            if settled && (debt.in_money || debt.is_gift()) {
+                debt.cleared = debt.qty.saturating_sub(debt.accepted);
+            }
         }),
         E::ObligationClaimed { key, evidence, by } => with_debt(region, *key, |debt| {
             debt.state = ObligationState::Claimed;

@@ -87,6 +87,9 @@ fn two_persons(region: &Region) -> Result<(), String> {
 
 fn consumption_is_owed(region: &Region) -> Result<(), String> {
     for (id, mission) in region.missions.iter().filter(|(_, mission)| !mission.notice.resource.is_unit()) {
+        if mission.notice.owner == mission.notice.requester {
+            continue;
+        }
         let consumed = mission.amounts.usage.total() + mission.amounts.charged;
         let owed = region.obligations.get(&(*id, DebtKind::Goods)).map_or(Qty::ZERO, |debt| debt.qty);
         if consumed != owed {
@@ -97,9 +100,10 @@ fn consumption_is_owed(region: &Region) -> Result<(), String> {
         if !region.missions.contains_key(id) {
             return Err(format!("obligation {kind:?} of unknown mission {id}"));
         }
-        let goods_open = *kind == DebtKind::Goods && !debt.in_money && !debt.qty_open().is_zero();
-        let given = matches!(debt.basis, crate::charter::Basis::FreeAid | crate::charter::Basis::Charity);
-        if debt.state == ObligationState::Settled && goods_open && !given {
+        if debt.debtor == debt.creditor {
+            return Err(format!("obligation {kind:?} of {id}: {} owes itself", debt.debtor));
+        }
+        if debt.state == ObligationState::Settled && !debt.qty_open().is_zero() {
             return Err(format!("obligation of {id} is settled with {} open", debt.qty_open()));
         }
     }

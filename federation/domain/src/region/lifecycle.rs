@@ -298,11 +298,18 @@ pub const OBLIGATION: &[Row<O>] = &[
         step: "recognise",
         to: O::Recognised,
         who: Party::Debtor,
-        guard: "another person than who claimed; as free aid or charity it then waits for the creditor (Paid)",
+        guard: "as free aid or charity it then waits for the creditor (Paid)",
     },
     Row { from: &[O::Claimed], step: "dispute", to: O::Disputed, who: Party::Debtor, guard: "with a reason" },
     Row { from: &[O::Recognised], step: "report payment", to: O::Paid, who: Party::Debtor, guard: "settled in money" },
     Row { from: &[O::Paid], step: "reject payment", to: O::Recognised, who: Party::Creditor, guard: "with a reason" },
+    Row {
+        from: &[O::Paid],
+        step: "deny the gift",
+        to: O::Claimed,
+        who: Party::Creditor,
+        guard: "recognised as free aid or charity, and its creditor did not give it",
+    },
     Row { from: &[O::Paid], step: "confirm payment", to: O::Settled, who: Party::Creditor, guard: "" },
     Row {
         from: &[O::Recognised],
@@ -317,6 +324,13 @@ pub const OBLIGATION: &[Row<O>] = &[
         to: O::Recognised,
         who: Party::Record,
         guard: "more was consumed",
+    },
+    Row {
+        from: &[O::Settled, O::Paid],
+        step: "reopen the gift",
+        to: O::Claimed,
+        who: Party::Record,
+        guard: "more was consumed than was given without return",
     },
 ];
 

@@ -17,8 +17,9 @@ use crate::resource::StockClass;
 /// Keeps the debt for goods in step with what is known: one obligation per mission, however many reports made it.
 pub(super) fn weigh_goods(draft: &mut Draft, id: MissionId) {
     let Some(mission) = draft.region.missions.get(&id) else { return };
-    // Whole teams and vehicles are not consumed; their service is claimed in money.
-    if mission.notice.resource.is_unit() {
+    // Whole teams and vehicles are not consumed; their service is claimed in money. And nobody owes himself for his own
+    // goods out of another's keeping.
+    if mission.notice.resource.is_unit() || mission.notice.owner == mission.notice.requester {
         return;
     }
     let qty = mission.amounts.usage.total() + mission.amounts.charged;
@@ -29,11 +30,12 @@ pub(super) fn weigh_goods(draft: &mut Draft, id: MissionId) {
         None => open(draft, key, qty, price.times(qty)),
         Some(known) if known.qty == qty => return,
         Some(known) => {
-            // What was paid or settled covered less: the rest is owed again.
-            let settled = matches!(known.state, ObligationState::Settled | ObligationState::Paid);
+            // What was paid, given or settled covered less: the rest is owed again.
+            let step = if known.is_gift() { "reopen the gift" } else { "reopen" };
+            let reopened = row(OBLIGATION, known.state, step).map(|row| row.to);
             draft.push(RegionEvent::ObligationChanged { key, qty, amount: price.times(qty) });
-            if settled {
-                draft.push(RegionEvent::ObligationMoved { key, to: ObligationState::Recognised });
+            if let Some(to) = reopened {
+                draft.push(RegionEvent::ObligationMoved { key, to });
             }
         }
     }
@@ -48,17 +50,20 @@ fn open(draft: &mut Draft, key: ObligationKey, qty: Qty, amount: Fen) {
         Some(StockClass::EnterpriseContracted) => Basis::ContractPrice,
         _ => draft.region.head.charter.rules.basis,
     };
+    let (owner, holder, debtor) = (mission.notice.owner, mission.notice.holder, mission.notice.requester);
     let obligation = Obligation {
         state: ObligationState::Open,
-        debtor: mission.notice.requester,
-        creditor: mission.notice.owner,
-        holder: mission.notice.holder,
+        debtor,
+        // What an owner gets out of its own depot it does not owe for; the service is its keeper's.
+        creditor: if owner == debtor { holder } else { owner },
+        holder,
         basis,
         qty,
         amount,
         received: Qty::ZERO,
         accepted: Qty::ZERO,
         rejected: Qty::ZERO,
+        cleared: Qty::ZERO,
         in_money: false,
         claimed_by: None,
         evidence: String::new(),
@@ -112,8 +117,12 @@ pub(super) fn decide(draft: &mut Draft, context: &Context<'_>, command: &RegionC
         RegionCommand::ConfirmPayment { mission, kind, received } => {
             let key = (*mission, *kind);
             check_creditor(draft, context, key)?;
-            check_step(draft, key, if *received { "confirm payment" } else { "reject payment" })?;
-            let to = if *received { ObligationState::Settled } else { ObligationState::Recognised };
+            let step = match (*received, debt(draft, key)?.is_gift()) {
+                (true, _) => "confirm payment",
+                (false, true) => "deny the gift",
+                (false, false) => "reject payment",
+            };
+            let to = check_step(draft, key, step)?;
             draft.push(RegionEvent::ObligationMoved { key, to });
             Ok(())
         }
@@ -153,14 +162,10 @@ fn recognise(
 ) -> Result<(), Refusal> {
     check_debtor(draft, context, key)?;
     check_step(draft, key, "recognise")?;
-    let known = debt(draft, key)?;
-    if known.claimed_by.as_ref().is_some_and(|by| by.is_same_person(context.actor)) {
-        return Err(Refusal::SamePerson { step: "recognise".to_owned() });
-    }
     let in_money = in_money || key.1 != DebtKind::Goods;
     let by = context.actor.clone();
     draft.push(RegionEvent::ObligationRecognised { key, basis, in_money, by });
-    if matches!(basis, Basis::FreeAid | Basis::Charity) {
+    if debt(draft, key)?.is_gift() {
         // Nobody forgives his own debt: that it was given without return is the creditor's to confirm.
         draft.push(RegionEvent::ObligationMoved { key, to: ObligationState::Paid });
     } else {
@@ -213,9 +218,10 @@ fn debt(draft: &Draft, key: ObligationKey) -> Result<&Obligation, Refusal> {
     draft.region.obligations.get(&key).ok_or_else(|| Refusal::not_found("obligation", format!("{} {:?}", key.0, key.1)))
 }
 
-fn check_step(draft: &Draft, key: ObligationKey, step: &str) -> Result<(), Refusal> {
+/// Where the step leads from where the debt stands.
+fn check_step(draft: &Draft, key: ObligationKey, step: &str) -> Result<ObligationState, Refusal> {
     let state = debt(draft, key)?.state;
-    row(OBLIGATION, state, step).map(|_| ()).ok_or_else(|| Refusal::WrongState {
+    row(OBLIGATION, state, step).map(|row| row.to).ok_or_else(|| Refusal::WrongState {
         kind: "obligation".to_owned(),
         state: state.slug().to_owned(),
         step: step.to_owned(),

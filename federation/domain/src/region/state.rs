@@ -330,6 +330,9 @@ pub struct Obligation {
     pub accepted: Qty,
     /// Units the owner rejected.
     pub rejected: Qty,
+    /// Units cleared without goods coming back: paid for, or given without return, by the creditor's word.
+    #[serde(default)]
+    pub cleared: Qty,
     /// Settled in money instead of goods.
     pub in_money: bool,
     /// Who claimed, with a reference to the evidence.
@@ -349,9 +352,28 @@ pub struct Obligation {
 }
 
 impl Obligation {
-    /// Units still to be restocked and verified.
+    /// Units neither restocked and verified nor cleared otherwise.
     pub fn qty_open(&self) -> Qty {
-        self.qty.saturating_sub(self.accepted)
+        self.qty.saturating_sub(self.accepted + self.cleared)
+    }
+
+    /// The value of what is still owed, in fen: of goods the units still open at their price, of everything else all.
+    pub fn amount_open(&self) -> Fen {
+        if self.state == ObligationState::Settled {
+            Fen(0)
+        } else if self.qty.is_zero() {
+            self.amount
+        } else {
+            // The amount is price times units (`Fen::times`), so that this divides without a rest.
+            let value = i128::from(self.amount.0) * i128::from(self.qty_open().0) / i128::from(self.qty.0);
+            // A part of an amount that fits.
+            Fen(i64::try_from(value).unwrap_or(self.amount.0))
+        }
+    }
+
+    /// Given without return: nobody owes goods or money for it once its creditor has said so.
+    pub fn is_gift(&self) -> bool {
+        matches!(self.basis, Basis::FreeAid | Basis::Charity)
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use shouwang_domain::actor::{Actor, Role};
 use shouwang_domain::channel::{DownMessage, Fact, Publication, Step, UpEnvelope, UpMessage};
-use shouwang_domain::charter::{CharterChange, Standing};
+use shouwang_domain::charter::{Basis, CharterChange, Standing};
 use shouwang_domain::ids::{LotId, MissionId, MunicipalityCode, NodeId, PledgeId, RequestId, StoreId};
 use shouwang_domain::machine::Machine;
 use shouwang_domain::quantity::Qty;
@@ -210,7 +210,6 @@ impl Scene {
 
     /// A scene in which the debt for mission 1 (8 suits) stands in that state.
     pub fn debt_in(state: O, in_money: bool) -> Self {
-        let mut scene = Self::used();
         let steps: &[R] = match state {
             O::Open => &[],
             O::Claimed => &[Self::claim()],
@@ -219,6 +218,22 @@ impl Scene {
             O::Paid => &[Self::claim(), Self::recognise(true), Self::report_payment()],
             O::Settled => &[Self::claim(), Self::recognise(true), Self::report_payment(), Self::confirm_payment(true)],
         };
+        Self::debt_by(steps, state)
+    }
+
+    /// The same for a debt that its debtor recognises as free aid as soon as it can.
+    pub fn gift_in(state: O) -> Self {
+        let (mission, kind) = debt();
+        let gift = R::Recognise { mission, kind, basis: Basis::FreeAid, in_money: false };
+        match state {
+            O::Paid => Self::debt_by(&[Self::claim(), gift], state),
+            O::Settled => Self::debt_by(&[Self::claim(), gift, Self::confirm_payment(true)], state),
+            _ => Self::debt_in(state, false),
+        }
+    }
+
+    fn debt_by(steps: &[R], state: O) -> Self {
+        let mut scene = Self::used();
         for step in steps {
             let who = if matches!(step, R::Claim { .. } | R::ConfirmPayment { .. }) { ALXA } else { WUHAI };
             scene.ask(who, step.clone()).expect("a step towards the debt's state");

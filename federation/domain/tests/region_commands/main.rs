@@ -259,15 +259,6 @@ fn a_debt_for_a_depot_is_owed_to_its_owner_and_claimed_by_either() {
 }
 
 #[test]
-fn who_claims_does_not_recognise() {
-    // The goods are the debtor's own, kept elsewhere: both sides of the debt are one municipality, but not one person.
-    let mut scene = kept_for(WUHAI);
-    scene.ask(WUHAI, Scene::claim()).unwrap();
-    assert_eq!(code_of(&scene.ask(WUHAI, Scene::recognise(false))), "SAME_PERSON");
-    scene.ask_by(actor(wuhai(), Role::Leader, 2), Scene::recognise(false)).unwrap();
-}
-
-#[test]
 fn a_line_has_a_limit_of_missions() {
     let mut scene = Scene::asked();
     for n in 1..=1000 {

@@ -214,12 +214,12 @@ pub fn statement(
         if open {
             pair.open += 1;
             pair.quantity_open += if debt.in_money { Qty::ZERO } else { debt.qty_open() };
-            pair.amount_open = Fen(pair.amount_open.0.saturating_add(debt.amount.0));
+            pair.amount_open = Fen(pair.amount_open.0.saturating_add(debt.amount_open().0));
         } else {
             pair.settled += 1;
             pair.amount_settled = Fen(pair.amount_settled.0.saturating_add(debt.amount.0));
         }
-        let owed = if open { debt.amount.0 } else { 0 };
+        let owed = debt.amount_open().0;
         let creditor = balances.entry(debt.creditor).or_default();
         *creditor = creditor.saturating_add(owed);
         let debtor = balances.entry(debt.debtor).or_default();

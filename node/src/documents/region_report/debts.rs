@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use shouwang_domain::ids::MunicipalityCode;
-use shouwang_domain::quantity::Qty;
 use shouwang_domain::region::lifecycle::ObligationState;
 use shouwang_domain::region::state::{DebtKind, Obligation};
 
@@ -119,16 +118,13 @@ pub(super) struct Open {
 
 /// Goods are owed in kind unless they were recognised as owed in money; everything else is money.
 pub(super) fn open(kind: DebtKind, debt: &Obligation) -> Open {
-    let amount = i128::from(debt.amount.0);
+    let amount = i128::from(debt.amount_open().0);
     if debt.state == ObligationState::Settled {
         Open { units: 0, value: 0, money: 0 }
     } else if kind != DebtKind::Goods || debt.in_money {
         Open { units: 0, value: 0, money: amount }
     } else {
-        let Qty(units) = debt.qty_open();
-        // The amount is the unit price times the units (`Fen::times`), so this divides without a rest.
-        let value = (amount * i128::from(units)).checked_div(i128::from(debt.qty.0)).unwrap_or_default();
-        Open { units, value, money: 0 }
+        Open { units: debt.qty_open().0, value: amount, money: 0 }
     }
 }
 
@@ -253,7 +249,7 @@ impl ObligationRow {
 mod tests {
     use super::*;
     use shouwang_domain::charter::Basis;
-    use shouwang_domain::quantity::Fen;
+    use shouwang_domain::quantity::{Fen, Qty};
 
     #[test]
     fn what_is_open_of_a_debt() {
@@ -269,6 +265,7 @@ mod tests {
             received: Qty(accepted),
             accepted: Qty(accepted),
             rejected: Qty::ZERO,
+            cleared: Qty::ZERO,
             in_money,
             claimed_by: None,
             evidence: String::new(),
