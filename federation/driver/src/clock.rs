@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use shouwang_domain::time::Timestamp;
+use shouwang_replica::SteadyClock;
 
 /// Where stamps come from.
 pub trait Clock: Send + Sync + 'static {
@@ -12,32 +13,26 @@ pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }
 
-/// Wall-clock time that never jumps: it runs with the monotonic clock and follows corrections of the wall clock by at
-/// most a twentieth, so that a clock set wrong by mistake does not make every deadline pass at once.
+/// The wall clock of this machine, followed as [`SteadyClock`] says: without leaps.
 #[derive(Debug)]
-pub struct SystemClock(Mutex<(Instant, i64)>);
+pub struct SystemClock {
+    start: Instant,
+    steady: Mutex<SteadyClock>,
+}
 
 impl Default for SystemClock {
     fn default() -> Self {
-        Self(Mutex::new((Instant::now(), wall_us())))
+        Self { start: Instant::now(), steady: Mutex::new(SteadyClock::new(0, wall_us())) }
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         // Two plain assignments: whole after any panic.
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let elapsed = i64::try_from((now - state.0).as_micros()).unwrap_or(i64::MAX);
-        let estimate = state.1.saturating_add(elapsed);
-        *state = (now, follow(estimate, wall_us(), elapsed));
-        Timestamp(state.1.div_euclid(1000))
+        let mut steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        let monotonic = i64::try_from(self.start.elapsed().as_micros()).unwrap_or(i64::MAX);
+        Timestamp(steady.read(monotonic, wall_us()).div_euclid(1000))
     }
-}
-
-fn follow(estimate_us: i64, wall_us: i64, elapsed_us: i64) -> i64 {
-    let most = elapsed_us / 20;
-    estimate_us.saturating_add(wall_us.saturating_sub(estimate_us).clamp(-most, most))
 }
 
 fn wall_us() -> i64 {
@@ -70,13 +65,6 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn corrections_of_the_wall_clock_are_followed_slowly() {
-        for (wall, expected) in [(1_000, 1_000), (1_004, 1_004), (9_000_000, 1_005), (-9_000_000, 995)] {
-            assert_eq!(follow(1_000, wall, 100), expected, "{wall}");
-        }
-    }
 
     #[test]
     fn the_system_clock_does_not_go_back() {

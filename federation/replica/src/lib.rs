@@ -17,13 +17,18 @@
 //! handed out for apply only when committed *and* persisted here; a membership change takes effect when applied, and is
 //! durable before any later entry is.
 //!
-//! **Never in here:** tokio, files, sockets, clocks, randomness, and anything that knows what an entry's bytes mean. The
+//! Beside it stand the rules that its driver puts to it, as functions: whose clock is fit to lead ([`PeerClocks`]), and
+//! which change of membership the record's state asks for ([`next_changes`], [`follows`]).
+//!
+//! **Never in here:** tokio, files, sockets, reading a clock, randomness, and anything that knows what an entry's bytes mean. The
 //! protobuf parser is never run on bytes that came from a peer (RUSTSEC-2024-0437): raft's types are built field by field.
 
 mod action;
 mod checkpoint;
+mod clocks;
 mod config;
 mod error;
+mod group;
 mod input;
 mod leadership;
 mod log_cache;
@@ -36,8 +41,10 @@ mod screen;
 mod status;
 
 pub use action::{Action, Committed, CommittedKind, LogBase, Persist, RefusalReason, Role};
+pub use clocks::{CLOCK_OFFSET_MS_MAX, PeerClocks, SteadyClock};
 pub use config::{Checkpoint, Config, GENESIS_INDEX, GENESIS_TERM, Limits, Restored, Timing};
 pub use error::ReplicaError;
+pub use group::{Seat, follows, next_changes};
 pub use input::Input;
 pub use membership::{MemberChange, conf_change, conf_state_from, decode_conf_change, is_learner, is_voter};
 pub use raft::eraftpb;

@@ -12,13 +12,12 @@ use shouwang_domain::machine::{GroupNode, Machine};
 use shouwang_domain::record::{Cause, Outcome, Record};
 use shouwang_domain::time::Timestamp;
 use shouwang_replica::eraftpb::ConfChangeV2;
-use shouwang_replica::{Committed, CommittedKind};
+use shouwang_replica::{Committed, CommittedKind, follows};
 use shouwang_store::checkpoint::CheckpointInfo;
 use tokio::sync::oneshot;
 
 use super::checkpoints::Candidate;
 use super::keeper::{KeeperJob, Kept};
-use super::membership::follows;
 use super::waiters::CommandKey;
 use super::{AppliedNote, RaftMsg, Shared};
 use crate::Result;
@@ -132,7 +131,7 @@ impl<M: Machine> ApplyLoop<M> {
     fn judge(&mut self, index: u64, change: &ConfChangeV2) {
         let core = &self.shared.core;
         let group = self.record.as_ref().map(|record| record.machine().group()).unwrap_or_default();
-        let accepted = follows(&group, &core.conf.get().1, change);
+        let accepted = follows(&super::seats(&group), &core.conf.get().1, change);
         if !accepted {
             tracing::warn!(record = %core.label, index, ?change, "a membership entry that does not follow from the state");
         }

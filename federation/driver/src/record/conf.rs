@@ -3,8 +3,14 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use shouwang_domain::machine::GroupNode;
 use shouwang_replica::eraftpb::ConfState;
-use shouwang_replica::{is_learner, is_voter};
+use shouwang_replica::{Seat, is_learner, is_voter};
+
+/// The group that a record's state wants, as Raft knows its members.
+pub(crate) fn seats(group: &[GroupNode]) -> Vec<Seat> {
+    group.iter().map(|member| Seat { id: member.node.get(), voter: member.voter }).collect()
+}
 
 #[derive(Default)]
 struct Board {

@@ -4,7 +4,6 @@ mod apply;
 mod checkpoints;
 mod conf;
 mod keeper;
-mod membership;
 mod open;
 mod proposer;
 mod raft;
@@ -34,7 +33,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 pub(crate) use apply::ApplyWork;
 pub(crate) use checkpoints::{decode_conf_state, restore};
-pub(crate) use conf::ConfBoard;
+pub(crate) use conf::{ConfBoard, seats};
 pub(crate) use keeper::KeeperJob;
 pub(crate) use open::{Environment, Running, start};
 pub(crate) use proposer::Command;

@@ -6,11 +6,9 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use shouwang_domain::ids::NodeId;
-use shouwang_domain::machine::GroupNode;
 use shouwang_replica::eraftpb::Message;
-use shouwang_replica::{Action, Input, Replica, Role, conf_change};
+use shouwang_replica::{Action, Input, Replica, Role, Seat, conf_change, next_changes};
 
-use super::membership::next_changes;
 use super::proposer::{Moment, Proposer};
 use super::reads::Reads;
 use super::{AppliedNote, ApplyWork, RaftMsg, RecordPort, Vitals};
@@ -24,8 +22,6 @@ use crate::transport::Transport;
 const TICKS_AT_ONCE: u32 = 2;
 /// A transfer that a peer has not begun, or not gone on with, for this long has failed.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(5);
-/// A clock further than this from the middle of its peers' is not fit to stamp, milliseconds.
-const CLOCK_OFFSET_MS_MAX: i64 = 2000;
 
 pub(crate) struct RaftLoop {
     pub port: Arc<dyn RecordPort>,
@@ -38,7 +34,7 @@ pub(crate) struct RaftLoop {
     term: u64,
     leader: Option<u64>,
     applied: AppliedNote,
-    group: Arc<[GroupNode]>,
+    group: Vec<Seat>,
     next_tick: Instant,
     fit: bool,
     resigned: bool,
@@ -58,7 +54,7 @@ impl RaftLoop {
         log: Arc<Mailbox<LogJob>>,
         applied: AppliedNote,
     ) -> Self {
-        let group = port.core().group.load().as_slice().into();
+        let group = super::seats(&port.core().group.load());
         Self {
             port,
             replica,
@@ -139,7 +135,7 @@ impl RaftLoop {
     /// A node without room, with a clock of its own, or about to stop does not lead.
     fn judge_fitness(&mut self, inputs: &mut Vec<Input>) {
         let core = self.port.core();
-        let clock = self.transport.clock_offset_ms(&self.group).abs() <= CLOCK_OFFSET_MS_MAX;
+        let clock = self.transport.clock_is_fit(&self.group);
         let fit = clock && !core.disk.is_full() && !self.resigned;
         if fit != self.fit {
             tracing::info!(record = %core.label, fit, clock, resigned = self.resigned, "fitness to lead changed");
@@ -205,7 +201,7 @@ impl RaftLoop {
                 inputs.push(Input::Applied { index: note.index });
             }
             RaftMsg::ConfApplied { index, accepted } => inputs.push(Input::ConfChangeApplied { index, accepted }),
-            RaftMsg::Group(group) => self.group = group,
+            RaftMsg::Group(group) => self.group = super::seats(&group),
             RaftMsg::Dropped(hashes) => self.proposer.dropped(core, &hashes),
             RaftMsg::CheckpointReady { index, term, conf_state, compact_to } => {
                 self.snapshot_wanted = None;

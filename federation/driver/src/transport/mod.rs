@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use shouwang_domain::ids::{NodeId, RecordId};
-use shouwang_domain::machine::GroupNode;
 use shouwang_domain::time::Timestamp;
 use shouwang_proto::replication::v1 as proto;
 use shouwang_replica::eraftpb::Message;
+use shouwang_replica::{PeerClocks, Seat};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -65,7 +65,7 @@ pub(crate) struct Transport {
     runtime: Handle,
     peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
     records: RwLock<HashMap<RecordId, Arc<dyn RecordPort>>>,
-    offsets: Mutex<BTreeMap<u64, i64>>,
+    clocks: Mutex<PeerClocks>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -93,7 +93,7 @@ impl Transport {
             runtime,
             peers: Mutex::default(),
             records: RwLock::default(),
-            offsets: Mutex::default(),
+            clocks: Mutex::default(),
             tasks: Mutex::default(),
         }
     }
@@ -176,48 +176,11 @@ impl Transport {
     /// Notes a peer's clock as of a frame that has just arrived.
     fn note_clock(&self, peer: NodeId, sent_at_ms: i64) {
         let Timestamp(now) = self.clock.now();
-        lock(&self.offsets).insert(peer.get(), now.saturating_sub(sent_at_ms));
+        lock(&self.clocks).note(peer.get(), now.saturating_sub(sent_at_ms));
     }
 
-    /// How far this node's clock is ahead of the middle of a group's clocks, its own among them, in milliseconds.
-    pub fn clock_offset_ms(&self, group: &[GroupNode]) -> i64 {
-        let known = lock(&self.offsets);
-        let mut ahead: Vec<i64> = group.iter().filter_map(|m| known.get(&m.node.get()).copied()).chain([0]).collect();
-        drop(known);
-        ahead.sort_unstable();
-        ahead[(ahead.len() - 1) / 2]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use shouwang_domain::ids::MunicipalityCode;
-
-    use super::*;
-    use crate::clock::ManualClock;
-
-    struct Nobody;
-
-    #[tonic::async_trait]
-    impl PeerConnector for Nobody {
-        async fn connect(&self, _: NodeId) -> Result<Channel, ConnectError> {
-            Err(ConnectError("nobody".to_owned()))
-        }
-    }
-
-    #[tokio::test]
-    async fn a_clock_is_judged_by_the_middle_of_its_peers() {
-        let node = |n| NodeId::new(MunicipalityCode::new(150_300).unwrap(), n).unwrap();
-        let clock = Arc::new(ManualClock::at(Timestamp(10_000)));
-        let options = TransportOptions::default();
-        let transport = Transport::new(node(1), [0; 32], options, clock, Arc::new(Nobody), Handle::current());
-        let group: Vec<_> = (1..=3).map(|n| GroupNode { node: node(n), voter: true }).collect();
-        assert_eq!(transport.clock_offset_ms(&group), 0);
-        transport.note_clock(node(2), 4_000);
-        assert_eq!(transport.clock_offset_ms(&group), 0, "one against one proves nothing");
-        transport.note_clock(node(3), 4_100);
-        assert_eq!(transport.clock_offset_ms(&group), 5_900);
-        transport.note_clock(node(3), 9_990);
-        assert_eq!(transport.clock_offset_ms(&group), 10, "the other one is wrong");
+    /// Whether this node's clock is close enough to the middle of a group's clocks to stamp for it.
+    pub fn clock_is_fit(&self, group: &[Seat]) -> bool {
+        lock(&self.clocks).is_fit(group.iter().map(|seat| seat.id))
     }
 }
