@@ -26,6 +26,7 @@ pub mod refusal;
 pub mod region;
 pub mod registry;
 pub mod resource;
+mod succession;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;

@@ -102,6 +102,14 @@ pub trait Machine: Clone + Debug + Send + Sync + Sized + 'static {
     /// The first invariant that does not hold.
     fn check(&self) -> Result<(), String>;
 
+    /// What must always be true of a state that follows another: history only grows (domain.md §6.13 and 15).
+    ///
+    /// # Errors
+    /// The first thing that went away, fell back or moved.
+    fn check_after(&self, _before: &Self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Hash over all canonical records.
     fn digest(&self) -> Hash32 {
         let mut digest = Hash32::default();

@@ -112,7 +112,7 @@ struct Remembered {
 type CommandKey = (MunicipalityCode, CommandId);
 
 /// A machine at a revision. Cloning is O(1): readers take a clone and are never in the way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Record<M> {
     id: RecordId,
     epoch: u32,

@@ -18,6 +18,7 @@ mod pledges;
 mod requests;
 pub use self::requests::LINES_MAX;
 pub mod state;
+mod succession;
 mod timers;
 mod up;
 pub mod view;
@@ -52,7 +53,7 @@ pub(crate) struct Head {
 }
 
 /// The shared state of a region.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Region {
     pub(crate) head: Head,
     pub(crate) changes: OrdMap<CommandId, Change>,
@@ -184,6 +185,10 @@ impl Machine for Region {
 
     fn check(&self) -> Result<(), String> {
         invariants::check(self)
+    }
+
+    fn check_after(&self, before: &Self) -> Result<(), String> {
+        succession::check(before, self)
     }
 }
 

@@ -133,6 +133,34 @@ pub fn check_across(registry: &Registry, id: RegionId, region: &Region) -> Resul
     }
 }
 
+/// Invariant 5 over all regions of a registry: what a region holds of this owner the registry has promised to that region
+/// and to no other.
+///
+/// # Errors
+/// The first pledge or mission that stands where the registry did not promise it.
+pub fn check_promised_once(registry: &Registry, regions: &[(RegionId, &Region)]) -> Result<(), String> {
+    let owner = registry.owner();
+    for (id, region) in regions {
+        for (pledge, known) in region.pledges.iter().filter(|(_, pledge)| pledge.holder == owner) {
+            let promised = registry.pledges.get(pledge);
+            if promised.is_none_or(|own| own.region != *id || own.made != known.made) {
+                return Err(format!(
+                    "invariant 5: pledge {pledge} stands in region {}, not promised there",
+                    id.short()
+                ));
+            }
+        }
+        let own = region.missions.iter().filter(|(_, mission)| mission.notice.holder == owner);
+        for (mission, known) in own {
+            let told = registry.missions.get(mission).map(|own| (own.region, own.notice.pledge));
+            if told.is_some_and(|told| told != (*id, known.notice.pledge)) {
+                return Err(format!("invariant 5: mission {mission} of region {} is another's here", id.short()));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn is_of(registry: &Registry, pledge: PledgeId, region: RegionId) -> bool {
     registry.pledges.get(&pledge).is_some_and(|known| known.region == region)
 }

@@ -11,6 +11,7 @@ mod movements;
 mod promises;
 pub mod state;
 mod stock;
+mod succession;
 pub mod view;
 
 use imbl::OrdMap;
@@ -42,7 +43,7 @@ pub(crate) struct Head {
 }
 
 /// The state of a registry.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Registry {
     pub(crate) head: Head,
     pub(crate) stores: OrdMap<StoreId, Store>,
@@ -238,6 +239,10 @@ impl Machine for Registry {
 
     fn check(&self) -> Result<(), String> {
         invariants::check(self)
+    }
+
+    fn check_after(&self, before: &Self) -> Result<(), String> {
+        succession::check(before, self)
     }
 }
 

@@ -23,7 +23,7 @@ pub struct View<'a> {
     pub now: Timestamp,
     /// Whom he speaks for.
     pub me: MunicipalityCode,
-    /// The members of the region; the first is the hub.
+    /// The members of the region.
     pub parties: &'a [MunicipalityCode],
     /// His own registry.
     pub registry: &'a Registry,
@@ -93,7 +93,7 @@ impl View<'_> {
     }
 
     fn is_hub(&self) -> bool {
-        self.parties.first() == Some(&self.me)
+        self.region.charter().hub == self.me
     }
 
     fn any_lot(&self, rng: &mut Rng) -> Option<LotId> {

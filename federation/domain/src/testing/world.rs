@@ -17,7 +17,7 @@ use crate::region::Region;
 use crate::region::command::RegionCommand;
 use crate::registry::Registry;
 use crate::registry::command::RegistryCommand;
-use crate::registry::invariants::check_across;
+use crate::registry::invariants::{check_across, check_promised_once};
 use crate::registry::state::{RegistryGenesis, RegistryNode};
 use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
 
@@ -141,7 +141,9 @@ impl<M: Machine> Named<M> {
         let batch = |commands| Batch::unsigned(self.record.id(), self.record.epoch(), node, commands);
         let batches = commands.map(|commands| Bytes(code::encode(&batch(commands)))).into_iter().collect();
         let entry = code::encode(&Entry { stamp: at, batches });
+        let before = self.record.machine().clone();
         let applied = self.record.apply(&entry, &AnyVerifier);
+        assert_eq!(self.record.machine().check_after(&before), Ok(()));
         assert!(applied.dropped.is_empty(), "a batch of a known node is never dropped");
         self.log.push(entry);
         applied.outcomes.into_iter().next().map(|(_, outcome)| outcome)
@@ -384,6 +386,8 @@ impl World {
         self.registries.iter().try_for_each(|registry| registry.record.check())?;
         self.regions.iter().try_for_each(|region| region.record.check())?;
         for registry in &self.registries {
+            let regions = self.regions.iter().map(|region| (region.record.id(), region.record.machine()));
+            check_promised_once(registry.record.machine(), &regions.collect::<Vec<_>>())?;
             for region in &self.regions {
                 check_across(registry.record.machine(), region.record.id(), region.record.machine())?;
             }
