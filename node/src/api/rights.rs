@@ -218,6 +218,34 @@ mod tests {
         assert!(rows.len() > 80);
     }
 
+    /// The table as a page for auditors. `UPDATE_DOCS=1` writes it again.
+    #[test]
+    fn the_page_of_rights_says_what_the_table_says() {
+        let mut page = String::from(
+            "<!-- Written by node/src/api/rights.rs; run its tests with UPDATE_DOCS=1 to change this page. -->\n\n\
+             # Rights at the door\n\n\
+             Which role may call which method of the API, and of which municipality: *own* is the municipality of the \
+             node that is\ncalled, *members* is every member of the region. What changes a record is checked once more \
+             when it is applied, on every\nnode alike ([routing.md](routing.md)). A method without a row is refused.\n\n\
+             | method | | whose operators |",
+        );
+        let columns = Role::ALL.map(|role| format!(" {} {role} |", role.name().zh)).concat();
+        page.push_str(&format!("{columns}\n|---|---|---|{}\n", "---|".repeat(Role::ALL.len())));
+        for row in ROWS {
+            let effect = if row.effect == Effect::Change { "changes" } else { "reads" };
+            let scope = if row.scope == Scope::Own { "own" } else { "members" };
+            let marks = Role::ALL.map(|role| if row.roles.contains(role) { " ● |" } else { " |" }).concat();
+            let method = row.method.trim_start_matches('/');
+            page.push_str(&format!("| `{method}` | {effect} | {scope} |{marks}\n"));
+        }
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/rights.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &page).unwrap();
+        }
+        let known = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(known == page, "docs/rights.md is stale; run this test with UPDATE_DOCS=1");
+    }
+
     #[test]
     fn the_table_has_no_faults() {
         assert_eq!(TABLE.faults(), Vec::<String>::new());

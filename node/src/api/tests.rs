@@ -36,6 +36,8 @@ use super::*;
 use crate::auth::{PeerInfo, Surface};
 use crate::courier::Courier;
 
+mod every_method;
+
 const OWN: u32 = 150_300;
 const NEIGHBOUR: u32 = 640_200;
 const STORE: &str = "01890a5d-0000-7000-8000-000000000001";
