@@ -391,3 +391,79 @@ async fn grpc_calls_carry_the_callers_identity() {
     stop.send(()).unwrap();
     tokio::time::timeout(PATIENCE, serving).await.unwrap().unwrap().unwrap();
 }
+
+/// A connection with somebody at each end who only waits.
+async fn connected(
+    incoming: &mut TlsIncoming,
+    client: &Arc<TlsStore>,
+    expected: &ExpectedNode,
+) -> (tokio_rustls::client::TlsStream<TcpStream>, TlsConn) {
+    let tcp = TcpStream::connect(incoming.local_addr()).await.unwrap();
+    let connector = TlsConnector::from(client.client_config(expected).unwrap());
+    let client = connector.connect("node.invalid".try_into().unwrap(), tcp);
+    let (client, server) = tokio::join!(client, incoming.next());
+    (client.unwrap(), server.unwrap().unwrap())
+}
+
+#[tokio::test]
+async fn who_is_revoked_is_cut_off_and_stays_out_and_nobody_else_is() {
+    let federation = Federation::new("wuhai");
+    let (wuhai, alxa) = (federation.store("wuhai", 150_300, 1), federation.store("alxa", 152_900, 1));
+    let ordos = federation.store("ordos", 150_600, 1);
+    let mut incoming = listen(&wuhai, Surface::Peer).await;
+    let expected = exactly(wuhai.identity());
+    let (_alxa_end, mut from_alxa) = connected(&mut incoming, &alxa, &expected).await;
+    let (mut ordos_end, mut from_ordos) = connected(&mut incoming, &ordos, &expected).await;
+    // Somebody who waits for a word from Alxa, as HTTP/2 always does.
+    let reading = tokio::spawn(async move { from_alxa.read_u8().await });
+
+    let serial = federation.ca.serial_of(&federation.dir.path().join("alxa/node.pem")).unwrap();
+    federation.ca.revoke(&serial, "节点失窃").unwrap();
+    wuhai.reload().unwrap();
+    let ended = tokio::time::timeout(PATIENCE, reading).await.unwrap().unwrap().unwrap_err();
+    assert_eq!(ended.kind(), std::io::ErrorKind::ConnectionAborted);
+    let why = shut_out(&incoming, &alxa, &expected).await;
+    assert!(!why.is_empty());
+    ordos_end.write_all(b"!").await.unwrap();
+    ordos_end.flush().await.unwrap();
+    assert_eq!(tokio::time::timeout(PATIENCE, from_ordos.read_u8()).await.unwrap().unwrap(), b'!');
+    let_in(&mut incoming, &ordos, &expected).await;
+    // Nor is it dialled any more, and it does not start again with that certificate.
+    let theirs = listen(&alxa, Surface::Peer).await;
+    let why = shut_out(&theirs, &wuhai, &exactly(alxa.identity())).await;
+    assert!(why.contains("revoked"), "{why}");
+    assert!(alxa.reload().unwrap_err().to_string().contains("was revoked by the CA"));
+
+    // A list that forgets, or is none, is not taken; what was revoked stays revoked.
+    let list = federation.ca.files().cert.with_file_name("revoked.pem");
+    let kept = std::fs::read(&list).unwrap();
+    std::fs::remove_file(&list).unwrap();
+    assert!(matches!(wuhai.reload(), Err(TlsError::OlderList(_))));
+    std::fs::write(&list, "nonsense").unwrap();
+    assert!(matches!(wuhai.reload(), Err(TlsError::Content { .. })));
+    shut_out(&incoming, &alxa, &expected).await;
+    std::fs::write(&list, kept).unwrap();
+    wuhai.reload().unwrap();
+}
+
+#[tokio::test]
+async fn a_channel_to_a_node_that_is_revoked_ends() {
+    let federation = Federation::new("wuhai");
+    let (wuhai, alxa) = (federation.store("wuhai", 150_300, 1), federation.store("alxa", 152_900, 1));
+    let incoming = listen(&alxa, Surface::Peer).await;
+    let target = Target { address: incoming.local_addr().to_string(), expected: exactly(alxa.identity()) };
+    let (_, health) = tonic_health::server::health_reporter();
+    let serving = tokio::spawn(tonic::transport::Server::builder().add_service(health).serve_with_incoming(incoming));
+    let mut client = tonic_health::pb::health_client::HealthClient::new(connect(&target, &wuhai).await.unwrap());
+    let question = || tonic_health::pb::HealthCheckRequest { service: String::new() };
+    let mut watch = client.watch(question()).await.unwrap().into_inner();
+    watch.message().await.unwrap();
+
+    let serial = federation.ca.serial_of(&federation.dir.path().join("alxa/node.pem")).unwrap();
+    federation.ca.revoke(&serial, "节点失窃").unwrap();
+    wuhai.reload().unwrap();
+    let ended = tokio::time::timeout(PATIENCE, watch.message()).await.unwrap();
+    assert!(ended.is_err(), "the stream goes on: {ended:?}");
+    assert!(tokio::time::timeout(PATIENCE, client.check(question())).await.unwrap().is_err());
+    serving.abort();
+}

@@ -11,6 +11,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
+use crate::auth::revoked::Guarded;
 use crate::auth::tls::{TlsError, TlsStore};
 use crate::auth::verify::ExpectedNode;
 
@@ -82,19 +83,24 @@ pub fn check_address(address: &str) -> Result<(), String> {
 fn connector(
     target: Target,
     store: Arc<TlsStore>,
-) -> impl tower::Service<Uri, Response = TokioIo<TlsStream<TcpStream>>, Error = std::io::Error, Future: Send> + Send + 'static
-{
+) -> impl tower::Service<Uri, Response = TokioIo<Guarded<TlsStream<TcpStream>>>, Error = std::io::Error, Future: Send>
++ Send
++ 'static {
     let target = Arc::new(target);
     tower::service_fn(move |_: Uri| dial(Arc::clone(&target), Arc::clone(&store)))
 }
 
-async fn dial(target: Arc<Target>, store: Arc<TlsStore>) -> std::io::Result<TokioIo<TlsStream<TcpStream>>> {
+async fn dial(target: Arc<Target>, store: Arc<TlsStore>) -> std::io::Result<TokioIo<Guarded<TlsStream<TcpStream>>>> {
     let config = store.client_config(&target.expected).map_err(std::io::Error::other)?;
     let tcp = TcpStream::connect(&target.address).await?;
     tcp.set_nodelay(true)?;
     // The verifier goes by identity and no name is sent; the library wants one all the same.
     let name = ServerName::try_from("node.invalid").map_err(std::io::Error::other)?;
-    Ok(TokioIo::new(TlsConnector::from(config).connect(name, tcp).await?))
+    let revoked = store.revoked();
+    let stream = TlsConnector::from(config).connect(name, tcp).await?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|shown| shown.to_vec());
+    let certificate = certificate.ok_or_else(|| std::io::Error::other("the listener showed no certificate"))?;
+    Ok(TokioIo::new(Guarded::new(stream, &certificate, revoked)))
 }
 
 /// An error and all it came from, in one line.

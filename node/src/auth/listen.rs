@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -20,6 +20,7 @@ use tonic::transport::server::Connected;
 use tracing::{debug, info, warn};
 
 use crate::auth::identity::Identity;
+use crate::auth::revoked::{Guarded, Revoked};
 use crate::auth::tls::{Surface, TlsStore};
 
 /// What one listener may hold.
@@ -75,7 +76,7 @@ impl PeerInfo {
 /// A connection whose other end is known.
 #[derive(Debug)]
 pub struct TlsConn {
-    stream: TlsStream<TcpStream>,
+    stream: Guarded<TlsStream<TcpStream>>,
     peer: PeerInfo,
     /// Gives its place back when the connection ends.
     _place: OwnedSemaphorePermit,
@@ -242,8 +243,9 @@ impl Door {
             }
         };
         let (sender, deadline) = (self.sender.clone(), self.limits.handshake);
+        let revoked = self.store.revoked();
         Some(async move {
-            match tokio::time::timeout(deadline, shake_hands(tcp, remote, surface, config)).await {
+            match tokio::time::timeout(deadline, shake_hands(tcp, remote, surface, (config, revoked))).await {
                 Ok(Ok((stream, peer))) => {
                     count(surface, "ok");
                     debug!(surface = surface.name(), %remote, identity = %peer.identity(), "accepted");
@@ -267,8 +269,8 @@ async fn shake_hands(
     tcp: TcpStream,
     remote: SocketAddr,
     surface: Surface,
-    config: Arc<rustls::ServerConfig>,
-) -> std::io::Result<(TlsStream<TcpStream>, PeerInfo)> {
+    (config, revoked): (Arc<rustls::ServerConfig>, watch::Receiver<Arc<Revoked>>),
+) -> std::io::Result<(Guarded<TlsStream<TcpStream>>, PeerInfo)> {
     tcp.set_nodelay(true)?;
     let stream = TlsAcceptor::from(config).accept(tcp).await?;
     let certificate = stream
@@ -276,9 +278,10 @@ async fn shake_hands(
         .1
         .peer_certificates()
         .and_then(<[_]>::first)
-        .ok_or_else(|| std::io::Error::other("the caller showed no certificate"))?;
-    let identity = Identity::from_certificate(certificate).map_err(std::io::Error::other)?;
-    Ok((stream, PeerInfo::new(identity, remote, surface)))
+        .ok_or_else(|| std::io::Error::other("the caller showed no certificate"))?
+        .clone();
+    let identity = Identity::from_certificate(&certificate).map_err(std::io::Error::other)?;
+    Ok((Guarded::new(stream, &certificate, revoked), PeerInfo::new(identity, remote, surface)))
 }
 
 fn log_panic(ended: Result<(), tokio::task::JoinError>) {

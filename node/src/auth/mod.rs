@@ -6,6 +6,7 @@
 pub mod channel;
 pub mod identity;
 pub mod listen;
+pub mod revoked;
 pub mod rights;
 pub mod tls;
 pub mod verify;

@@ -1,7 +1,8 @@
 //! The TLS credentials of this process and the configurations made from them: TLS 1.3 only, one crypto provider.
 //!
 //! [`TlsStore`] reads CA, certificate and key, checks that they belong together, and publishes them; `reload` does the
-//! same again for renewed files. New connections use what was published last, those that exist are left alone.
+//! same again for renewed files and a longer list of revoked certificates. New connections use what was published last;
+//! those that exist are left alone, unless their other end was revoked.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -15,9 +16,11 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::auth::identity::{Identity, IdentityError};
+use crate::auth::revoked::{REVOKED_FILE, Revoked};
 use crate::auth::verify::{CallerVerifier, ExpectedNode, NodeVerifier, verify_chain};
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
@@ -62,6 +65,13 @@ pub struct TlsPaths {
     pub key: PathBuf,
 }
 
+impl TlsPaths {
+    /// Where the CA's list of revoked certificates lies: beside its certificate.
+    pub fn revoked(&self) -> PathBuf {
+        self.ca.with_file_name(REVOKED_FILE)
+    }
+}
+
 /// Why credentials or a connection were refused.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -94,6 +104,9 @@ pub enum TlsError {
         /// Who this is by its configuration.
         expected: Box<Identity>,
     },
+    /// A new list of revoked certificates lacks what an earlier one held.
+    #[error("{}: it lacks certificates that were revoked before; take the newest list from the CA's folder", .0.display())]
+    OlderList(PathBuf),
     /// An operator's credentials were asked for a listener.
     #[error("{0} is an operator; only a node has listeners")]
     NotANode(Box<Identity>),
@@ -123,7 +136,9 @@ pub enum TlsError {
 impl From<TlsError> for Failure {
     fn from(error: TlsError) -> Self {
         let exit = match &error {
-            TlsError::File(_) | TlsError::Content { .. } | TlsError::Identity { .. } => Exit::BadInput,
+            TlsError::File(_) | TlsError::Content { .. } | TlsError::Identity { .. } | TlsError::OlderList(_) => {
+                Exit::BadInput
+            }
             TlsError::OtherIdentity { .. } | TlsError::NotANode(_) => Exit::Permission,
             TlsError::Config(_) => Exit::Failure,
             TlsError::Address { .. } => Exit::Usage,
@@ -131,6 +146,7 @@ impl From<TlsError> for Failure {
         };
         let zh = match &error {
             TlsError::File(_) | TlsError::Content { .. } | TlsError::Identity { .. } => "证书或密钥文件无法使用",
+            TlsError::OlderList(_) => "吊销名单比已载入的旧",
             TlsError::OtherIdentity { .. } | TlsError::NotANode(_) => "证书身份不符",
             TlsError::Config(_) => "TLS 配置有误",
             TlsError::Address { .. } => "地址应为 主机:端口",
@@ -145,6 +161,7 @@ struct Material {
     identity: Identity,
     expires: OffsetDateTime,
     roots: Arc<RootCertStore>,
+    revoked: Arc<Revoked>,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     listeners: Option<Listeners>,
@@ -160,6 +177,7 @@ pub struct TlsStore {
     paths: TlsPaths,
     identity: Identity,
     published: ArcSwap<Material>,
+    revoked: watch::Sender<Arc<Revoked>>,
 }
 
 impl std::fmt::Debug for TlsStore {
@@ -177,18 +195,29 @@ impl TlsStore {
     pub fn open(paths: TlsPaths, expected: Option<&Identity>) -> Result<Arc<Self>, TlsError> {
         let material = read(&paths, expected)?;
         let identity = material.identity.clone();
-        Ok(Arc::new(Self { paths, identity, published: ArcSwap::from_pointee(material) }))
+        let (revoked, _) = watch::channel(Arc::clone(&material.revoked));
+        Ok(Arc::new(Self { paths, identity, published: ArcSwap::from_pointee(material), revoked }))
     }
 
     /// Reads the same files again and publishes them, if they pass every check of [`TlsStore::open`] and still name
-    /// the same identity. Otherwise what is published stays.
+    /// the same identity. Otherwise what is published stays. Connections whose other end was revoked meanwhile end.
     ///
     /// # Errors
     /// [`TlsError`]; nothing was changed.
     pub fn reload(&self) -> Result<(), TlsError> {
         let material = read(&self.paths, Some(&self.identity))?;
+        if !material.revoked.includes(&self.published.load().revoked) {
+            return Err(TlsError::OlderList(self.paths.revoked()));
+        }
+        let revoked = Arc::clone(&material.revoked);
         self.published.store(Arc::new(material));
+        self.revoked.send_replace(revoked);
         Ok(())
+    }
+
+    /// The list of revoked certificates, and every newer one.
+    pub fn revoked(&self) -> watch::Receiver<Arc<Revoked>> {
+        self.revoked.subscribe()
     }
 
     /// Who this process is.
@@ -221,7 +250,8 @@ impl TlsStore {
     /// [`TlsError::Config`].
     pub fn client_config(&self, expected: &ExpectedNode) -> Result<Arc<ClientConfig>, TlsError> {
         let material = self.published.load();
-        let verifier = NodeVerifier::new(Arc::clone(&material.roots), &PROVIDER, expected.clone());
+        let verifier =
+            NodeVerifier::new(Arc::clone(&material.roots), &PROVIDER, expected.clone(), Arc::clone(&material.revoked));
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&PROVIDER))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(refused)?
@@ -261,6 +291,10 @@ fn read(paths: &TlsPaths, expected: Option<&Identity>) -> Result<Material, TlsEr
         return Err(TlsError::OtherIdentity { path: paths.cert.clone(), found, expected });
     }
     let roots = Arc::new(roots(&paths.ca, &authorities, identity.federation())?);
+    let revoked = Arc::new(Revoked::read(&paths.revoked(), &authorities)?);
+    if revoked.holds(leaf) {
+        return Err(content(&paths.cert, "this certificate was revoked by the CA; make a new key and request"));
+    }
     CertifiedKey::from_der(chain.clone(), key.clone_key(), &PROVIDER).map_err(|error| {
         content(
             &paths.key,
@@ -274,12 +308,12 @@ fn read(paths: &TlsPaths, expected: Option<&Identity>) -> Result<Material, TlsEr
     let expires = expiry(leaf).ok_or_else(|| content(&paths.cert, "its end of validity cannot be read"))?;
     let listeners = match identity {
         Identity::Node { .. } => Some(Listeners {
-            peer: listener(&roots, &chain, &key, &identity, Surface::Peer)?,
-            operator: listener(&roots, &chain, &key, &identity, Surface::Operator)?,
+            peer: listener((&roots, &revoked), &chain, &key, &identity, Surface::Peer)?,
+            operator: listener((&roots, &revoked), &chain, &key, &identity, Surface::Operator)?,
         }),
         Identity::Operator { .. } => None,
     };
-    Ok(Material { identity, expires, roots, chain, key, listeners })
+    Ok(Material { identity, expires, roots, revoked, chain, key, listeners })
 }
 
 /// A node's certificate must pass as a server's, an operator's as a client's: the same check the other side will make.
@@ -300,7 +334,8 @@ fn check_own_chain(
         }
         Identity::Operator { .. } => Surface::Operator,
     };
-    let verifier = CallerVerifier::new(Arc::clone(roots), Arc::clone(&PROVIDER), identity.federation(), surface)
+    let chain = (Arc::clone(roots), Arc::default());
+    let verifier = CallerVerifier::new(chain, Arc::clone(&PROVIDER), identity.federation(), surface)
         .map_err(|error| refused(error.to_string()))?;
     rustls::server::danger::ClientCertVerifier::verify_client_cert(&verifier, leaf, rest, now)
         .map_err(|error| refused(error.to_string()))?;
@@ -335,13 +370,14 @@ fn roots(path: &Path, authorities: &[CertificateDer<'static>], federation: &str)
 }
 
 fn listener(
-    roots: &Arc<RootCertStore>,
+    (roots, revoked): (&Arc<RootCertStore>, &Arc<Revoked>),
     chain: &[CertificateDer<'static>],
     key: &PrivateKeyDer<'static>,
     identity: &Identity,
     surface: Surface,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let verifier = CallerVerifier::new(Arc::clone(roots), Arc::clone(&PROVIDER), identity.federation(), surface)
+    let trust = (Arc::clone(roots), Arc::clone(revoked));
+    let verifier = CallerVerifier::new(trust, Arc::clone(&PROVIDER), identity.federation(), surface)
         .map_err(|error| TlsError::Config(error.to_string()))?;
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
         .with_protocol_versions(&[&rustls::version::TLS13])

@@ -13,6 +13,7 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore, SignatureScheme};
 
 use crate::auth::identity::{Identity, IdentityError, Municipality};
+use crate::auth::revoked::Revoked;
 use crate::auth::tls::Surface;
 
 /// Why a certificate whose chain is good was refused all the same.
@@ -35,6 +36,9 @@ pub enum Unwelcome {
     /// It is a node's, where only operators are let in.
     #[error("{0} is a node; the operator listener takes operators only")]
     NotAnOperator(Identity),
+    /// The CA has taken its word back.
+    #[error("the certificate of {0} was revoked by the federation's CA")]
+    Revoked(Identity),
     /// Another node answered than the one dialled.
     #[error("{found} answered; {expected} was expected")]
     OtherNode {
@@ -116,25 +120,29 @@ impl std::fmt::Display for ExpectedNode {
 #[derive(Debug)]
 pub(super) struct CallerVerifier {
     chain: Arc<dyn ClientCertVerifier>,
+    revoked: Arc<Revoked>,
     federation: String,
     surface: Surface,
 }
 
 impl CallerVerifier {
     pub(super) fn new(
-        roots: Arc<RootCertStore>,
+        (roots, revoked): (Arc<RootCertStore>, Arc<Revoked>),
         provider: Arc<CryptoProvider>,
         federation: &str,
         surface: Surface,
     ) -> Result<Self, rustls::server::VerifierBuilderError> {
         let chain = WebPkiClientVerifier::builder_with_provider(roots, provider).build()?;
-        Ok(Self { chain, federation: federation.to_owned(), surface })
+        Ok(Self { chain, revoked, federation: federation.to_owned(), surface })
     }
 
     fn check(&self, certificate: &CertificateDer<'_>) -> Result<(), Unwelcome> {
         let found = Identity::from_certificate(certificate)?;
         if found.federation() != self.federation {
             return Err(Unwelcome::Federation { found, expected: self.federation.clone() });
+        }
+        if self.revoked.holds(certificate) {
+            return Err(Unwelcome::Revoked(found));
         }
         match (self.surface, &found) {
             (Surface::Peer, Identity::Operator { .. }) => Err(Unwelcome::NotANode(found)),
@@ -190,11 +198,17 @@ pub(super) struct NodeVerifier {
     roots: Arc<RootCertStore>,
     algorithms: WebPkiSupportedAlgorithms,
     expected: ExpectedNode,
+    revoked: Arc<Revoked>,
 }
 
 impl NodeVerifier {
-    pub(super) fn new(roots: Arc<RootCertStore>, provider: &CryptoProvider, expected: ExpectedNode) -> Self {
-        Self { roots, algorithms: provider.signature_verification_algorithms, expected }
+    pub(super) fn new(
+        roots: Arc<RootCertStore>,
+        provider: &CryptoProvider,
+        expected: ExpectedNode,
+        revoked: Arc<Revoked>,
+    ) -> Self {
+        Self { roots, algorithms: provider.signature_verification_algorithms, expected, revoked }
     }
 }
 
@@ -222,6 +236,9 @@ impl ServerCertVerifier for NodeVerifier {
         verify_chain(end_entity, intermediates, &self.roots, &self.algorithms, now)?;
         let found = Identity::from_certificate(end_entity).map_err(Unwelcome::from)?;
         self.expected.check(&found)?;
+        if self.revoked.holds(end_entity) {
+            return Err(Unwelcome::Revoked(found).into());
+        }
         Ok(ServerCertVerified::assertion())
     }
 

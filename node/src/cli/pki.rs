@@ -6,12 +6,13 @@ use clap::{Args, Subcommand};
 use time::format_description::well_known::Rfc3339;
 
 use crate::auth::identity::{Municipality, Role};
+use crate::auth::revoked::REVOKED_FILE;
 use crate::cli::Context;
 use crate::cli::output::{Format, text_out, write};
 use crate::exit::{Exit, Failure};
 use crate::lang::{Bilingual, Lang};
 use crate::pki::files::{Access, read_text, write_new};
-use crate::pki::{Authority, Issued, PkiError, inspect};
+use crate::pki::{Authority, Issued, PkiError, TakenBack, inspect};
 
 /// Arguments of `shouwang pki`.
 #[derive(Debug, Args)]
@@ -70,6 +71,47 @@ enum Verb {
         #[arg(long, default_value_t = 365)]
         days: u32,
     },
+    /// Sign the same identity and key once more; then put the new certificate in place and send the node SIGHUP
+    /// 续期：身份与密钥不变；换上新证书后向节点发送 SIGHUP，无需重启
+    Renew {
+        /// Folder of the CA CA 目录
+        #[arg(long, value_name = "DIR")]
+        ca: PathBuf,
+        /// The certificate to renew (PEM); it may have ended 待续期的证书（可已过期）
+        #[arg(long, value_name = "FILE")]
+        cert: PathBuf,
+        /// Where to write the new certificate 新证书输出文件
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// How many days the certificate lasts 有效天数
+        #[arg(long, default_value_t = 365)]
+        days: u32,
+    },
+    /// Take a certificate back and write the list; copy revoked.pem beside every node's ca.pem and send SIGHUP: live
+    /// connections of who is on it end 吊销证书并更新名单；将 revoked.pem 放到各节点 ca.pem 旁并发送 SIGHUP，其现有连接随即断开
+    Revoke {
+        /// Folder of the CA CA 目录
+        #[arg(long, value_name = "DIR")]
+        ca: PathBuf,
+        /// The certificate (PEM) 证书文件
+        #[arg(long, value_name = "FILE", conflicts_with = "serial", required_unless_present = "serial")]
+        cert: Option<PathBuf>,
+        /// Or its serial number, hexadecimal, as `pki show` and ca/issued.jsonl tell it 或其序列号（十六进制）
+        #[arg(long, value_name = "HEX")]
+        serial: Option<String>,
+        /// Why 理由
+        #[arg(long)]
+        reason: String,
+    },
+    /// List what the CA has taken back 查看已吊销的证书
+    Revoked {
+        /// Folder of the CA CA 目录
+        #[arg(long, value_name = "DIR")]
+        ca: PathBuf,
+        /// Output format 输出格式
+        #[arg(short, long, value_enum, default_value_t)]
+        output: Format,
+    },
     /// Show what a certificate, request or key file holds 查看证书、请求或密钥文件
     Show {
         /// The file (PEM) 文件
@@ -112,6 +154,48 @@ pub fn run(args: PkiArgs, context: &Context) -> Result<(), Failure> {
             let (issued, files) = Authority::open(&ca)?.operator(municipality, &id, role, days, &out)?;
             tell(lang, &issued);
             text_out(&format!("{}\n{}\n{}\n", files.key.display(), files.cert.display(), files.ca.display()))
+        }
+        Verb::Renew { ca, cert, out, days } => {
+            if out.symlink_metadata().is_ok() {
+                return Err(PkiError::Exists(out).into());
+            }
+            let issued = Authority::open(&ca)?.renew(&cert, days)?;
+            write_new(&out, issued.pem.as_bytes(), Access::Public)?;
+            tell(lang, &issued);
+            text_out(&format!("{}\n", out.display()))
+        }
+        Verb::Revoke { ca, cert, serial, reason } => {
+            let ca = Authority::open(&ca)?;
+            let serial = match (&cert, serial) {
+                (Some(cert), _) => ca.serial_of(cert)?,
+                (None, serial) => serial.unwrap_or_default().to_ascii_lowercase(),
+            };
+            let taken = ca.revoke(&serial, &reason)?;
+            let list = ca.files().cert.with_file_name(REVOKED_FILE);
+            say(
+                lang,
+                &Bilingual::new(
+                    format!(
+                        "已吊销 {}（序列号 {serial}）；请将名单分发到各节点 ca.pem 旁并发送 SIGHUP",
+                        taken.identity
+                    ),
+                    format!(
+                        "revoked {} (serial {serial}); copy the list beside every node's ca.pem and send it SIGHUP",
+                        taken.identity
+                    ),
+                ),
+            );
+            text_out(&format!("{}\n", list.display()))
+        }
+        Verb::Revoked { ca, output } => {
+            let taken = Authority::open(&ca)?.taken_back()?;
+            let row = |taken: &TakenBack| {
+                let at = time::OffsetDateTime::from_unix_timestamp(taken.at).ok();
+                let at = at.and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default();
+                vec![taken.serial.clone(), taken.identity.clone(), at, taken.reason.clone()]
+            };
+            let rows: Vec<_> = taken.iter().map(row).collect();
+            write(output, &taken, &["序列号 serial", "身份 identity", "吊销时间 at", "理由 reason"], &rows)
         }
         Verb::Show { file, output } => show(&file, output),
     }

@@ -1,5 +1,6 @@
 //! The federation's certificate authority: founded once, it signs what nodes request and makes operators' credentials.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand::SecureRandom as _;
@@ -12,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::auth::identity::{Identity, Municipality, Role, check_federation, uri_names};
 use crate::lang::Bilingual;
@@ -63,12 +64,19 @@ pub struct CaFiles {
     pub cert: PathBuf,
     /// What was issued, one JSON object a line.
     pub issued: PathBuf,
+    /// What was taken back, one JSON object a line; `revoked.pem` is made of it.
+    pub revoked: PathBuf,
 }
 
 impl CaFiles {
     /// The files of the CA in `folder`.
     pub fn of(folder: &Path) -> Self {
-        Self { key: folder.join("ca.key"), cert: folder.join("ca.pem"), issued: folder.join("issued.jsonl") }
+        Self {
+            key: folder.join("ca.key"),
+            cert: folder.join("ca.pem"),
+            issued: folder.join("issued.jsonl"),
+            revoked: folder.join("revoked.jsonl"),
+        }
     }
 }
 
@@ -176,6 +184,19 @@ impl Authority {
         &self.pem
     }
 
+    /// The CA's certificate, DER.
+    ///
+    /// # Errors
+    /// There is none: it was read when the CA was opened.
+    pub fn certificate_der(&self) -> Result<CertificateDer<'static>, PkiError> {
+        CertificateDer::from_pem_slice(self.pem.as_bytes())
+            .map_err(|error| PkiError::crypto("reading the CA's certificate", error))
+    }
+
+    pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
     /// The CA's files.
     pub fn files(&self) -> &CaFiles {
         &self.files
@@ -250,7 +271,7 @@ impl Authority {
         Ok((issued, files))
     }
 
-    fn issue(
+    pub(super) fn issue(
         &self,
         identity: &Identity,
         names: &NodeNames,
@@ -341,6 +362,25 @@ fn requested_names(sans: &[SanType]) -> Result<(Identity, NodeNames), PkiError> 
     }
     let identity = Identity::from_uri_names(uris).map_err(|error| PkiError::Request(error.text()))?;
     Ok((identity, names))
+}
+
+/// The host names and addresses of a certificate.
+pub(super) fn names_of(certificate: &X509Certificate<'_>) -> NodeNames {
+    let mut names = NodeNames::default();
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return names };
+    for name in &extension.value.general_names {
+        match name {
+            GeneralName::DNSName(name) => names.dns.push((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => names.ip.extend(ip_address(bytes)),
+            _ => {}
+        }
+    }
+    names
+}
+
+fn ip_address(bytes: &[u8]) -> Option<IpAddr> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 /// The federation a CA's certificate (DER) names; `None` when it is no CA's, or names none.

@@ -54,6 +54,23 @@ pub fn write_new(path: &Path, bytes: &[u8], access: Access) -> Result<(), PkiErr
     sync_folder(path)
 }
 
+/// Writes a file that is made anew each time, so that a reader finds the old one or the new one whole. For what can be
+/// made again only: keys and certificates are never replaced.
+///
+/// # Errors
+/// [`PkiError::Io`].
+pub(super) fn replace(path: &Path, bytes: &[u8], access: Access) -> Result<(), PkiError> {
+    let aside = aside(path)?;
+    let written = write_aside(&aside, bytes, access);
+    let named = written.and_then(|()| fs::rename(&aside, path).map_err(io("naming", path)));
+    if named.is_err() {
+        // Whatever is left aside is of no use; how the writing ended is what counts.
+        let _ = fs::remove_file(&aside);
+    }
+    named?;
+    sync_folder(path)
+}
+
 fn aside(path: &Path) -> Result<PathBuf, PkiError> {
     let name = path
         .file_name()

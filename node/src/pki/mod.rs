@@ -7,6 +7,7 @@ pub mod authority;
 pub mod files;
 pub mod inspect;
 pub mod request;
+pub mod revocation;
 pub mod signing;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 pub use authority::{Authority, CaFiles, Issued, Lifetime, OperatorFiles, federation_of_ca};
 pub use inspect::{Inspected, inspect};
 pub use request::{NodeNames, TlsKey};
+pub use revocation::{TakenBack, is_signed_by};
 pub use signing::SigningKey;
 
 use crate::auth::identity::IdentityError;

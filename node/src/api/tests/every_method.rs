@@ -100,7 +100,9 @@ async fn settled(town: &Town) -> (u64, u64) {
         let status = admin.get_node_status(admin::GetNodeStatusRequest {}).await.unwrap().into_inner();
         let now: Vec<u64> = status.records.iter().map(|record| record.as_of.as_ref().unwrap().revision).collect();
         let now = (now[0], now[1]);
-        let idle = couriers.iter().all(|courier| (courier.up_sent, courier.down_sent) == (courier.up_applied, courier.down_taken));
+        let idle = couriers
+            .iter()
+            .all(|courier| (courier.up_sent, courier.down_sent) == (courier.up_applied, courier.down_taken));
         if idle && now.0 > 0 && now == last {
             return now;
         }
