@@ -190,6 +190,7 @@ const ROWS: &[Right] = &[
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fmt::Write as _;
 
     use prost::Message as _;
     use prost_types::FileDescriptorSet;
@@ -230,13 +231,13 @@ mod tests {
              | method | | whose operators |",
         );
         let columns = Role::ALL.map(|role| format!(" {} {role} |", role.name().zh)).concat();
-        page.push_str(&format!("{columns}\n|---|---|---|{}\n", "---|".repeat(Role::ALL.len())));
+        writeln!(page, "{columns}\n|---|---|---|{}", "---|".repeat(Role::ALL.len())).unwrap();
         for row in ROWS {
             let effect = if row.effect == Effect::Change { "changes" } else { "reads" };
             let scope = if row.scope == Scope::Own { "own" } else { "members" };
             let marks = Role::ALL.map(|role| if row.roles.contains(role) { " ● |" } else { " |" }).concat();
             let method = row.method.trim_start_matches('/');
-            page.push_str(&format!("| `{method}` | {effect} | {scope} |{marks}\n"));
+            writeln!(page, "| `{method}` | {effect} | {scope} |{marks}").unwrap();
         }
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/rights.md");
         if std::env::var_os("UPDATE_DOCS").is_some() {
