@@ -229,6 +229,7 @@ impl<M: Machine> Handle<M> {
             voters: raft.conf_state.get_voters().to_vec(),
             learners: raft.conf_state.get_learners().to_vec(),
             voters_outgoing: raft.conf_state.get_voters_outgoing().to_vec(),
+            contacts: core.contacts(),
             peers: raft.peers.clone(),
             queued_commands: core.queue.commands.load(Ordering::Relaxed),
             halted: core.halted.get().cloned(),

@@ -41,7 +41,7 @@ pub use options::{DriverOptions, HostSpec, RecordOptions, TransportOptions};
 pub use proof::InclusionProof;
 pub use shouwang_replica::{Limits, PeerStatus, Role, Timing};
 pub use shouwang_store::checkpoint::CheckpointInfo;
-pub use status::{RecordStatus, SyncStats};
+pub use status::{Contact, Heard, RecordStatus, SyncStats, Touch};
 pub use tail::Change;
 pub use transport::{AuthenticatedPeer, ConnectError, PeerConnector, Replication};
 pub use watch::{WatchCursor, WatchError};

@@ -19,6 +19,37 @@ pub struct SyncStats {
     pub disk_full: bool,
 }
 
+/// Whether a node is in touch, as far as this node can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// Heard lately, by this node or by the leader it follows.
+    InTouch,
+    /// Not heard for a while; this node itself: not in touch with the quorum.
+    Silent,
+    /// Nobody who could know has told this node lately.
+    Unknown,
+}
+
+/// When a node was last heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// How long ago, at most.
+    pub ago: Duration,
+    /// Who heard it: this node, or a leader that told so.
+    pub by: NodeId,
+}
+
+/// How a node of the group is in touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// The node.
+    pub node: NodeId,
+    /// Whether it is in touch.
+    pub touch: Touch,
+    /// When it was last heard; none for this node itself, and for one that nobody has heard since this node started.
+    pub heard: Option<Heard>,
+}
+
 /// A record on this node at a glance.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordStatus {
@@ -60,6 +91,8 @@ pub struct RecordStatus {
     pub learners: Vec<u64>,
     /// The voters on their way out, while a change of several members is under way.
     pub voters_outgoing: Vec<u64>,
+    /// Who of the group is in touch, in the order of node ids, this node among them.
+    pub contacts: Vec<Contact>,
     /// How far the other members are, if this node leads.
     pub peers: Vec<PeerStatus>,
     /// Commands waiting for a place in a batch.

@@ -96,7 +96,6 @@ mod tests {
             role: Role::Leader,
             term: 1,
             leader: Some(1),
-            silent_ticks: 0,
             transferring_to: None,
             commit: 1000,
             applied: 1000,

@@ -18,8 +18,6 @@ pub struct Status {
     pub term: u64,
     /// The leader it knows.
     pub leader: Option<u64>,
-    /// Ticks since it last heard from a leader; since its last look at the quorum, if it leads.
-    pub silent_ticks: u32,
     /// Whom it is handing the lead to.
     pub transferring_to: Option<u64>,
     /// Raft index known to be committed.
@@ -71,7 +69,6 @@ impl Replica {
             role: self.role(),
             term: raft.term,
             leader: self.leader(),
-            silent_ticks: u32::try_from(raft.election_elapsed).unwrap_or(u32::MAX),
             transferring_to: raft.lead_transferee,
             commit: raft.raft_log.committed,
             applied: raft.raft_log.applied,

@@ -1,8 +1,10 @@
 //! The membership in force, as the raft thread has last made it; apply waits here for the answer to an entry it judged.
 
+use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use shouwang_domain::ids::NodeId;
 use shouwang_domain::machine::GroupNode;
 use shouwang_replica::eraftpb::ConfState;
 use shouwang_replica::{Seat, is_learner, is_voter};
@@ -42,6 +44,15 @@ impl ConfBoard {
     pub fn has(&self, id: u64) -> bool {
         let board = self.lock();
         is_voter(&board.state, id) || is_learner(&board.state, id) || board.state.get_learners_next().contains(&id)
+    }
+
+    /// All its nodes, sorted, those on their way out among them.
+    pub fn nodes(&self) -> Vec<NodeId> {
+        let board = self.lock();
+        let conf = &board.state;
+        let all = [conf.get_voters(), conf.get_learners(), conf.get_voters_outgoing(), conf.get_learners_next()];
+        let nodes: BTreeSet<_> = all.concat().into_iter().filter_map(|id| NodeId::try_from(id).ok()).collect();
+        nodes.into_iter().collect()
     }
 
     /// Another membership is in force.

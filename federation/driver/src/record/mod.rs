@@ -8,6 +8,7 @@ mod open;
 mod proposer;
 mod raft;
 mod reads;
+mod roll_call;
 mod waiters;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub(crate) use conf::{ConfBoard, seats};
 pub(crate) use keeper::KeeperJob;
 pub(crate) use open::{Environment, Running, start};
 pub(crate) use proposer::Command;
+pub(crate) use roll_call::RollCall;
 pub(crate) use waiters::{CommandKey, Place, Registered, Waiters};
 
 use crate::Result;
@@ -45,6 +47,7 @@ use crate::keys::{CachedVerifier, Ed25519Verifier};
 use crate::log_writer::{DiskState, FatalHook};
 use crate::mailbox::Mailbox;
 use crate::options::RecordOptions;
+use crate::status::Contact;
 use crate::tail::Tail;
 
 /// Frames of peers that may wait for a record; beyond, they are dropped, and Raft sends again.
@@ -110,7 +113,8 @@ pub(crate) struct AppliedNote {
 /// The newest that the raft thread has said about itself.
 pub(crate) struct Vitals {
     pub status: Status,
-    pub at: Instant,
+    /// When the leader, or the quorum, was last heard; before the first time, when the record was started.
+    pub heard_at: Instant,
 }
 
 /// Commands of callers that wait on this node.
@@ -173,6 +177,8 @@ pub(crate) struct Core {
     missing: Mutex<Vec<(u64, u64)>>,
     oldest: AtomicU64,
     pub fetching_history: AtomicBool,
+    /// Who of the group was heard when.
+    pub roll_call: RollCall,
     /// When each peer last took a part of a checkpoint.
     pub transfers: Mutex<BTreeMap<u64, Instant>>,
 }
@@ -215,10 +221,22 @@ impl Core {
     pub fn touch(&self) -> (Duration, bool) {
         let vitals = self.vitals.load();
         let timing = self.options.timing;
-        let ticks = |n: u32| Duration::from_millis(u64::from(timing.tick_ms)) * n;
-        let silent = ticks(vitals.status.silent_ticks) + vitals.at.elapsed();
+        let within =
+            Duration::from_millis(u64::from(timing.tick_ms)) * (timing.election_ticks + timing.heartbeat_ticks);
+        let silent = vitals.heard_at.elapsed();
         let known = vitals.status.leader.is_some() && self.halted.get().is_none();
-        (silent, known && silent <= ticks(timing.election_ticks + timing.heartbeat_ticks))
+        (silent, known && silent <= within)
+    }
+
+    /// How the nodes of the group are in touch, as far as this node can tell.
+    pub fn contacts(&self) -> Vec<Contact> {
+        let own = roll_call::Own {
+            node: self.node,
+            in_touch: self.touch().1,
+            leader: self.leader(),
+            within: roll_call::in_touch_within(&self.options.timing),
+        };
+        self.roll_call.of(&self.conf.nodes(), &own, Instant::now())
     }
 
     /// The leader this node knows.

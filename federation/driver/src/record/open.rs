@@ -24,8 +24,8 @@ use super::keeper::{KeeperLoop, adopt};
 use super::proposer::Proposer;
 use super::raft::RaftLoop;
 use super::{
-    AppliedNote, ConfBoard, Core, Queue, RecordPort, Shared, Vitals, Waiters, checkpoints, decode_conf_state, join_all,
-    restore, spawn,
+    AppliedNote, ConfBoard, Core, Queue, RecordPort, RollCall, Shared, Vitals, Waiters, checkpoints, decode_conf_state,
+    join_all, restore, spawn,
 };
 use crate::Result;
 use crate::clock::Clock;
@@ -184,7 +184,7 @@ fn core<M: Machine>(
         keeper: Mailbox::default(),
         waiters: Waiters::default(),
         queue: Queue::default(),
-        vitals: ArcSwap::from_pointee(Vitals { status: replica.status(), at: Instant::now() }),
+        vitals: ArcSwap::from_pointee(Vitals { status: replica.status(), heard_at: Instant::now() }),
         conf: ConfBoard::default(),
         group: ArcSwap::from_pointee(group),
         published: watch::Sender::new(0),
@@ -198,6 +198,7 @@ fn core<M: Machine>(
         missing: Mutex::default(),
         oldest: AtomicU64::new(0),
         fetching_history: AtomicBool::new(false),
+        roll_call: RollCall::default(),
         transfers: Mutex::default(),
     }
 }

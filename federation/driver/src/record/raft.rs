@@ -11,6 +11,7 @@ use shouwang_replica::{Action, Input, Replica, Role, Seat, conf_change, next_cha
 
 use super::proposer::{Moment, Proposer};
 use super::reads::Reads;
+use super::roll_call::Teller;
 use super::{AppliedNote, ApplyWork, RaftMsg, RecordPort, Vitals};
 use crate::error::DriverError;
 use crate::log_writer::LogJob;
@@ -43,6 +44,7 @@ pub(crate) struct RaftLoop {
     /// Peers that hold the whole ledger.
     whole: BTreeSet<u64>,
     snapshot_wanted: Option<u64>,
+    teller: Teller,
 }
 
 impl RaftLoop {
@@ -74,6 +76,7 @@ impl RaftLoop {
             sending: BTreeMap::new(),
             whole: BTreeSet::new(),
             snapshot_wanted: None,
+            teller: Teller::default(),
         }
     }
 
@@ -108,6 +111,7 @@ impl RaftLoop {
             self.reads.applied(self.applied.index);
             if ticked {
                 self.tell();
+                self.call_roll();
             }
         }
         self.tell();
@@ -307,9 +311,25 @@ impl RaftLoop {
         tracing::info!(record = %core.label, ?role, term, ?leader, "role changed");
         (self.role, self.term, self.leader) = (role, term, leader);
         self.snapshot_wanted = None;
+        core.roll_call.leads(role == Role::Leader, Instant::now());
+        self.teller.forget();
         let moment = self.moment();
         self.proposer.leader_changed(&moment);
         self.tell();
+    }
+
+    /// Tells the others whom this node hears, if it leads and there is something to tell.
+    fn call_roll(&mut self) {
+        let now = Instant::now();
+        if self.role != Role::Leader || !self.teller.is_due(now) {
+            return;
+        }
+        let core = self.port.core();
+        let contacts = core.contacts();
+        if let Some(word) = self.teller.word(&contacts, now) {
+            let group: Vec<_> = contacts.iter().map(|contact| contact.node).collect();
+            self.transport.roll_call(core, &group, &word);
+        }
     }
 
     /// Publishes how things stand, and lets the membership follow the state.
@@ -328,7 +348,11 @@ impl RaftLoop {
                 self.step(&mut vec![Input::ProposeConfChange { ticket, change: conf_change(&changes) }]);
             }
         }
-        core.vitals.store(Arc::new(Vitals { status, at: Instant::now() }));
+        let leader = status.leader.and_then(|id| NodeId::try_from(id).ok());
+        let heard =
+            leader.and_then(|of| core.roll_call.quorum_heard(core.node, of, &status.conf_state, Instant::now()));
+        let before = core.vitals.load().heard_at;
+        core.vitals.store(Arc::new(Vitals { status, heard_at: heard.map_or(before, |at| at.max(before)) }));
     }
 }
 

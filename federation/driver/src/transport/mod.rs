@@ -173,6 +173,13 @@ impl Transport {
         self.post(core, to, Item::Answer(proto::BatchAnswer { ticket, verdict: verdict.into(), leader }));
     }
 
+    /// Tells the others of a group whom this node, its leader, hears. A lost word is told again.
+    pub fn roll_call(self: &Arc<Self>, core: &Core, group: &[NodeId], word: &proto::RollCall) {
+        for node in group.iter().filter(|node| **node != self.me) {
+            self.post(core, node.get(), Item::RollCall(word.clone()));
+        }
+    }
+
     /// Notes a peer's clock as of a frame that has just arrived.
     fn note_clock(&self, peer: NodeId, sent_at_ms: i64) {
         let Timestamp(now) = self.clock.now();

@@ -13,6 +13,7 @@ pub(crate) enum Item {
     Message(Box<proto::Message>),
     Batch(proto::ForwardedBatch),
     Answer(proto::BatchAnswer),
+    RollCall(proto::RollCall),
 }
 
 impl Item {
@@ -21,6 +22,7 @@ impl Item {
             Self::Message(m) => super::wire::size_of(m),
             Self::Batch(batch) => 16 + batch.batch.len(),
             Self::Answer(_) => 16,
+            Self::RollCall(word) => 16 + 12 * word.nodes.len(),
         }
     }
 
@@ -28,7 +30,7 @@ impl Item {
     fn is_for_now(&self) -> bool {
         match self {
             Self::Message(m) => !m.entries.is_empty(),
-            Self::Batch(_) | Self::Answer(_) => true,
+            Self::Batch(_) | Self::Answer(_) | Self::RollCall(_) => true,
         }
     }
 }
@@ -89,6 +91,7 @@ impl Outbox {
                 Item::Message(m) => frame.messages.push(*m),
                 Item::Batch(batch) => frame.batches.push(batch),
                 Item::Answer(answer) => frame.answers.push(answer),
+                Item::RollCall(word) => frame.roll_call = Some(word),
             }
         }
         (!frames.is_empty()).then(|| frames.into_values().collect())

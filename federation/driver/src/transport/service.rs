@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::NodeId;
@@ -185,6 +186,11 @@ fn receive(transport: &Arc<Transport>, peer: NodeId, frame: proto::RecordFrame) 
     if frame.epoch != epoch && !joining {
         tracing::debug!(%peer, record = %core.label, theirs = frame.epoch, ours = epoch, "frame of another epoch");
         return;
+    }
+    let now = Instant::now();
+    core.roll_call.heard(peer, now);
+    if let Some(word) = frame.roll_call.filter(|_| core.leader() == Some(peer)) {
+        core.roll_call.told(peer, &word, &core.conf.nodes(), now);
     }
     let count = frame.messages.len();
     let messages: Vec<_> =
