@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use serde::Deserialize;
 use shouwang_domain::charter::{
     Basis, Charter, FounderSignature, Member, MemberNode, Rules, SignedCharter, Standing, Voting,
 };
-use shouwang_domain::hash::{Bytes, SignatureAlgorithm, Verifier};
+use shouwang_domain::hash::{Bytes, SignatureAlgorithm};
 use shouwang_domain::ids::{MunicipalityCode, NodeId, RegionId};
 use shouwang_domain::record::Record;
 use shouwang_domain::region::Region;
+use shouwang_driver::Ed25519Verifier;
 
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
@@ -19,20 +19,6 @@ use crate::pki::files::read_text;
 
 /// The largest charter file that is read, bytes.
 const CHARTER_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// The one implementation of signature checks on every node.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ed25519Verifier;
-
-impl Verifier for Ed25519Verifier {
-    fn verify(&self, algorithm: SignatureAlgorithm, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-        match algorithm {
-            SignatureAlgorithm::Ed25519 => {
-                UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok()
-            }
-        }
-    }
-}
 
 /// A charter as a drafter writes it.
 #[derive(Debug, Deserialize)]
@@ -193,7 +179,7 @@ pub fn sign(signed: &mut SignedCharter, node: NodeId, key: &SigningKey) -> Resul
         ),
         Some(_) => {
             signed.signatures.retain(|signature| signature.node != node);
-            let signature = Bytes(key.sign(&signed.charter.signed_message()).to_vec());
+            let signature = Bytes(key.sign(&signed.charter.signed_message()));
             signed.signatures.push(FounderSignature { node, signature });
             signed.signatures.sort_by_key(|signature| signature.node);
             Ok(())

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use shouwang_domain::charter::SignedCharter;
 use shouwang_domain::ids::{MunicipalityCode, NodeId};
+use shouwang_driver::Ed25519Verifier;
 
-use crate::charter::{self, Ed25519Verifier};
+use crate::charter;
 use crate::cli::Context;
 use crate::cli::output::{Format, text_out, write};
 use crate::cli::pki::say;

@@ -16,6 +16,7 @@ use shouwang_domain::merkle::{self, Frontier};
 use shouwang_domain::record::{Cause, LedgerRecord, Record};
 use shouwang_domain::region::Region;
 use shouwang_domain::region::event::RegionEvent;
+use shouwang_driver::Ed25519Verifier;
 use shouwang_proto::v1::region_service_client::RegionServiceClient;
 use shouwang_proto::v1::{GetInclusionProofRequest, GetInclusionProofResponse, GetRegionRequest, GetRegionResponse};
 
@@ -23,7 +24,7 @@ use super::Context;
 use super::client::{Client, ClientArgs, failure, with_node};
 use super::output::{Format, write};
 use super::render::{Heads, heads};
-use crate::charter::{self, Ed25519Verifier};
+use crate::charter;
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
 

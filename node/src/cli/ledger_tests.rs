@@ -31,7 +31,7 @@ fn founding(key: &SigningKey) -> Charter {
     let node = MemberNode {
         node: NodeId::new(code, 1).unwrap(),
         algorithm: SignatureAlgorithm::Ed25519,
-        public_key: Bytes(key.public_key().to_vec()),
+        public_key: Bytes(key.public_key()),
         retiring: None,
         voter: true,
     };
@@ -69,7 +69,7 @@ fn ledger(key: &SigningKey, founding: &Charter) -> Kept {
         let commands = commands.into_iter().map(|n| code::encode(&envelope(n))).collect();
         let mut batch = Batch::unsigned(record.id(), 0, NodeId::new(code, 1).unwrap(), commands);
         let message = batch.signed_message(&merkle::root(&batch.leaves()));
-        batch.signature = Bytes(key.sign(&message).to_vec());
+        batch.signature = Bytes(key.sign(&message));
         let entry = Entry { stamp: START.plus_ms(entry), batches: vec![Bytes(code::encode(&batch))] };
         written.extend(record.apply(&code::encode(&entry), &Ed25519Verifier).written);
     }

@@ -2,24 +2,16 @@
 
 use std::path::Path;
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use rcgen::{KeyPair, PKCS_ED25519};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject as _;
+use shouwang_driver::{Ed25519Signer, Signer as _};
 
 use crate::pki::PkiError;
 use crate::pki::files::{Access, read_secret, write_new};
 
-/// The length of an Ed25519 public key, in bytes.
-pub const PUBLIC_KEY_BYTES: usize = 32;
-/// The length of an Ed25519 signature, in bytes.
-pub const SIGNATURE_BYTES: usize = 64;
-
 /// A node's record-signing key.
-pub struct SigningKey {
-    pair: Ed25519KeyPair,
-    public: [u8; PUBLIC_KEY_BYTES],
-}
+pub struct SigningKey(Ed25519Signer);
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -34,10 +26,10 @@ impl SigningKey {
     /// [`PkiError`].
     pub fn create(path: &Path) -> Result<Self, PkiError> {
         let made = KeyPair::generate_for(&PKCS_ED25519).map_err(|error| PkiError::crypto("making a key", error))?;
-        let key =
-            Self::from_pkcs8(made.serialized_der()).map_err(|why| PkiError::crypto("reading the new key", why))?;
+        let key = Ed25519Signer::from_pkcs8(made.serialized_der())
+            .ok_or_else(|| PkiError::crypto("reading the new key", "it is no Ed25519 key"))?;
         write_new(path, made.serialize_pem().as_bytes(), Access::Secret)?;
-        Ok(key)
+        Ok(Self(key))
     }
 
     /// Reads the key.
@@ -51,35 +43,27 @@ impl SigningKey {
             PkiError::content(path, "不是 PEM 格式（PKCS#8）的 Ed25519 私钥", en)
         };
         let der = PrivatePkcs8KeyDer::from_pem_slice(&bytes).map_err(|error| refused(&error.to_string()))?;
-        Self::from_pkcs8(der.secret_pkcs8_der()).map_err(|why| refused(&why))
-    }
-
-    /// A key from its PKCS#8 form, as the tests of a simulated federation make them.
-    ///
-    /// # Errors
-    /// What the cryptographic library says.
-    pub fn from_pkcs8(der: &[u8]) -> Result<Self, String> {
-        let pair = Ed25519KeyPair::from_pkcs8(der).map_err(|error| error.to_string())?;
-        let public =
-            pair.public_key().as_ref().try_into().map_err(|_| "its public key has another length".to_owned())?;
-        Ok(Self { pair, public })
+        Ed25519Signer::from_pkcs8(der.secret_pkcs8_der()).map(Self).ok_or_else(|| refused("another kind of key"))
     }
 
     /// The public key.
-    pub fn public_key(&self) -> [u8; PUBLIC_KEY_BYTES] {
-        self.public
+    pub fn public_key(&self) -> Vec<u8> {
+        self.0.public_key()
     }
 
     /// The public key in hexadecimal, as a charter names it.
     pub fn public_hex(&self) -> String {
-        hex(&self.public)
+        hex(&self.public_key())
     }
 
     /// Signs `message`.
-    pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_BYTES] {
-        let signature = self.pair.sign(message);
-        // RFC 8032: an Ed25519 signature has 64 bytes, always.
-        signature.as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.0.sign(message)
+    }
+
+    /// The key as the driver signs with it.
+    pub fn into_signer(self) -> Ed25519Signer {
+        self.0
     }
 }
 
@@ -95,7 +79,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+    use shouwang_domain::hash::{SignatureAlgorithm, Verifier as _};
+    use shouwang_driver::Ed25519Verifier;
 
     use super::*;
 
@@ -107,11 +92,12 @@ mod tests {
         let loaded = SigningKey::load(&path).unwrap();
         assert_eq!(made.public_key(), loaded.public_key());
         let signature = loaded.sign(b"batch");
-        let public = UnparsedPublicKey::new(&ED25519, made.public_key());
-        assert!(public.verify(b"batch", &signature).is_ok());
-        assert!(public.verify(b"other", &signature).is_err());
+        let verify = |message: &[u8]| {
+            Ed25519Verifier.verify(SignatureAlgorithm::Ed25519, &made.public_key(), message, &signature)
+        };
+        assert!(verify(b"batch") && !verify(b"other"));
         assert_eq!(loaded.public_hex().len(), 64);
-        assert!(!format!("{loaded:?}").contains("pair"));
+        assert_eq!(format!("{loaded:?}").matches(':').count(), 1, "it shows its public half alone");
         assert!(matches!(SigningKey::create(&path), Err(PkiError::Exists(_))));
     }
 

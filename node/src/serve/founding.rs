@@ -31,7 +31,7 @@ pub struct Founding {
 pub fn registry(config: &Config, node: NodeId, name: &str, key: &SigningKey) -> Result<Founding, Failure> {
     make_folder(&config.data_dir, Access::Secret)?;
     let path = config.data_dir.join(FILE);
-    let public_key = Bytes(key.public_key().to_vec());
+    let public_key = Bytes(key.public_key());
     if path.exists() {
         let genesis: RegistryGenesis =
             serde_json::from_str(&read_text(&path)?).map_err(|error| wrong(&path, &error))?;

@@ -16,8 +16,7 @@ use shouwang_domain::ids::{NodeId, RegionId};
 use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
 use shouwang_driver::{
-    AuthenticatedPeer, Driver, DriverError, DriverOptions, Ed25519Signer, Handle, HostSpec, Parts, RecordOptions,
-    SystemClock, Timing,
+    AuthenticatedPeer, Driver, DriverError, DriverOptions, Handle, HostSpec, Parts, RecordOptions, SystemClock, Timing,
 };
 use shouwang_store::StoreError;
 use tokio::sync::watch;
@@ -36,7 +35,6 @@ use crate::exit::{Exit, Failure};
 use crate::gateway::{self, Readiness};
 use crate::lang::Bilingual;
 use crate::pki::SigningKey;
-use crate::pki::files::read_secret;
 use connector::Connector;
 
 /// A region and what runs for it.
@@ -132,9 +130,8 @@ async fn open(
         used_before: founding.used_before,
         ..DriverOptions::new(node, cluster.0, config.data_dir.join("records"))
     };
-    let signer = signer(config)?;
     let parts = Parts {
-        signer: Arc::new(signer),
+        signer: Arc::new(key.into_signer()),
         clock: Arc::new(SystemClock::default()),
         connector: Arc::clone(connector) as _,
         fatal: Arc::new(|error: &StoreError| {
@@ -144,14 +141,6 @@ async fn open(
         }),
     };
     Driver::open(options, parts).await.map_err(|error| from_driver(&error))
-}
-
-fn signer(config: &Config) -> Result<Ed25519Signer, Failure> {
-    use rustls_pki_types::PrivatePkcs8KeyDer;
-    use rustls_pki_types::pem::PemObject as _;
-    let pem = read_secret(&config.signing_key)?;
-    let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(plain)?;
-    Ed25519Signer::from_pkcs8(der.secret_pkcs8_der()).ok_or_else(|| plain("the signing key is no Ed25519 key"))
 }
 
 /// The municipality's name as its charters write it; the short name until it is in one.
