@@ -27,6 +27,19 @@ pub enum Kind {
     ResourceExhausted,
 }
 
+/// A parameter as a Chinese sentence says it: kinds of objects and posts have their own words, the rest is written as it is.
+macro_rules! in_chinese {
+    (kind, $kind:ident) => {
+        chinese_for($kind)
+    };
+    (role, $role:ident) => {
+        chinese_for($role.slug())
+    };
+    ($other:ident, $value:ident) => {
+        $value
+    };
+}
+
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident $({$($field:ident: $ty:ty),* $(,)?})? = $code:literal, $kind:ident, $zh:literal, $en:literal;)*) => {
         /// Why the record says no.
@@ -50,7 +63,7 @@ macro_rules! refusals {
 
             /// The sentence in Chinese.
             pub fn zh(&self) -> String {
-                match self { $(Self::$name $({$($field),*})? => format!($zh),)* }
+                match self { $(Self::$name $({$($field),*})? => { $($(let $field = in_chinese!($field, $field);)*)? format!($zh) })* }
             }
 
             /// The sentence in English.
@@ -82,7 +95,7 @@ refusals! {
         "{kind} {id} 已存在。", "{kind} {id} exists already";
     /// The role has no right to this command.
     RoleNotAllowed { role: Role, command: String } = "ROLE_NOT_ALLOWED", PermissionDenied,
-        "岗位 {role:?} 无权执行 {command}。", "the role {role:?} may not {command}";
+        "岗位 {role} 无权执行 {command}。", "the role {role:?} may not {command}";
     /// The municipality is not the one that may do this.
     NotYours { municipality: MunicipalityCode, action: String } = "NOT_YOURS", PermissionDenied,
         "{municipality} 不是有权{action}的一方。", "{municipality} is not the party that may {action}";
@@ -141,6 +154,38 @@ refusals! {
         "协议现行版本为 {expected}，所据版本为 {got}。", "the charter in force is version {expected}, the change was drawn on {got}";
 }
 
+/// Kinds of objects and posts, which stand in refusals by their English words.
+const IN_CHINESE: &[(&str, &str)] = &[
+    ("lot", "批次"),
+    ("store", "库"),
+    ("region", "区域"),
+    ("member", "成员"),
+    ("node", "节点"),
+    ("pledge", "承诺"),
+    ("signature", "签名"),
+    ("retired node", "已撤除的节点"),
+    ("request", "支援请求"),
+    ("line", "需求行"),
+    ("mission", "调派"),
+    ("change", "协议变更"),
+    ("restock", "补库物资"),
+    ("obligation", "补偿义务"),
+    ("discrepancy", "差异"),
+    ("proposal", "认定意见"),
+    ("outcome", "命令结果"),
+    ("duty", "值班员"),
+    ("leader", "签发领导"),
+    ("keeper", "库管"),
+    ("coordinator", "联络员"),
+    ("secretariat", "秘书处"),
+    ("superior", "上级督导"),
+    ("admin", "管理员"),
+];
+
+fn chinese_for(word: &str) -> &str {
+    IN_CHINESE.iter().find(|(known, _)| *known == word).map_or(word, |(_, zh)| zh)
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "[{}] {} / {}", self.code(), self.zh(), self.en())
@@ -166,5 +211,19 @@ impl Refusal {
     /// "You are not the one who may".
     pub fn not_yours(municipality: MunicipalityCode, action: &str) -> Self {
         Self::NotYours { municipality, action: action.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chinese_sentence_has_chinese_words() {
+        assert_eq!(Refusal::not_found("lot", 7).zh(), "未找到批次 7。请核对编号，或等待记录同步。");
+        assert_eq!(Refusal::exists("something new", 7).zh(), "something new 7 已存在。");
+        let refusal = Refusal::RoleNotAllowed { role: Role::Duty, command: "pledge".to_owned() };
+        assert_eq!(refusal.zh(), "岗位 值班员 无权执行 pledge。");
+        assert_eq!(refusal.en(), "the role Duty may not pledge");
     }
 }
