@@ -3,8 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use super::report::{Entry, ImportReport, Verdict};
 use super::text::{fold, word};
-use super::{Cell, Problem, Table};
+use super::{Cell, DocumentError, Note, Problem, Table};
 use crate::lang::Bilingual;
 
 /// How many rows from the top are looked at for the header.
@@ -159,14 +160,27 @@ const TOTALS: [&str; 9] = ["合计", "小计", "总计", "共计", "累计", "to
 const NOTES: [&str; 11] =
     ["注:", "注1", "备注:", "说明:", "填表", "制表", "审核", "填报", "单位负责人", "note:", "preparedby"];
 
+/// A verdict for every row of a table: `judge` gives those of the rows that are entries, which cannot lack the fields
+/// `name` and `counted`.
+pub(super) fn read_rows<F: Field, T>(
+    table: &Table,
+    (name, counted): (F, F),
+    mut judge: impl FnMut(u32, &[Cell], &Columns<F>) -> (Verdict<T>, Vec<Note>),
+) -> Result<ImportReport<T>, DocumentError> {
+    let columns = Columns::<F>::find(table).map_err(|problem| problem.at(&table.path))?;
+    let mut entries = Vec::with_capacity(table.rows.len());
+    for (index, (row, cells)) in table.rows.iter().enumerate() {
+        let (verdict, notes) = match skip(&columns, index, cells, name, counted) {
+            Some(reason) => (Verdict::Skipped(reason), Vec::new()),
+            None => judge(*row, cells, &columns),
+        };
+        entries.push(Entry { row: *row, original: cells.iter().map(Cell::shown).collect(), verdict, notes });
+    }
+    Ok(ImportReport::new(table, columns.read(), columns.unread, entries))
+}
+
 /// Why the row at `index` of the table is no entry, if it is none. `counted` is the field that an entry cannot lack.
-pub(super) fn skip<F: Field>(
-    columns: &Columns<F>,
-    index: usize,
-    cells: &[Cell],
-    name: F,
-    counted: F,
-) -> Option<SkipReason> {
+fn skip<F: Field>(columns: &Columns<F>, index: usize, cells: &[Cell], name: F, counted: F) -> Option<SkipReason> {
     let Some(first) = cells.iter().find(|cell| !cell.is_blank()) else { return Some(SkipReason::Blank) };
     match index.cmp(&columns.header) {
         Ordering::Less => return Some(SkipReason::Title),

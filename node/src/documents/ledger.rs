@@ -7,9 +7,9 @@ use shouwang_domain::resource::{Condition, ItemCode, StockClass};
 use shouwang_domain::time::Date;
 
 use super::catalogue::Catalogue;
-use super::columns::{Columns, Field, skip};
+use super::columns::{Columns, Field, read_rows};
 use super::identity::{Occurrences, RowKey};
-use super::report::{Entry, ImportReport, SkipReason, Verdict};
+use super::report::{ImportReport, SkipReason, Verdict};
 use super::stock_row::{RowReader, key};
 use super::{Cell, DocumentError, Note, Table};
 use crate::lang::Bilingual;
@@ -171,17 +171,10 @@ impl Field for At {
 /// # Errors
 /// The sheet has no header with a name and a quantity, or two columns that mean the same.
 pub fn read_stock(table: &Table, with: &Reading<'_>) -> Result<ImportReport<StockRow>, DocumentError> {
-    let columns = Columns::<At>::find(table).map_err(|problem| problem.at(&table.path))?;
     let mut occurrences = Occurrences::default();
-    let mut entries = Vec::with_capacity(table.rows.len());
-    for (index, (row, cells)) in table.rows.iter().enumerate() {
-        let (verdict, notes) = match skip(&columns, index, cells, At::Name, At::Qty) {
-            Some(reason) => (Verdict::Skipped(reason), Vec::new()),
-            None => judge(*row, cells, &columns, table, with, &mut occurrences),
-        };
-        entries.push(Entry { row: *row, original: cells.iter().map(Cell::shown).collect(), verdict, notes });
-    }
-    Ok(ImportReport::new(table, columns.read(), columns.unread, entries))
+    read_rows(table, (At::Name, At::Qty), |row, cells, columns| {
+        judge(row, cells, columns, table, with, &mut occurrences)
+    })
 }
 
 fn judge(

@@ -4,11 +4,11 @@ use serde::Serialize;
 use shouwang_domain::ids::{LotId, MunicipalityCode, StoreId};
 use shouwang_domain::resource::{Condition, Resource};
 
-use super::columns::{Columns, Field, skip};
+use super::columns::{Columns, Field, read_rows};
 use super::figures::amounts;
 use super::identity::{Occurrences, RowKey, store_id};
 use super::ledger::Reading;
-use super::report::{Entry, ImportReport, Verdict};
+use super::report::{ImportReport, Verdict};
 use super::stock_row::{condition, owner};
 use super::text::{is_placeholder, word};
 use super::{Cell, DocumentError, Note, Table};
@@ -102,17 +102,8 @@ impl Field for At {
 /// # Errors
 /// The sheet has no header with a name and a kind, or two columns that mean the same.
 pub fn read_units(table: &Table, with: &Reading<'_>) -> Result<ImportReport<UnitRow>, DocumentError> {
-    let columns = Columns::<At>::find(table).map_err(|problem| problem.at(&table.path))?;
     let mut occurrences = Occurrences::default();
-    let mut entries = Vec::with_capacity(table.rows.len());
-    for (index, (row, cells)) in table.rows.iter().enumerate() {
-        let (verdict, notes) = match skip(&columns, index, cells, At::Name, At::Kind) {
-            Some(reason) => (Verdict::Skipped(reason), Vec::new()),
-            None => judge(*row, cells, &columns, with, &mut occurrences),
-        };
-        entries.push(Entry { row: *row, original: cells.iter().map(Cell::shown).collect(), verdict, notes });
-    }
-    Ok(ImportReport::new(table, columns.read(), columns.unread, entries))
+    read_rows(table, (At::Name, At::Kind), |row, cells, columns| judge(row, cells, columns, with, &mut occurrences))
 }
 
 fn judge(
