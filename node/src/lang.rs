@@ -8,11 +8,11 @@ use serde::Serialize;
 /// A language of the people who use a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, clap::ValueEnum)]
 pub enum Lang {
-    /// Simplified Chinese (zh-CN).
+    /// Simplified Chinese 简体中文
     #[value(name = "zh", aliases = ["zh-CN", "zh_CN", "cn"])]
     #[serde(rename = "zh-CN")]
     Zh,
-    /// English.
+    /// English 英文
     #[default]
     #[value(name = "en", aliases = ["en-US", "en_US", "en-GB"])]
     #[serde(rename = "en")]

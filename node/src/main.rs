@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use shouwang::cli::{Cli, run};
+use shouwang::cli::{run, usage};
 use shouwang::exit::Exit;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match usage::parse() {
+        Ok(cli) => cli,
+        Err(told) => return told,
+    };
     let lang = cli.language();
     match run(cli) {
         Ok(()) => Exit::Ok.into(),

@@ -26,13 +26,14 @@ use crate::lang::{Bilingual, Lang};
 #[derive(Clone, Debug, Args)]
 pub struct ClientArgs {
     /// Which entry of the contexts file to use 使用哪个连接配置 [default: the only one, or the one named default]
-    #[arg(long, global = true, value_name = "NAME", env = "SHOUWANG_CONTEXT")]
+    #[arg(help_heading = "Connection 连接", long, global = true, value_name = "NAME", env = "SHOUWANG_CONTEXT")]
     pub context: Option<String>,
     /// The contexts file 连接配置文件 [default: ~/.config/shouwang/contexts.toml]
-    #[arg(long, global = true, value_name = "FILE", env = "SHOUWANG_CONTEXTS")]
+    #[arg(help_heading = "Connection 连接", long, global = true, value_name = "FILE", env = "SHOUWANG_CONTEXTS")]
     pub contexts: Option<PathBuf>,
     /// The region, by name or the first hex digits of its id 区域名称或编号前缀 [default: the only one]
     #[arg(
+        help_heading = "Connection 连接",
         long,
         global = true,
         value_name = "REGION",
@@ -43,6 +44,7 @@ pub struct ClientArgs {
     pub region: String,
     /// How long to wait, seconds 等待秒数
     #[arg(
+        help_heading = "Connection 连接",
         long,
         global = true,
         value_name = "SECONDS",
@@ -51,13 +53,21 @@ pub struct ClientArgs {
     )]
     pub timeout: u64,
     /// Output format 输出格式
-    #[arg(short, long, global = true, value_enum, default_value_t, env = "SHOUWANG_OUTPUT")]
+    #[arg(
+        help_heading = "Connection 连接",
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        env = "SHOUWANG_OUTPUT"
+    )]
     pub output: Format,
     /// Read only what is at least as new as every write acknowledged before 读取不早于已确认的写入
-    #[arg(long, global = true)]
+    #[arg(help_heading = "Connection 连接", long, global = true)]
     pub linearizable: bool,
     /// Use this request id, to repeat a command whose outcome is unknown 指定请求编号，用于重发结果未知的命令
-    #[arg(long, global = true, value_name = "UUID")]
+    #[arg(help_heading = "Connection 连接", long, global = true, value_name = "UUID")]
     pub request_id: Option<uuid::Uuid>,
 }
 
@@ -156,7 +166,10 @@ impl ClientArgs {
                 format!("contexts file {shown}: {error}; write [name] with address, ca, cert, key"),
             )
         };
-        let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => no_contexts(path),
+            _ => unreadable(&error),
+        })?;
         let mut entries: BTreeMap<String, Entry> = toml::from_str(&text).map_err(|error| unreadable(&error))?;
         let name = match &self.context {
             Some(name) => name.clone(),
@@ -173,6 +186,24 @@ impl ClientArgs {
             )
         })
     }
+}
+
+/// There is no contexts file: how to make one.
+fn no_contexts(path: &Path) -> Failure {
+    let shown = path.display();
+    let entry =
+        "[default]\naddress = \"127.0.0.1:7301\"\nca = \"ca.pem\"\ncert = \"operator.pem\"\nkey = \"operator.key\"";
+    failure(
+        Exit::BadInput,
+        "CONTEXTS_FILE",
+        format!(
+            "没有连接配置文件 {shown}；用 --contexts 指明，或新建，如下（证书由 shouwang pki operator 签发）：\n{entry}"
+        ),
+        format!(
+            "there is no contexts file {shown}; name it with --contexts, or write one such as this (shouwang pki operator \
+             makes the certificate):\n{entry}"
+        ),
+    )
 }
 
 /// What the terminal has sent, kept before it is sent: after a crash, its outcome can be asked for.
