@@ -128,15 +128,11 @@ impl<'a> Parsing<'a> {
 
     /// A UUID, bare or as a resource name.
     pub fn id<T: Named>(&mut self, field: &str, text: &str) -> Option<T> {
-        let bare = text.strip_prefix(T::COLLECTION).and_then(|rest| rest.strip_prefix('/')).unwrap_or(text);
-        match Uuid::try_parse(bare) {
-            Ok(uuid) if bare.len() == 36 => Some(T::of(uuid)),
-            _ => {
-                let (zh, en) = (format!("须为 {}/<UUID>", T::COLLECTION), format!("must be {}/<UUID>", T::COLLECTION));
-                self.note(field, Bilingual::new(zh, en));
-                None
-            }
-        }
+        read_id(text).or_else(|| {
+            let (zh, en) = (format!("须为 {}/<UUID>", T::COLLECTION), format!("must be {}/<UUID>", T::COLLECTION));
+            self.note(field, Bilingual::new(zh, en));
+            None
+        })
     }
 
     /// Like [`Parsing::id`]; empty means none.
@@ -350,13 +346,27 @@ pub fn find_region(regions: &[(RegionId, String)], text: &str) -> Result<RegionI
     match (found.as_slice(), text) {
         ([only], _) => Ok(*only),
         ([], "") => Err(Bilingual::fixed("本节点未加入任何区域", "this node hosts no region")),
-        ([], _) => Err(Bilingual::fixed(
-            "本节点没有该区域（可用区域名，或编号的前 8 位以上）",
-            "this node hosts no such region (say its name, or the first 8 or more digits of its id)",
-        )),
+        ([], _) => {
+            let names = regions.iter().map(|(id, name)| if name.is_empty() { id.short() } else { name.clone() });
+            let names = names.collect::<Vec<_>>().join(", ");
+            Err(Bilingual::new(
+                format!("本节点没有区域“{text}”（可用区域名，或编号的前 8 位以上）；现有：{names}"),
+                format!(
+                    "this node hosts no region \"{text}\" (say its name, or the first 8 or more digits of its id); \
+                     there are: {names}"
+                ),
+            ))
+        }
         (_, "") => Err(Bilingual::fixed("本节点有多个区域，请指明", "this node hosts several regions: say which")),
         _ => Err(Bilingual::fixed("不止一个区域符合，请给出更多位数", "more than one region matches: say more digits")),
     }
+}
+
+/// An id by its resource name or its bare UUID.
+pub fn read_id<T: Named>(text: &str) -> Option<T> {
+    let bare = text.strip_prefix(T::COLLECTION).and_then(|rest| rest.strip_prefix('/')).unwrap_or(text);
+    // Only the usual form with hyphens: an id has one spelling.
+    Uuid::try_parse(bare).ok().filter(|_| bare.len() == 36).map(T::of)
 }
 
 /// A day such as `2027-06-30`, if it exists.

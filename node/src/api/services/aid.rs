@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::Services;
 use crate::api::convert::aid as render;
-use crate::api::fields::Parsing;
+use crate::api::fields::{Parsing, read_id};
 use crate::api::page::Page;
 use crate::api::{preview, status};
 
@@ -43,14 +43,10 @@ impl AidService for Services {
         let (_, look) = self.look_at_region(&request, &asked.region, asked.linearizable).await?;
         let (region, name) = (look.state(), request.into_inner().name);
         let by_number = region.requests().find(|(_, known)| known.made.number == name);
-        let id = if let Some((id, _)) = by_number {
-            *id
-        } else {
-            let mut parsing = Parsing::reading(self.node.municipality(), &**self);
-            let id = parsing.id("name", &name);
-            parsing.finish(id)?
-        };
-        let known = region.request(id).ok_or_else(|| status::not_found("request", &name))?;
+        // What is no id is taken for a working number that nobody has.
+        let id = by_number.map(|(id, _)| *id).or_else(|| read_id(&name));
+        let known = id.and_then(|id| Some((id, region.request(id)?)));
+        let (id, known) = known.ok_or_else(|| status::not_found("request", &name))?;
         let aid_request = Some(render::request(region, id, known));
         Ok(Response::new(v1::GetRequestResponse { as_of: Some(look.as_of), aid_request }))
     }

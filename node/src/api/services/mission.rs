@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::Services;
 use crate::api::convert::mission as render;
-use crate::api::fields::Parsing;
+use crate::api::fields::{Parsing, read_id};
 use crate::api::page::Page;
 use crate::api::status;
 
@@ -46,14 +46,10 @@ impl MissionService for Services {
         let (_, look) = self.look_at_region(&request, &asked.region, asked.linearizable).await?;
         let (region, name) = (look.state(), request.into_inner().name);
         let by_number = region.missions().find(|(_, known)| !name.is_empty() && known.notice.number == name);
-        let id = if let Some((id, _)) = by_number {
-            *id
-        } else {
-            let mut parsing = Parsing::reading(self.node.municipality(), &**self);
-            let id = parsing.id("name", &name);
-            parsing.finish(id)?
-        };
-        let known = region.mission(id).ok_or_else(|| status::not_found("mission", &name))?;
+        // What is no id is taken for a working number that nobody has.
+        let id = by_number.map(|(id, _)| *id).or_else(|| read_id(&name));
+        let known = id.and_then(|id| Some((id, region.mission(id)?)));
+        let (id, known) = known.ok_or_else(|| status::not_found("mission", &name))?;
         let mission = Some(render::mission(id, known));
         Ok(Response::new(v1::GetMissionResponse { as_of: Some(look.as_of), mission }))
     }
