@@ -18,3 +18,4 @@ pub mod lang;
 pub mod pki;
 pub mod serve;
 pub mod telemetry;
+pub mod words;

@@ -5,8 +5,7 @@
 //! verdict of an [`report::ImportReport`]; nothing is guessed and nothing is dropped. What must never stand here: a
 //! change to any record. The report is what a person reads before anything is written.
 //!
-//! Paper out: [`region_report::RegionReport`] for the joint meeting, [`situation::Situation`] for the hub's screen; both
-//! are folds over a region's record.
+//! Paper out: [`region_report::RegionReport`] for the joint meeting, a fold over a region's record.
 
 pub mod catalogue;
 mod columns;
@@ -18,9 +17,7 @@ pub mod identity;
 pub mod ledger;
 mod note;
 pub mod region_report;
-mod region_words;
 pub mod report;
-pub mod situation;
 mod stock_row;
 pub mod table;
 pub mod text;
@@ -32,7 +29,7 @@ mod ledger_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
-mod region_story;
+pub(crate) mod region_story;
 #[cfg(test)]
 mod shipped_tests;
 #[cfg(test)]

@@ -17,12 +17,12 @@ use shouwang_domain::testing::{World, actor};
 use shouwang_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 
 /// Members: the hub that asks, two that lend, one that declines.
-pub(super) const WUHAI: usize = 0;
-pub(super) const ALXA: usize = 1;
-pub(super) const SHIZUISHAN: usize = 2;
-pub(super) const YINCHUAN: usize = 3;
+pub(crate) const WUHAI: usize = 0;
+pub(crate) const ALXA: usize = 1;
+pub(crate) const SHIZUISHAN: usize = 2;
+pub(crate) const YINCHUAN: usize = 3;
 
-pub(super) fn suits() -> Resource {
+pub(crate) fn suits() -> Resource {
     Resource::Item(ItemCode::new(2_990_101).unwrap())
 }
 
@@ -35,17 +35,17 @@ fn pledge(member: usize) -> PledgeId {
 }
 
 /// The mission out of a member's pledge.
-pub(super) fn mission(member: usize) -> MissionId {
+pub(crate) fn mission(member: usize) -> MissionId {
     MissionId::from_u128(300 + member as u128)
 }
 
 /// The request of the night.
-pub(super) fn request() -> RequestId {
+pub(crate) fn request() -> RequestId {
     RequestId::from_u128(400)
 }
 
 /// The night, and where it stands.
-pub(super) struct Story {
+pub(crate) struct Story {
     pub world: World,
 }
 

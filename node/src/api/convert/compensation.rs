@@ -169,7 +169,7 @@ fn finding(finding: &Finding) -> v1::Finding {
 }
 
 /// A contradiction.
-pub fn discrepancy((mission, kind): DiscrepancyKey, discrepancy: &Discrepancy) -> v1::Discrepancy {
+pub fn discrepancy(region: &Region, (mission, kind): DiscrepancyKey, discrepancy: &Discrepancy) -> v1::Discrepancy {
     v1::Discrepancy {
         name: format!("discrepancies/{mission}/{}", slug(&kind)),
         mission: mission.name(),
@@ -182,6 +182,7 @@ pub fn discrepancy((mission, kind): DiscrepancyKey, discrepancy: &Discrepancy) -
         finding: discrepancy.finding.as_ref().map(finding),
         closed_at: discrepancy.closed_at.and_then(time),
         needs_finding: kind.needs_finding(),
+        number: region.mission(mission).map(|known| known.notice.number.clone()).unwrap_or_default(),
     }
 }
 

@@ -12,17 +12,20 @@ use shouwang_domain::time::Timestamp;
 
 use super::debts::{self, Debts};
 use super::stages::{self, Durations};
+use super::words::{self, LineFigures, Names};
 use super::{
-    AnswerRow, DiscrepancyRow, Fill, Header, LineRow, MemberRow, MissionRow, ObligationRow, PledgeRow, RegionReport,
-    RequestRow, ResourceFill, Section, Share,
+    AnswerRow, DiscrepancyRow, FORM, Fill, Header, LineRow, MemberRow, MissionRow, ObligationRow, PledgeRow,
+    RegionReport, RequestRow, ResourceFill, Section, Share, Word,
 };
-use crate::documents::region_words::{self as words, LineFigures, Names};
+use crate::api::convert::{aid, charter, compensation, mission, stock};
+use crate::words as terms;
 
 /// The paper of a region at the record's revision.
 pub(super) fn report(record: &Record<Region>) -> RegionReport {
     let region = record.machine();
     let charter = region.charter();
     let header = Header {
+        form: FORM,
         federation: charter.federation.clone(),
         region: charter.name.clone(),
         region_id: record.id(),
@@ -42,7 +45,7 @@ pub(super) fn report(record: &Record<Region>) -> RegionReport {
         .map(|member| MemberRow {
             code: member.code,
             name: member.name.clone(),
-            standing: words::standing(member.standing),
+            standing: Word::of(terms::STANDING, charter::standing(member.standing)),
             superior: member.superior,
             nodes: member.nodes.len() as u64,
             voters: member.nodes.iter().filter(|node| node.voter).count() as u64,
@@ -136,7 +139,7 @@ fn pledge_row(id: shouwang_domain::ids::PledgeId, pledge: &Pledge) -> PledgeRow 
     PledgeRow {
         pledge: id,
         owner: pledge.made.owner,
-        class: words::stock_class(pledge.made.class),
+        class: Word::of(terms::STOCK_CLASS, stock::stock_class(pledge.made.class)),
         pledged: pledge.total.0,
         held: pledge.held.0,
         free: pledge.free().0,
@@ -177,7 +180,7 @@ fn request_row(region: &Region, id: RequestId, request: &Request) -> RequestRow 
             delivered: figures.delivered,
             damaged: figures.damaged,
             fill_percent: words::percent(figures.usable(), asked.qty.0),
-            state: words::line_state(region.line_state(id, number)?),
+            state: Word::of(terms::LINE_STATE, aid::line_state(region.line_state(id, number)?)),
             answers: answers.remove(&number).unwrap_or_default(),
         })
     };
@@ -187,7 +190,7 @@ fn request_row(region: &Region, id: RequestId, request: &Request) -> RequestRow 
         requester: request.requester,
         subject: request.made.subject.clone(),
         place: request.made.place.clone(),
-        priority: words::priority(request.made.priority),
+        priority: Word::of(terms::PRIORITY, aid::priority(request.made.priority)),
         made_at: time(request.at),
         needed_by: time(request.made.needed_by),
         expires_at: time(request.made.expires_at),
@@ -240,10 +243,10 @@ fn missions(region: &Region, exercise: bool) -> Vec<MissionRow> {
     let mut missions: Vec<&Mission> =
         region.missions().map(|(_, mission)| mission).filter(|mission| mission.notice.exercise == exercise).collect();
     missions.sort_by_key(|mission| (mission.sequence, mission.notice.mission));
-    missions.into_iter().map(mission_row).collect()
+    missions.into_iter().map(|mission| mission_row(region, mission)).collect()
 }
 
-fn mission_row(mission: &Mission) -> MissionRow {
+fn mission_row(region: &Region, mission: &Mission) -> MissionRow {
     let (notice, a, stages) = (&mission.notice, &mission.amounts, &mission.stages);
     MissionRow {
         mission: notice.mission,
@@ -257,7 +260,7 @@ fn mission_row(mission: &Mission) -> MissionRow {
         name: notice.name.clone(),
         unit: notice.unit.clone(),
         qty: notice.qty.0,
-        state: words::mission_state(mission.state),
+        state: Word::of(terms::MISSION_STATE, mission::mission_state(mission.state)),
         dispatched: a.left().0,
         received: a.received_good.0,
         received_damaged: a.received_damaged.0,
@@ -279,7 +282,7 @@ fn mission_row(mission: &Mission) -> MissionRow {
         dispatched_at: when(stages.dispatched),
         received_at: when(stages.received),
         accounted_at: when(stages.accounted),
-        seconds: Durations::of(stages),
+        seconds: Durations::of(region.request(notice.request).map(|request| request.at), stages),
     }
 }
 
@@ -301,7 +304,7 @@ fn discrepancies(region: &Region, exercise: bool) -> (Vec<DiscrepancyRow>, u64) 
         |((mission, kind), known): (&(MissionId, _), &shouwang_domain::region::state::Discrepancy)| DiscrepancyRow {
             mission: *mission,
             number: number_of(region, *mission),
-            kind: words::discrepancy(*kind),
+            kind: Word::of(terms::DISCREPANCY_KIND, compensation::discrepancy_kind(*kind)),
             qty: known.qty.0,
             reported_by: known.reported_by,
             opened_at: time(known.opened_at),
@@ -321,9 +324,9 @@ fn obligations(region: &Region, exercise: bool) -> Vec<ObligationRow> {
         ObligationRow {
             mission: *mission,
             number: number_of(region, *mission),
-            kind: words::debt_kind(*kind),
-            state: words::obligation_state(debt.state),
-            basis: words::basis(debt.basis),
+            kind: Word::of(terms::DEBT_KIND, compensation::debt_kind(*kind)),
+            state: Word::of(terms::OBLIGATION_STATE, compensation::obligation_state(debt.state)),
+            basis: Word::of(terms::BASIS, compensation::basis(debt.basis)),
             debtor: debt.debtor,
             creditor: debt.creditor,
             holder: debt.holder,

@@ -9,6 +9,7 @@ mod debts;
 mod fold;
 mod stages;
 mod text;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,10 @@ use shouwang_domain::region::Region;
 
 pub use self::debts::{Balance, Debts, Owed, Pair, ResourceColumn, Sums, UnitBalance, UnitsOwed};
 pub use self::stages::{Durations, StageRow};
-pub use super::region_words::Word;
+pub use self::words::Word;
+
+/// The form of the paper that this program writes; grows with every change of a field or of a word.
+pub const FORM: u32 = 1;
 
 /// Everything the region's paper says, at one revision. Times are ISO 8601 in Asia/Shanghai to the second; money is in
 /// 分; quantities are in base units.
@@ -40,6 +44,8 @@ pub struct RegionReport {
 /// What names the record and its revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
+    /// Version of this paper's form: only papers of one form can be the same to the byte.
+    pub form: u32,
     /// The federation.
     pub federation: String,
     /// The region's name.

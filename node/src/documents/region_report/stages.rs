@@ -4,13 +4,15 @@ use serde::{Deserialize, Serialize};
 use shouwang_domain::region::state::Stages;
 use shouwang_domain::time::Timestamp;
 
+use super::words::STAGES;
 use super::{MissionRow, Word};
-use crate::documents::region_words::Words;
 
 /// How long each stage of a mission took, in whole seconds; `None` while either end is unknown. Departure and arrival
 /// are times by the word of those who saw them, the others are record times: after a cut a span can be negative.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Durations {
+    /// From the request, as the region heard it, to the hold.
+    pub asked_to_held: Option<i64>,
     /// From the hold to the signature.
     pub held_to_ordered: Option<i64>,
     /// From the signature to the owner's commitment.
@@ -21,6 +23,8 @@ pub struct Durations {
     pub dispatched_to_received: Option<i64>,
     /// From arrival until every unit is accounted for.
     pub received_to_accounted: Option<i64>,
+    /// From the request to arrival: the way as a whole.
+    pub asked_to_received: Option<i64>,
 }
 
 /// A stage over all missions.
@@ -37,25 +41,29 @@ pub struct StageRow {
 }
 
 impl Durations {
-    /// Of the times of a mission.
-    pub(super) fn of(stages: &Stages) -> Self {
+    /// Of the times of a mission, for a request that the region heard at `asked`.
+    pub(super) fn of(asked: Option<Timestamp>, stages: &Stages) -> Self {
         let between = |from: Option<Timestamp>, to: Option<Timestamp>| Some(to?.0.saturating_sub(from?.0) / 1000);
         Self {
+            asked_to_held: between(asked, stages.held),
             held_to_ordered: between(stages.held, stages.ordered),
             ordered_to_committed: between(stages.ordered, stages.committed),
             committed_to_dispatched: between(stages.committed, stages.dispatched),
             dispatched_to_received: between(stages.dispatched, stages.received),
             received_to_accounted: between(stages.received, stages.accounted),
+            asked_to_received: between(asked, stages.received),
         }
     }
 
-    fn all(&self) -> [Option<i64>; 5] {
+    fn all(&self) -> [Option<i64>; 7] {
         [
+            self.asked_to_held,
             self.held_to_ordered,
             self.ordered_to_committed,
             self.committed_to_dispatched,
             self.dispatched_to_received,
             self.received_to_accounted,
+            self.asked_to_received,
         ]
     }
 }
@@ -68,7 +76,7 @@ pub(super) fn summary(missions: &[MissionRow]) -> Vec<StageRow> {
         let (median_s, p90_s) = (rank(&seconds, 50), rank(&seconds, 90));
         StageRow { stage, missions: seconds.len() as u64, median_s, p90_s }
     };
-    Words::STAGES.into_iter().enumerate().map(row).collect()
+    STAGES.into_iter().enumerate().map(row).collect()
 }
 
 /// The smallest of the sorted values that at least `percent` of them do not exceed.
@@ -100,7 +108,7 @@ mod tests {
         let at = |ms| Some(Timestamp(ms));
         let stages =
             Stages { held: at(0), ordered: at(1999), committed: at(9_000), dispatched: at(4_500), ..Stages::default() };
-        let spans = Durations::of(&stages);
-        assert_eq!(spans.all(), [Some(1), Some(7), Some(-4), None, None]);
+        let spans = Durations::of(at(-500), &stages);
+        assert_eq!(spans.all(), [Some(0), Some(1), Some(7), Some(-4), None, None, None]);
     }
 }

@@ -63,8 +63,14 @@ fn times_per_stage() {
     assert_eq!(seconds(0).committed_to_dispatched, Some(90 + 20 * 60));
     assert_eq!(seconds(1).dispatched_to_received, Some(3 * 3600));
     let medians: Vec<_> = section.stages.iter().map(|row| (row.missions, row.median_s)).collect();
-    assert_eq!(medians[0], (2, Some(90)));
-    assert_eq!(medians[1], (2, Some(0)));
+    assert_eq!(medians[0], (2, Some(60)), "asked to held");
+    assert_eq!(medians[1], (2, Some(90)));
+    assert_eq!(medians[2], (2, Some(0)));
+    let whole = section.missions[0].seconds;
+    assert_eq!(
+        whole.asked_to_received,
+        whole.asked_to_held.zip(Some(90 + 90 + 20 * 60 + 2 * 3600)).map(|(a, b)| a + b)
+    );
     assert!(section.missions.iter().all(|mission| mission.outstanding == 0 && mission.state.code == "accounted"));
 }
 
@@ -97,7 +103,7 @@ fn every_member_gets_the_same_bytes() {
     let read: RegionReport = serde_json::from_str(&json).unwrap();
     assert_eq!(read.to_canonical_json(), json, "what was read writes the same");
     let head = format!(
-        "{{\"header\":{{\"federation\":\"test\",\"region\":\"region 0\",\"region_id\":\"{}\",\"epoch\":0,\"revision\":{}",
+        "{{\"header\":{{\"form\":1,\"federation\":\"test\",\"region\":\"region 0\",\"region_id\":\"{}\",\"epoch\":0,\"revision\":{}",
         story.record().id(),
         story.record().revision()
     );
@@ -111,8 +117,9 @@ fn the_paper_reads_in_both_languages() {
     let zh = report.render_table(Lang::Zh);
     let en = report.render_table(Lang::En);
     for line in [
-        "需求 1 项（已办结 0），明细 2 行：到齐 1 行（50%），无法满足 0 行；撤回 0 行",
-        "市150300  市152900  2990101               38        38    0",
+        "支援请求 1 份（已办结 0），需求 2 行：到齐 1 行（50%），无法满足 0 行；另撤回 0 行",
+        "市150300  市152900  2990101 防护服  38        38    0",
+        "合计（恒为零）  0  0.00  0.00",
         "======== 演练（与实际互不混计） ========",
     ] {
         assert!(squeezed(&zh).contains(&squeezed(line)), "{line}\n{zh}");
@@ -120,9 +127,9 @@ fn the_paper_reads_in_both_languages() {
     let (_, played) = zh.split_once("演练（").unwrap();
     assert_eq!(played.matches("## ").count(), 1, "of an exercise only what there is\n{played}");
     for line in [
-        "1 requests (0 closed), 2 lines: 1 filled (50%), 0 unmet; 0 withdrawn",
+        "1 requests (0 closed), 2 lines: 1 filled (50%), 0 unmet; 0 more withdrawn",
         "held to ordered         2  1m30s  1m30s",
-        "sum  0  0.00  0.00",
+        "sum, always zero  0  0.00  0.00",
     ] {
         assert!(squeezed(&en).contains(&squeezed(line)), "{line}\n{en}");
     }

@@ -1,12 +1,13 @@
 //! The paper as text for a terminal or a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shouwang_domain::ids::MunicipalityCode;
 
+use super::words::{pick, yuan};
 use super::{LineRow, MissionRow, ObligationRow, RegionReport, RequestRow, Section, Share};
 use crate::cli::output::table;
-use crate::documents::region_words::{clean, pick, span, yuan};
+use crate::cli::text::{clean, span};
 use crate::lang::Lang;
 
 /// A sheet that is being written.
@@ -95,8 +96,8 @@ impl Sheet<'_> {
             ("区域编号", "region id", h.region_id.to_string()),
             ("纪元", "epoch", h.epoch.to_string()),
             ("版本", "revision", h.revision.to_string()),
-            ("记录时间", "record time", h.record_time.clone()),
-            ("台账根", "ledger root", h.ledger_root.to_string()),
+            ("截至", "as of", when(&h.record_time)),
+            ("账本根", "ledger root", h.ledger_root.to_string()),
             ("状态摘要", "state digest", h.state_digest.to_string()),
             ("协议版本", "charter version", h.charter_version.to_string()),
             ("区域中心", "hub", self.member(h.hub)),
@@ -104,6 +105,7 @@ impl Sheet<'_> {
         let rows: Vec<Vec<String>> =
             facts.into_iter().map(|(zh, en, value)| vec![self.pick(zh, en).to_owned(), clean(&value)]).collect();
         self.out.push_str(&table(&[], &rows));
+        self.line("时刻均为北京时间，金额以元计", "times are those of Beijing (UTC+8), money is in yuan");
         self.heading("成员", "Members");
         let rows: Vec<Vec<String>> = report
             .members
@@ -121,7 +123,7 @@ impl Sheet<'_> {
                 ("身份", "STANDING"),
                 ("上级", "SUPERIOR"),
                 ("节点", "NODES"),
-                ("表决", "VOTERS"),
+                ("投票节点", "VOTING NODES"),
             ],
             &rows,
         );
@@ -130,7 +132,7 @@ impl Sheet<'_> {
     fn section(&mut self, section: &Section) {
         self.shares(&section.shares);
         self.fill(section);
-        self.requests(&section.requests);
+        self.requests(section);
         self.refusals(&section.requests);
         self.stages(section);
         self.missions(&section.missions);
@@ -151,10 +153,13 @@ impl Sheet<'_> {
                     (Some(word), None) => word.get(self.lang).to_owned(),
                     (None, _) => "-".to_owned(),
                 };
+                let owners: BTreeSet<_> = share.pledges.iter().map(|pledge| self.member(pledge.owner)).collect();
+                let owners: Vec<String> = owners.into_iter().collect();
                 let mut row = vec![self.member(share.member), share.resource.clone(), share.name.clone()];
                 row.extend([share.unit.clone(), figure]);
                 row.extend([share.pledged, share.held, share.free, share.overdrawn].map(|qty| qty.to_string()));
-                row.push(share.as_of.clone().unwrap_or_else(|| "-".to_owned()));
+                row.push(if owners.is_empty() { "-".to_owned() } else { owners.join(" ") });
+                row.push(share.as_of.as_deref().map_or_else(|| "-".to_owned(), when));
                 row
             })
             .collect();
@@ -169,7 +174,8 @@ impl Sheet<'_> {
                 ("占用", "HELD"),
                 ("可占用", "FREE"),
                 ("透支", "OVERDRAWN"),
-                ("截至", "AS OF"),
+                ("承诺物权", "OWNER OF PLEDGED"),
+                ("发布于", "PUBLISHED AT"),
             ],
             &rows,
         );
@@ -180,7 +186,7 @@ impl Sheet<'_> {
         let f = &section.fill;
         let summary = match self.lang {
             Lang::Zh => format!(
-                "需求 {} 项（已办结 {}），明细 {} 行：到齐 {} 行（{}%），无法满足 {} 行；撤回 {} 行\n",
+                "支援请求 {} 份（已办结 {}），需求 {} 行：到齐 {} 行（{}%），无法满足 {} 行；另撤回 {} 行\n",
                 f.requests,
                 f.requests_closed,
                 f.lines,
@@ -190,7 +196,7 @@ impl Sheet<'_> {
                 f.lines_withdrawn
             ),
             Lang::En => format!(
-                "{} requests ({} closed), {} lines: {} filled ({}%), {} unmet; {} withdrawn\n",
+                "{} requests ({} closed), {} lines: {} filled ({}%), {} unmet; {} more withdrawn\n",
                 f.requests,
                 f.requests_closed,
                 f.lines,
@@ -226,23 +232,35 @@ impl Sheet<'_> {
         );
     }
 
-    fn requests(&mut self, requests: &[RequestRow]) {
+    fn requests(&mut self, section: &Section) {
         self.heading("支援请求", "Aid requests");
+        // Where the requester named nothing but a code, the resource's own name says more.
+        let named = |line: &LineRow| {
+            let known = section.fill.resources.iter().find(|known| known.resource == line.resource);
+            known.filter(|_| line.name == line.resource).map_or(&line.name, |known| &known.name).clone()
+        };
+        let requests = &section.requests;
         let row = |request: &RequestRow, line: &LineRow| {
             let mut row = vec![request.number.clone(), self.member(request.requester), request.subject.clone()];
-            row.extend([line.line.to_string(), line.name.clone()]);
+            row.push(request.priority.get(self.lang).to_owned());
+            row.extend([line.line.to_string(), named(line)]);
             row.extend([line.asked, line.committed, line.delivered].map(|qty| qty.to_string()));
             row.push(format!("{}%", line.fill_percent));
-            row.extend([line.state.get(self.lang).to_owned(), request.needed_by.clone()]);
+            row.push(line.state.get(self.lang).to_owned());
+            row.extend([when(&request.made_at), when(&request.needed_by)]);
+            row.push(request.closed_at.as_deref().map_or_else(|| "-".to_owned(), when));
             row
         };
-        let rows: Vec<Vec<String>> =
-            requests.iter().flat_map(|request| request.lines.iter().map(move |line| row(request, line))).collect();
+        let rows: Vec<Vec<String>> = requests
+            .iter()
+            .flat_map(|request| request.lines.iter().map(|line| row(request, line)).collect::<Vec<_>>())
+            .collect();
         self.table(
             &[
                 ("编号", "NUMBER"),
                 ("请求方", "REQUESTER"),
                 ("事由", "SUBJECT"),
+                ("紧急程度", "PRIORITY"),
                 ("行", "LINE"),
                 ("名称", "NAME"),
                 ("需求", "ASKED"),
@@ -250,7 +268,9 @@ impl Sheet<'_> {
                 ("送达", "DELIVERED"),
                 ("满足率", "FILL"),
                 ("状态", "STATE"),
+                ("提出", "ASKED"),
                 ("需于", "NEEDED BY"),
+                ("办结", "CLOSED"),
             ],
             &rows,
         );
@@ -269,7 +289,7 @@ impl Sheet<'_> {
                         self.member(answer.by),
                         answer.answer.get(self.lang).to_owned(),
                         answer.reason.clone().unwrap_or_default(),
-                        answer.at.clone(),
+                        when(&answer.at),
                     ]);
                 }
             }
@@ -299,7 +319,15 @@ impl Sheet<'_> {
                 vec![stage, row.missions.to_string(), time(row.median_s), time(row.p90_s)]
             })
             .collect();
-        self.table(&[("阶段", "STAGE"), ("调派数", "MISSIONS"), ("中位", "MEDIAN"), ("九成", "P90")], &rows);
+        self.table(
+            &[
+                ("阶段", "STAGE"),
+                ("调派数", "MISSIONS"),
+                ("半数不超过", "HALF WITHIN"),
+                ("九成不超过", "NINE IN TEN WITHIN"),
+            ],
+            &rows,
+        );
     }
 
     fn missions(&mut self, missions: &[MissionRow]) {
@@ -316,6 +344,8 @@ impl Sheet<'_> {
                 let back = sum(&[m.returned, m.returned_damaged, m.turned_back]);
                 let figures = [m.qty, m.dispatched, arrived, used, back, m.outstanding];
                 row.extend(figures.map(|qty| qty.to_string()));
+                let times = [&m.ordered_at, &m.dispatched_at, &m.received_at, &m.accounted_at];
+                row.extend(times.map(|at| at.as_deref().map_or_else(|| "-".to_owned(), when)));
                 row
             })
             .collect();
@@ -332,20 +362,32 @@ impl Sheet<'_> {
                 ("耗损", "USED"),
                 ("归还", "BACK"),
                 ("未核销", "OUT"),
+                ("下令", "ORDERED"),
+                ("出发", "LEFT AT"),
+                ("送达", "ARRIVED AT"),
+                ("核销", "ACCOUNTED"),
             ],
             &rows,
         );
     }
 
     fn discrepancies(&mut self, section: &Section) {
-        self.heading("未闭合差异", "Open discrepancies");
+        self.heading("未关闭差异", "Open discrepancies");
+        let closed = section.discrepancies_closed;
+        if closed > 0 {
+            let told = match self.lang {
+                Lang::Zh => format!("另有 {closed} 项已关闭\n"),
+                Lang::En => format!("{closed} more are closed\n"),
+            };
+            self.out.push_str(&told);
+        }
         let rows: Vec<Vec<String>> = section
             .discrepancies
             .iter()
             .map(|d| {
                 let number = if d.number.is_empty() { d.mission.to_string() } else { d.number.clone() };
                 let kind = d.kind.get(self.lang).to_owned();
-                vec![number, kind, d.qty.to_string(), self.member(d.reported_by), d.opened_at.clone()]
+                vec![number, kind, d.qty.to_string(), self.member(d.reported_by), when(&d.opened_at)]
             })
             .collect();
         self.table(
@@ -363,7 +405,7 @@ impl Sheet<'_> {
                 let mut row = vec![number, self.member(o.debtor), self.member(o.creditor)];
                 row.extend([&o.kind, &o.basis, &o.state].map(|word| word.get(self.lang).to_owned()));
                 row.extend([o.name.clone(), o.qty.to_string(), o.accepted.to_string(), o.open_units.to_string()]);
-                row.extend([yuan(o.open_value_fen), yuan(o.open_money_fen)]);
+                row.extend([yuan(o.amount_fen.into()), yuan(o.open_value_fen), yuan(o.open_money_fen)]);
                 row
             })
             .collect();
@@ -379,8 +421,9 @@ impl Sheet<'_> {
                 ("应补", "OWED"),
                 ("已验收", "ACCEPTED"),
                 ("未补", "OPEN"),
-                ("未补价值（元）", "OPEN VALUE (CNY)"),
-                ("应付（元）", "PAYABLE (CNY)"),
+                ("总值", "VALUE"),
+                ("未补价值", "OPEN VALUE"),
+                ("应付", "PAYABLE"),
             ],
             &rows,
         );
@@ -394,13 +437,17 @@ impl Sheet<'_> {
                 let ends = [self.member(debtor), self.member(creditor)];
                 for units in &owed.units {
                     let mut row = ends.to_vec();
-                    row.push(units.resource.clone());
+                    let column = section.debts.resources.iter().find(|column| column.resource == units.resource);
+                    row.push(column.map_or_else(
+                        || units.resource.clone(),
+                        |column| format!("{} {}", column.resource, column.name),
+                    ));
                     row.extend([units.incurred, units.restocked, units.open].map(|qty| qty.to_string()));
                     rows.push(row);
                 }
                 for (zh, en, fen) in [
-                    ("未补价值（元）", "open value (CNY)", owed.open_value_fen),
-                    ("应付（元）", "payable (CNY)", owed.open_money_fen),
+                    ("未补价值（元）", "open value, yuan", owed.open_value_fen),
+                    ("应付（元）", "payable, yuan", owed.open_money_fen),
                 ] {
                     if fen != 0 {
                         let mut row = ends.to_vec();
@@ -428,8 +475,8 @@ impl Sheet<'_> {
         let debts = &section.debts;
         let mut heads = vec![self.pick("成员", "MEMBER").to_owned()];
         heads.extend(debts.resources.iter().map(|column| format!("{} {}", column.resource, clean(&column.name))));
-        heads.push(self.pick("物资价值（元）", "GOODS VALUE (CNY)").to_owned());
-        heads.push(self.pick("款项（元）", "MONEY (CNY)").to_owned());
+        heads.push(self.pick("物资价值（元）", "GOODS VALUE, YUAN").to_owned());
+        heads.push(self.pick("款项（元）", "MONEY, YUAN").to_owned());
         let row = |name: String, units: &[super::UnitBalance], value, money| {
             let mut row = vec![name];
             row.extend(units.iter().map(|cell| cell.balance.to_string()));
@@ -443,9 +490,20 @@ impl Sheet<'_> {
             .collect();
         if !rows.is_empty() {
             let sums = &debts.sums;
-            rows.push(row(self.pick("合计", "sum").to_owned(), &sums.units, sums.value_fen, sums.money_fen));
+            // A paper whose sums are not zero is never made.
+            rows.push(row(
+                self.pick("合计（恒为零）", "sum, always zero").to_owned(),
+                &sums.units,
+                sums.value_fen,
+                sums.money_fen,
+            ));
         }
         let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
         self.rows(&heads, &rows);
     }
+}
+
+/// A time of the paper as people read it: it is Beijing's anyway.
+fn when(iso: &str) -> String {
+    iso.strip_suffix("+08:00").unwrap_or(iso).replace('T', " ")
 }
