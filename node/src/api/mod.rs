@@ -6,10 +6,10 @@
 
 pub mod caller;
 pub mod change;
+pub mod contact;
 pub mod convert;
 pub mod deadline;
 pub mod fields;
-pub mod heard;
 pub mod import;
 pub mod page;
 pub mod preview;
@@ -42,7 +42,6 @@ use tokio::sync::Semaphore;
 use tonic::service::Routes;
 
 use self::caller::Door;
-use self::heard::Heard;
 use self::services::Services;
 use crate::auth::Municipality;
 use crate::lang::Bilingual;
@@ -77,16 +76,12 @@ pub struct HostedRegion {
     pub founding: Arc<Charter>,
     /// The courier between it and the registry; `None` where there is none.
     pub courier: Option<CourierTrouble>,
-    /// When each node's word was last taken by the record.
-    pub heard: Arc<Heard>,
 }
 
 impl HostedRegion {
-    /// A region; begins to listen to who speaks in it. Needs a tokio runtime.
+    /// A region.
     pub fn new(handle: Handle<Region>, founding: Arc<Charter>, courier: Option<CourierTrouble>) -> Self {
-        let heard = Arc::new(Heard::default());
-        tokio::spawn(heard::listen(handle.clone(), Arc::downgrade(&heard)));
-        Self { handle, founding, courier, heard }
+        Self { handle, founding, courier }
     }
 }
 

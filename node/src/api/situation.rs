@@ -1,5 +1,6 @@
 //! The hub's eyes: all that a live screen of a region needs, folded from one view.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,47 +13,70 @@ use shouwang_domain::region::state::{Mission, Pledge, Published, Request};
 use shouwang_domain::region::view::LineState;
 use shouwang_domain::resource::{Figure, Resource};
 use shouwang_domain::time::Timestamp;
-use shouwang_driver::RecordStatus;
+use shouwang_driver::Contact;
 use shouwang_proto::v1;
 
-use super::HostedRegion;
-use super::convert::words::{figure, resource, time};
+use super::contact::member_contact;
+use super::convert::words::{figure, node, resource, time};
 use super::convert::{aid, charter, compensation, mission};
 use super::fields::Named as _;
 use super::read::Look;
 
 /// Most open requests shown.
 const REQUESTS_MAX: usize = 200;
-/// Most missions under way shown.
-const MISSIONS_MAX: usize = 500;
+/// Most missions under way, open obligations and open discrepancies shown, of each.
+const ROWS_MAX: usize = 500;
+
+/// From where a picture is taken.
+pub struct Standpoint<'a> {
+    /// The node that takes it.
+    pub node: NodeId,
+    /// How the nodes of the region's group are in touch, as it sees it.
+    pub contacts: &'a [Contact],
+    /// Its clock.
+    pub now: Timestamp,
+}
 
 /// The situation of a region, of what is real or of the exercise.
-pub fn of(hosted: &HostedRegion, look: &Look<Region>, exercise: bool) -> v1::GetSituationResponse {
-    let (region, now) = (look.state(), look.now());
-    let status = hosted.handle.status();
-    let heard = |node: NodeId| hosted.heard.last(node);
-    let members = region.charter().members.iter();
-    let members = members.map(|known| member(region, known, &status, heard)).collect();
-    let (lines, requests, requests_open) = requests(region, exercise);
+pub fn of(look: &Look<Region>, from: &Standpoint<'_>, exercise: bool) -> v1::GetSituationResponse {
+    let (region, now) = (look.state(), from.now);
+    let leader = look.view.leader;
+    let members = region.charter().members.iter().map(|known| member(region, known, leader, from));
+    let requests = requests(region, exercise);
     let (missions, under_way) = missions(region, exercise, now);
     let (obligations, _) = compensation::statement(region, exercise, None);
-    let of_exercise = |id: &MissionId| region.mission(*id).is_some_and(|known| known.notice.exercise);
-    let discrepancies =
-        region.discrepancies().filter(|((id, _), known)| known.closed_at.is_none() && of_exercise(id) == exercise);
+    let of_this_half = |id: &MissionId| region.mission(*id).is_some_and(|known| known.notice.exercise) == exercise;
+    let mut owed: Vec<_> =
+        region.obligations().filter(|((id, _), debt)| debt.settled_at.is_none() && of_this_half(id)).collect();
+    owed.sort_by_key(|(key, debt)| (debt.opened_at, **key));
+    let mut discrepancies: Vec<_> =
+        region.discrepancies().filter(|((id, _), known)| known.closed_at.is_none() && of_this_half(id)).collect();
+    discrepancies.sort_by_key(|(key, known)| (known.opened_at, **key));
     v1::GetSituationResponse {
         region: look.view.record.id().to_string(),
         title: region.charter().name.clone(),
-        members,
+        members: members.collect(),
         resources: resources(region, exercise),
-        lines,
-        requests,
-        requests_open,
+        lines: requests.lines,
+        requests: requests.shown,
+        requests_open: requests.open,
+        requests_closed: requests.closed,
         missions,
         missions_under_way: under_way,
-        obligations_open: obligations.iter().map(|pair| pair.open).sum(),
         obligations,
-        discrepancies_open: count(discrepancies.count()),
+        obligations_open: count(owed.len()),
+        owed: owed.iter().take(ROWS_MAX).map(|(key, debt)| compensation::obligation(region, **key, debt)).collect(),
+        discrepancies_open: count(discrepancies.len()),
+        discrepancies: discrepancies
+            .iter()
+            .take(ROWS_MAX)
+            .map(|(key, known)| compensation::discrepancy(region, **key, known))
+            .collect(),
         as_of: Some(look.as_of.clone()),
+        node: node(from.node),
+        taken_at: time(now),
+        leader: leader.map(node).unwrap_or_default(),
+        exercise,
     }
 }
 
@@ -61,40 +85,21 @@ fn count(items: usize) -> u32 {
     u32::try_from(items).unwrap_or(u32::MAX)
 }
 
-/// Whether a node is in touch, as far as this node can tell.
-fn touch(status: &RecordStatus, node: NodeId) -> v1::Touch {
-    if node == status.node || status.leader == Some(node) {
-        return if status.in_touch { v1::Touch::InTouch } else { v1::Touch::OutOfTouch };
-    }
-    match status.peers.iter().find(|peer| peer.id == node.get()) {
-        Some(peer) if peer.recent_active => v1::Touch::InTouch,
-        Some(_) => v1::Touch::OutOfTouch,
-        None => v1::Touch::Unknown,
-    }
-}
-
-fn member(
-    region: &Region,
-    member: &Member,
-    status: &RecordStatus,
-    heard: impl Fn(NodeId) -> Option<Timestamp>,
-) -> v1::SituationMember {
-    let nodes = || member.nodes.iter().map(|entry| entry.node);
-    let touches: Vec<v1::Touch> = nodes().map(|node| touch(status, node)).collect();
-    let best = [v1::Touch::InTouch, v1::Touch::Unknown, v1::Touch::OutOfTouch];
-    let touch = best.into_iter().find(|touch| touches.contains(touch)).unwrap_or(v1::Touch::Unknown);
+fn member(region: &Region, member: &Member, leader: Option<NodeId>, from: &Standpoint<'_>) -> v1::SituationMember {
     let channel = region.channel(member.code);
+    let contact = member_contact(member.code, from.contacts, from.now);
     v1::SituationMember {
         code: member.code.to_string(),
         title: member.name.clone(),
         standing: charter::standing(member.standing).into(),
         hub: region.charter().hub == member.code,
-        touch: touch.into(),
-        last_heard: nodes().filter_map(heard).max().and_then(time),
+        touch: contact.touch,
+        last_heard: contact.last_heard,
+        heard_by: contact.heard_by,
         nodes: count(member.nodes.len()),
         voters: count(member.nodes.iter().filter(|entry| entry.voter).count()),
         waiting: channel.down.saturating_sub(channel.down_taken),
-        leads: status.leader.is_some_and(|leader| leader.municipality() == member.code),
+        leads: leader.is_some_and(|leader| leader.municipality() == member.code),
     }
 }
 
@@ -112,8 +117,8 @@ fn resources(region: &Region, exercise: bool) -> Vec<v1::SituationResource> {
             shares.entry(of).or_default().entry(*by).or_default().published = Some(known);
         }
     }
-    let pledges = region.pledges().map(|(_, pledge)| pledge);
-    for pledge in pledges.filter(|pledge| pledge.made.exercise == exercise && !pledge.total.is_zero()) {
+    let pledges = region.pledges().map(|(_, pledge)| pledge).filter(|pledge| pledge.made.exercise == exercise);
+    for pledge in pledges.filter(|pledge| !pledge.total.is_zero() || !pledge.overdrawn.is_zero()) {
         shares.entry(&pledge.made.resource).or_default().entry(pledge.holder).or_default().pledges.push(pledge);
     }
     shares.into_iter().map(|(of, members)| situation_resource(of, &members)).collect()
@@ -161,14 +166,21 @@ fn member_figure(member: MunicipalityCode, share: &Share<'_>) -> v1::MemberFigur
     }
 }
 
-/// Lines by state, the open requests that are shown, and how many there are.
-fn requests(region: &Region, exercise: bool) -> (Vec<v1::LineCount>, Vec<v1::SituationRequest>, u32) {
-    let open = region.requests().filter(|(_, known)| known.closed_at.is_none() && known.made.exercise == exercise);
-    let mut open: Vec<_> = open.map(|(id, known)| (*id, known)).collect();
-    open.sort_by_key(|(id, known): &(_, &Request)| (std::cmp::Reverse(known.made.priority), known.made.needed_by, *id));
+/// Requests as a screen shows them.
+struct Requests {
+    lines: Vec<v1::LineCount>,
+    shown: Vec<v1::SituationRequest>,
+    open: u32,
+    closed: u32,
+}
+
+fn requests(region: &Region, exercise: bool) -> Requests {
+    let all = region.requests().filter(|(_, known)| known.made.exercise == exercise);
+    let (mut open, closed): (Vec<_>, Vec<_>) = all.partition(|(_, known)| known.closed_at.is_none());
+    open.sort_by_key(|(id, known): &(_, &Request)| (Reverse(known.made.priority), known.made.needed_by, **id));
     let mut states: BTreeMap<LineState, u32> = BTreeMap::new();
     for (id, known) in &open {
-        for state in known.line_numbers().filter_map(|line| region.line_state(*id, line)) {
+        for state in known.line_numbers().filter_map(|line| region.line_state(**id, line)) {
             *states.entry(state).or_default() += 1;
         }
     }
@@ -180,41 +192,63 @@ fn requests(region: &Region, exercise: bool) -> (Vec<v1::LineCount>, Vec<v1::Sit
         subject: known.made.subject.clone(),
         priority: aid::priority(known.made.priority).into(),
         needed_by: time(known.made.needed_by),
-        lines: known.line_numbers().filter_map(|line| aid::line(region, *id, known, line, false)).collect(),
+        lines: known.line_numbers().filter_map(|line| aid::line(region, **id, known, line, false)).collect(),
     });
-    (lines.collect(), shown.collect(), count(open.len()))
+    let (lines, shown) = (lines.collect(), shown.collect());
+    Requests { lines, shown, open: count(open.len()), closed: count(closed.len()) }
 }
 
 /// The missions under way that are shown, and how many there are.
 fn missions(region: &Region, exercise: bool, now: Timestamp) -> (Vec<v1::SituationMission>, u32) {
     let under_way = region.missions().filter(|(_, known)| !known.state.is_over() && known.notice.exercise == exercise);
-    let mut under_way: Vec<_> = under_way.map(|(id, known)| (since(known), *id, known)).collect();
-    under_way.sort_by_key(|(since, id, _)| (*since, *id));
-    let shown = under_way.iter().take(MISSIONS_MAX).map(|(since, id, known)| {
+    let mut under_way: Vec<_> = under_way.map(|(_, known)| (eta(region, known), known)).collect();
+    under_way.sort_by_key(|(eta, known)| {
         let notice = &known.notice;
-        let mut answers = region.answers(notice.request);
-        let answer = answers.find(|((_, line, by), _)| *line == notice.line && *by == notice.holder);
-        let eta = answer.and_then(|(_, answered)| answered.given.eta);
-        let arrived = !known.state.is_before_departure() && known.state != MissionState::Dispatched;
-        v1::SituationMission {
-            name: id.name(),
-            number: notice.number.clone(),
-            state: mission::mission_state(known.state).into(),
-            resource: Some(resource(&notice.resource)),
-            title: notice.name.clone(),
-            unit: notice.unit.clone(),
-            quantity: notice.qty.0,
-            holder: notice.holder.to_string(),
-            requester: notice.requester.to_string(),
-            place: notice.place.clone(),
-            since: time(*since),
-            age: Some(age(*since, now)),
-            eta: eta.and_then(time),
-            needed_by: time(notice.needed_by),
-            late: !arrived && now > eta.unwrap_or(notice.needed_by),
-        }
+        (Reverse(is_late(known, *eta, now)), notice.needed_by, known.sequence, notice.mission)
     });
+    let shown = under_way.iter().take(ROWS_MAX).map(|(eta, known)| situation_mission(known, *eta, now));
     (shown.collect(), count(under_way.len()))
+}
+
+/// Expected arrival by the holder's answer.
+fn eta(region: &Region, known: &Mission) -> Option<Timestamp> {
+    let notice = &known.notice;
+    let mut answers = region.answers(notice.request);
+    let answer = answers.find(|((_, line, by), _)| *line == notice.line && *by == notice.holder);
+    answer.and_then(|(_, answered)| answered.given.eta)
+}
+
+/// Not arrived although it should have been by what its holder said, or by what its requester needs.
+fn is_late(known: &Mission, eta: Option<Timestamp>, now: Timestamp) -> bool {
+    let to_come = known.state.is_before_departure() || known.state == MissionState::Dispatched;
+    to_come && now > eta.map_or(known.notice.needed_by, |eta| eta.min(known.notice.needed_by))
+}
+
+fn situation_mission(known: &Mission, eta: Option<Timestamp>, now: Timestamp) -> v1::SituationMission {
+    let (notice, left) = (&known.notice, known.amounts.left());
+    let since = since(known);
+    v1::SituationMission {
+        name: notice.mission.name(),
+        number: notice.number.clone(),
+        state: mission::mission_state(known.state).into(),
+        resource: Some(resource(&notice.resource)),
+        title: notice.name.clone(),
+        unit: notice.unit.clone(),
+        quantity: if left.is_zero() { notice.qty.0 } else { left.0 },
+        holder: notice.holder.to_string(),
+        requester: notice.requester.to_string(),
+        place: notice.place.clone(),
+        since: time(since),
+        age: Some(age(since, now)),
+        eta: eta.and_then(time),
+        needed_by: time(notice.needed_by),
+        late: is_late(known, eta, now),
+        outstanding: known.amounts.outstanding().0,
+        hold_until: (known.state == MissionState::Held).then_some(known.hold_until).and_then(time),
+        paper_due: known.paper_due.and_then(time),
+        relayed: known.relayed.map(|qty| qty.0),
+        recalled: known.recalled,
+    }
 }
 
 /// Since when a mission is where it stands, as far as its stages tell.
@@ -237,3 +271,7 @@ fn age(since: Timestamp, now: Timestamp) -> prost_types::Duration {
     // Two times of this era are less than 2^63 seconds apart.
     prost_types::Duration::try_from(Duration::from_millis(ms)).unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "situation_tests.rs"]
+mod tests;

@@ -10,7 +10,7 @@ use tonic::transport::Channel;
 
 use super::answer::{self, AnswerArgs};
 use super::client::{Client, ClientArgs, PAGE, carry, with_node};
-use super::output::Format;
+use super::output::{Format, text_out};
 use super::parse::{self, When};
 use super::render::Heads;
 use super::words::{dash, id, resource, time, yuan};
@@ -304,7 +304,7 @@ async fn show(client: &Client, name: String) -> Result<(), Failure> {
     let answer = client.done(api(client).get_request(client.request(query)).await)?;
     let request = answer.aid_request.clone().unwrap_or_default();
     if client.output == Format::Table {
-        head(client, &request);
+        text_out(&head(client, &request))?;
     }
     let row = |line: &RequestLine| {
         let missions: Vec<_> = line.missions.iter().map(|mission| id(mission)).collect();
@@ -320,8 +320,9 @@ async fn show(client: &Client, name: String) -> Result<(), Failure> {
     Ok(())
 }
 
-fn head(client: &Client, request: &AidRequest) {
-    let clean = super::render::clean;
+/// What stands above the lines of a request.
+fn head(client: &Client, request: &AidRequest) -> String {
+    let clean = super::text::clean;
     let (subject, place) = (clean(&request.subject), clean(&request.place));
     let (needed, until) = (time(request.needed_by), time(request.expires_at));
     let to = if request.addressed.is_empty() { client.word("全体", "all") } else { request.addressed.join(" ") };
@@ -329,13 +330,13 @@ fn head(client: &Client, request: &AidRequest) {
     let exercise = if request.exercise { client.word("【演练】", "[exercise] ") } else { String::new() };
     let (name, number, from) = (id(&request.name), dash(&request.number), &request.requester);
     let priority = words::PRIORITY.get(request.priority, client.lang);
-    client.say(
-        format!("{exercise}{number}（{name}）{from} → {to} {priority}{closed}\n{subject}；送至 {place}；{needed} 前需要，有效至 {until}"),
-        format!(
+    client.word(
+        &format!("{exercise}{number}（{name}）{from} → {to} {priority}{closed}\n{subject}；送至 {place}；{needed} 前需要，有效至 {until}\n"),
+        &format!(
             "{exercise}{number} ({name}) {from} → {to} {priority}{closed}\n{subject}; to {place}; needed by {needed}, \
-             stands until {until}"
+             stands until {until}\n"
         ),
-    );
+    )
 }
 
 fn answer_cell(client: &Client, answer: &Answer) -> String {

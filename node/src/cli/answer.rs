@@ -9,7 +9,8 @@ use shouwang_proto::v1::{AnswerAidRequest, AnswerKind, FloorView, Offer, Preview
 use super::client::{Client, carry, failure};
 use super::output::table;
 use super::parse::{self, OfferOf, When};
-use super::render::{Heads, clean, heads};
+use super::render::{Heads, heads};
+use super::text::clean;
 use super::words::{self, dash, id, resource};
 use crate::exit::{Exit, Failure};
 use crate::lang::Lang;

@@ -314,7 +314,7 @@ pub fn discrepancy(args: DiscrepancyArgs, context: &Context) -> Result<(), Failu
             DiscrepancyVerb::Accept { discrepancy, yes } => {
                 let (mission, kind) = named(client, &discrepancy).await?;
                 let finding = proposed(client, &mission, kind).await?;
-                let (charge, note) = (finding.charge_requester, super::render::clean(&finding.note));
+                let (charge, note) = (finding.charge_requester, super::text::clean(&finding.note));
                 client.confirm(
                     yes,
                     &format!("同意由请求方承担 {charge}，理由：{note}？"),
@@ -440,7 +440,10 @@ pub fn statement(args: StatementArgs, context: &Context) -> Result<(), Failure> 
         let balances: Vec<_> = balances.collect();
         if client.output == super::output::Format::Table && !balances.is_empty() {
             let told = balances.join("  ");
-            client.say(format!("各成员净额（元，合计为零）：{told}"), format!("net in yuan, summing to zero: {told}"));
+            super::output::text_out(&client.word(
+                &format!("各成员净额（元，合计为零）：{told}\n"),
+                &format!("net in yuan, summing to zero: {told}\n"),
+            ))?;
         }
         client.age(answer.as_of.as_ref());
         Ok(())

@@ -16,8 +16,9 @@ use shouwang_proto::v1::{
 use super::client::{Client, ClientArgs, PAGE, failure, with_node};
 use super::lots::holding;
 use super::output::{Format, write};
-use super::render::{clean, heads};
+use super::render::heads;
 use super::resolve::municipality;
+use super::text::clean;
 use super::{parse, words};
 use crate::documents::catalogue::Catalogue;
 use crate::documents::ledger::{Reading, StockRow, read_stock};

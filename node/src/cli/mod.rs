@@ -33,6 +33,7 @@ mod spoken;
 pub mod stock;
 pub mod store;
 pub mod team;
+pub mod text;
 pub mod usage;
 pub mod watch;
 mod words;

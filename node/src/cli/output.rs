@@ -4,18 +4,19 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
+use super::text::width;
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
 
 /// The shape of data on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Columns for people.
+    /// Columns for people 供人阅读的表格
     #[default]
     Table,
-    /// JSON.
+    /// JSON
     Json,
-    /// YAML.
+    /// YAML
     Yaml,
 }
 
@@ -70,15 +71,6 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// How many columns of a terminal a text takes: two for each character of the East Asian wide blocks.
-pub fn width(text: &str) -> usize {
-    let wide = |letter: char| {
-        matches!(u32::from(letter), 0x1100..=0x115F | 0x2E80..=0xA4CF | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF
-            | 0xFE30..=0xFE6F | 0xFF00..=0xFF60 | 0xFFE0..=0xFFE6 | 0x1F300..=0x1FAFF | 0x20000..=0x3FFFD)
-    };
-    text.chars().map(|letter| if wide(letter) { 2 } else { 1 }).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,7 +86,6 @@ mod tests {
             text,
             "KEY                 VALUE  ORIGIN\nmunicipality.short  乌     file\nnode                1      default\n"
         );
-        assert_eq!((width("乌-调"), width("abc"), width("（")), (5, 3, 2));
         assert_eq!(table(&[], &[]), "");
     }
 }

@@ -3,16 +3,18 @@
 use clap::{Args, Subcommand};
 use shouwang_proto::admin::v1::admin_service_client::AdminServiceClient;
 use shouwang_proto::admin::v1::{
-    Courier, GetNodeStatusRequest, ListCouriersRequest, RecordStatus, SetVoterRequest, TakeCheckpointRequest,
-    TransferLeadershipRequest,
+    Courier, GetNodeStatusRequest, GroupNode, ListCouriersRequest, RecordStatus, SetVoterRequest,
+    TakeCheckpointRequest, TransferLeadershipRequest,
 };
 use shouwang_proto::v1::JoinRegionRequest;
 use tonic::transport::Channel;
 
 use super::change::{self, ChangeVerb};
 use super::client::{Client, ClientArgs, PAGE, carry, with_node};
+use super::output::text_out;
 use super::region_view::{self, ViewVerb};
 use super::render::Heads;
+use super::text::clean;
 use super::words::{self, dash};
 use super::{Context, parse};
 use crate::exit::Failure;
@@ -141,16 +143,11 @@ async fn status(client: &Client) -> Result<(), Failure> {
         ("版本", "REVISION"),
         ("已应用", "APPLIED"),
         ("联系", "TOUCH"),
-        ("成员节点（*投票）", "NODES (*votes)"),
         ("问题", "TROUBLE"),
     ];
     let answer = client.done(admin(client).get_node_status(client.request(GetNodeStatusRequest {})).await)?;
     let row = |record: &RecordStatus| {
         let as_of = record.as_of.clone().unwrap_or_default();
-        let nodes = record.group.iter().map(|node| {
-            let lost = if node.active == Some(false) { "✗" } else { "" };
-            format!("{}{}{lost}", node.node, if node.voter { "*" } else { "" })
-        });
         let touch = if as_of.in_touch {
             client.word("正常", "in touch")
         } else {
@@ -168,13 +165,17 @@ async fn status(client: &Client) -> Result<(), Failure> {
             as_of.revision.to_string(),
             record.applied.to_string(),
             touch,
-            nodes.collect::<Vec<_>>().join(" "),
             dash(&format!("{full}{}", record.trouble)),
         ]
     };
     let rows: Vec<_> = answer.records.iter().map(row).collect();
     client.show(&answer, HEADS, &rows)?;
     if client.output == super::output::Format::Table {
+        for record in answer.records.iter().filter(|record| record.group.len() > 1) {
+            text_out(&format!("\n{}\n", clean(&record.title)))?;
+            let rows: Vec<_> = record.group.iter().map(|node| group_row(client, node)).collect();
+            client.show(&answer, GROUP, &rows)?;
+        }
         let since = words::time(answer.started_at);
         let (node, federation, version) = (&answer.node, &answer.federation, &answer.version);
         client.say(
@@ -183,6 +184,22 @@ async fn status(client: &Client) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+/// The nodes of a record's group.
+const GROUP: &Heads =
+    &[("节点", "NODE"), ("投票", "VOTES"), ("联系", "TOUCH"), ("已同步至", "MATCHED"), ("追赶中", "CATCHING UP")];
+
+fn group_row(client: &Client, node: &GroupNode) -> Vec<String> {
+    let yes = |set: bool| if set { client.word("是", "yes") } else { String::new() };
+    vec![
+        node.node.clone(),
+        yes(node.voter),
+        node.contact.as_ref().map_or_else(|| "-".to_owned(), |contact| client.contact(contact)),
+        // Of the others the leader alone knows it.
+        dash(&node.matched.map(|matched| matched.to_string()).unwrap_or_default()),
+        yes(node.catching_up),
+    ]
 }
 
 /// Runs `shouwang courier`.

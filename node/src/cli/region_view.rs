@@ -142,6 +142,7 @@ async fn members(client: &Client) -> Result<(), Failure> {
         ("上级", "SUPERIOR"),
         ("毗邻", "NEIGHBOURS"),
         ("节点（*投票）", "NODES (*votes)"),
+        ("联系", "TOUCH"),
     ];
     let answer = read(client, false, client.linearizable).await?;
     let row = |member: &Member| {
@@ -154,6 +155,7 @@ async fn members(client: &Client) -> Result<(), Failure> {
             dash(&member.superior),
             dash(&member.neighbours.join(" ")),
             nodes.collect::<Vec<_>>().join(" "),
+            touch(client, member, &answer),
         ]
     };
     let members = answer.charter.as_ref().map(|charter| charter.members.as_slice()).unwrap_or_default();
@@ -161,6 +163,17 @@ async fn members(client: &Client) -> Result<(), Failure> {
     client.show(&answer, HEADS, &rows)?;
     client.age(answer.as_of.as_ref());
     Ok(())
+}
+
+/// How the nodes of a member are in touch; with several, of each.
+fn touch(client: &Client, member: &Member, region: &GetRegionResponse) -> String {
+    let nodes = member.nodes.iter().filter_map(|node| region.contacts.iter().find(|contact| contact.node == node.node));
+    let several = member.nodes.len() > 1;
+    let told = nodes.map(|contact| {
+        let touch = client.contact(contact);
+        if several { format!("{}: {touch}", contact.node) } else { touch }
+    });
+    dash(&told.collect::<Vec<_>>().join(client.pick("；", "; ")))
 }
 
 async fn pledges(

@@ -3,13 +3,15 @@
 
 use std::sync::LazyLock;
 
+use jiff::Timestamp;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde::{Serialize, Serializer};
-use shouwang_proto::v1::{AsOf, Outcome, Verdict};
+use shouwang_proto::v1::{AsOf, NodeContact, Outcome, Verdict};
 
 use super::client::{Client, code_of, failure};
 use super::messages::{Changed, Named, Paged};
 use super::output::{Format, write};
+use super::text::{clean, span};
 use super::words::{self, time};
 use crate::exit::{Exit, Failure};
 use crate::lang::{Bilingual, Lang};
@@ -46,15 +48,6 @@ impl Serialize for Canonical {
     }
 }
 
-/// One cell of foreign text: what it says, without characters that steer a terminal or turn the direction of writing.
-pub fn clean(text: &str) -> String {
-    let steers = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars().map(|letter| if steers(letter) { '\u{fffd}' } else { letter }).collect()
-}
-
 /// The heads in one language.
 pub fn heads(heads: &Heads, lang: Lang) -> Vec<&'static str> {
     heads.iter().map(|(zh, en)| if lang == Lang::Zh { *zh } else { *en }).collect()
@@ -73,6 +66,20 @@ impl Client {
     /// A text in the reader's language.
     pub fn word(&self, zh: &str, en: &str) -> String {
         if self.lang == Lang::Zh { zh } else { en }.to_owned()
+    }
+
+    /// A fixed word in the reader's language.
+    pub fn pick(&self, zh: &'static str, en: &'static str) -> &'static str {
+        if self.lang == Lang::Zh { zh } else { en }
+    }
+
+    /// Whether a node is in touch, and who has heard it when.
+    pub fn contact(&self, contact: &NodeContact) -> String {
+        let touch = words::TOUCH.get(contact.touch, self.lang);
+        let Some(heard) = contact.last_heard else { return touch };
+        let ago = span(Timestamp::now().as_second().saturating_sub(heard.seconds).max(0), self.lang);
+        let by = &contact.heard_by;
+        self.word(&format!("{touch}（{ago}前，{by} 听到）"), &format!("{touch} ({ago} ago, heard by {by})"))
     }
 
     /// Writes a message, or its rows as a table.
@@ -214,10 +221,5 @@ mod tests {
         let as_of = Some(AsOf { revision: 9, ..AsOf::default() });
         whole.join(ListLotsResponse { as_of, lots: vec![lot("lots/b")], next_page_token: String::new() });
         assert_eq!((whole.lots.len(), whole.as_of().unwrap().revision), (2, 9));
-    }
-
-    #[test]
-    fn foreign_text_cannot_steer_the_terminal() {
-        assert_eq!(clean("防化服\u{1b}[2J\u{202e}"), "防化服\u{fffd}[2J\u{fffd}");
     }
 }

@@ -15,7 +15,8 @@ use tonic::{Code, Status, Streaming};
 use super::Context;
 use super::client::{Client, ClientArgs, failed, with_node};
 use super::output::{Format, text_out};
-use super::render::{Canonical, clean};
+use super::render::Canonical;
+use super::text::clean;
 use super::words::time;
 use crate::exit::{Exit, Failure};
 

@@ -227,7 +227,8 @@ pub fn line(
     let (asked, line) = request.line(number)?;
     let under_way = || missions_of(region, request, number).filter(|mission| !mission.state.is_void());
     let past_commitment = |mission: &&Mission| !matches!(mission.state, MissionState::Held | MissionState::Ordered);
-    let said = region.answers(id).filter(|((_, line, _), _)| answers && *line == number);
+    let said = || region.answers(id).filter(|((_, line, _), _)| *line == number).map(|((.., by), said)| (*by, said));
+    let declined = said().filter(|(_, said)| matches!(said.given.answer, Answer::Decline { .. })).count();
     Some(v1::RequestLine {
         line: u32::from(number),
         resource: Some(resource(&asked.resource)),
@@ -239,7 +240,9 @@ pub fn line(
         dispatched: under_way().map(|mission| mission.amounts.left()).sum::<Qty>().0,
         received: under_way().map(|mission| mission.amounts.received()).sum::<Qty>().0,
         missions: line.missions.iter().map(|mission| mission.name()).collect(),
-        answers: said.map(|((_, _, by), answered)| answer(*by, answered)).collect(),
+        answers: said().filter(|_| answers).map(|(by, said)| answer(by, said)).collect(),
+        // One answer per member and line; a charter has at most 512 members.
+        declined: u32::try_from(declined).unwrap_or(u32::MAX),
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use shouwang_domain::ids::NodeId;
 use shouwang_domain::machine::Machine;
-use shouwang_driver::{Handle, RecordStatus, Role};
+use shouwang_driver::{Contact, Handle, RecordStatus, Role};
 use shouwang_proto::admin::v1 as admin;
 use shouwang_proto::admin::v1::admin_service_server::AdminService;
 use tonic::{Code, Request, Response, Status};
@@ -13,10 +13,11 @@ use super::Services;
 use crate::api::HostedRegion;
 use crate::api::caller::Caller;
 use crate::api::change::driver_failed;
+use crate::api::contact::node_contact;
 use crate::api::convert::words::node;
 use crate::api::fields::Parsing;
 use crate::api::page::Page;
-use crate::api::read::{as_of, view};
+use crate::api::read::{as_of, clock, view};
 use crate::api::{deadline, status};
 use crate::lang::Bilingual;
 
@@ -165,22 +166,19 @@ fn role(role: Role) -> admin::RaftRole {
 
 /// The nodes of a group; what only the leader knows of them is unset elsewhere.
 fn group(status: &RecordStatus) -> Vec<admin::GroupNode> {
-    let voters = status.voters.iter().map(|id| (*id, true));
-    let learners = status.learners.iter().map(|id| (*id, false));
-    let mut all: Vec<(u64, bool)> = voters.chain(learners).collect();
-    all.sort_unstable();
-    let entry = |(id, voter): (u64, bool)| {
+    let entry = |contact: &Contact| {
+        let id = contact.node.get();
         let peer = status.peers.iter().find(|peer| peer.id == id);
         admin::GroupNode {
-            // A Raft id is a node's id; another could only stand there by a bug, and is shown as it is.
-            node: NodeId::try_from(id).map_or_else(|_| id.to_string(), node),
-            voter,
+            node: node(contact.node),
+            voter: status.voters.contains(&id),
+            contact: Some(node_contact(contact, clock())),
             active: peer.map(|peer| peer.recent_active),
             matched: peer.map(|peer| peer.matched),
             catching_up: peer.is_some_and(|peer| peer.pending_checkpoint.is_some()),
         }
     };
-    all.into_iter().map(entry).collect()
+    status.contacts.iter().map(entry).collect()
 }
 
 fn record_status<M: Machine>(handle: &Handle<M>, kind: admin::RecordKind, title: String) -> admin::RecordStatus {

@@ -45,7 +45,7 @@ impl CompensationService for Services {
         let page = Page::new("discrepancies", &filter, request.page_size, &request.page_token)?;
         let all = region.discrepancies().map(|(key, known)| (*key, known));
         let all = all.filter(|(_, known)| request.show_closed || known.closed_at.is_none());
-        let (discrepancies, next_page_token) = page.take(all, |key, known| render::discrepancy(*key, known));
+        let (discrepancies, next_page_token) = page.take(all, |key, known| render::discrepancy(region, *key, known));
         Ok(Response::new(v1::ListDiscrepanciesResponse { as_of: Some(look.as_of), discrepancies, next_page_token }))
     }
 

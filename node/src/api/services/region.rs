@@ -7,10 +7,11 @@ use tonic::{Request, Response, Status};
 use super::Services;
 use crate::api::caller::Caller;
 use crate::api::change::{driver_failed, outcome_of};
+use crate::api::contact::node_contact;
 use crate::api::convert::{aid, charter, words};
 use crate::api::fields::Parsing;
 use crate::api::page::Page;
-use crate::api::read::{as_of, watch_failed};
+use crate::api::read::{as_of, clock, watch_failed};
 use crate::api::{deadline, situation, status};
 
 #[tonic::async_trait]
@@ -44,7 +45,7 @@ impl RegionService for Services {
         request: Request<v1::GetRegionRequest>,
     ) -> Result<Response<v1::GetRegionResponse>, Status> {
         let asked = request.get_ref();
-        let (_, look) = self.look_at_region(&request, &asked.region, asked.linearizable).await?;
+        let (hosted, look) = self.look_at_region(&request, &asked.region, asked.linearizable).await?;
         let record = look.view.record.clone();
         let state_digest = if asked.with_state_digest {
             // A walk over the whole state would hold up everybody else on an async thread.
@@ -53,13 +54,14 @@ impl RegionService for Services {
         } else {
             String::new()
         };
-        let record = &look.view.record;
+        let (record, contacts) = (&look.view.record, hosted.handle.status().contacts);
         Ok(Response::new(v1::GetRegionResponse {
             id: record.id().to_string(),
             charter: Some(charter::charter(record.machine().charter())),
             ledger_root: record.ledger_root().to_string(),
             epoch: record.epoch(),
             state_digest,
+            contacts: contacts.iter().map(|contact| node_contact(contact, clock())).collect(),
             as_of: Some(look.as_of),
         }))
     }
@@ -147,7 +149,9 @@ impl RegionService for Services {
     ) -> Result<Response<v1::GetSituationResponse>, Status> {
         let asked = request.get_ref();
         let (hosted, look) = self.look_at_region(&request, &asked.region, asked.linearizable).await?;
-        Ok(Response::new(situation::of(&hosted, &look, asked.exercise)))
+        let contacts = hosted.handle.status().contacts;
+        let from = situation::Standpoint { node: self.node, contacts: &contacts, now: look.now() };
+        Ok(Response::new(situation::of(&look, &from, asked.exercise)))
     }
 
     async fn get_region_outcome(
