@@ -134,7 +134,8 @@ impl List {
     /// then the flexible columns are cut one by one from the widest.
     fn widths(&self, lines: &[(Vec<String>, Style)], columns: usize) -> Vec<Option<usize>> {
         let cells = |at: usize| lines.iter().filter_map(move |(cells, _)| cells.get(at));
-        let is_idle = |at: usize, cut: Cut| cut == Cut::Drop && cells(at).skip(1).all(String::is_empty);
+        let is_idle =
+            |at: usize, cut: Cut| cut == Cut::Drop && cells(at).skip(1).all(|cell| cell.is_empty() || cell == "-");
         let natural =
             |(at, (_, cut)): (usize, &(_, Cut))| cells(at).map(|cell| width(cell)).max().filter(|_| !is_idle(at, *cut));
         let mut widths: Vec<Option<usize>> = self.columns.iter().enumerate().map(natural).collect();

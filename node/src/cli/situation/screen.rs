@@ -238,7 +238,7 @@ impl View<'_> {
                 (self.pick("数量", "QTY"), Cut::Never),
                 (self.pick("状态", "STATE"), Cut::Never),
                 (self.pick("已历时", "FOR"), Cut::Never),
-                (self.pick("预计到", "ETA"), Cut::Never),
+                (self.pick("预计到", "ETA"), Cut::Drop),
                 (self.pick("需于", "NEEDED"), Cut::Drop),
                 (self.pick("标记", "FLAGS"), Cut::End),
             ],
