@@ -29,7 +29,7 @@ mod ledger_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]
-pub(crate) mod region_story;
+pub mod region_story;
 #[cfg(test)]
 mod shipped_tests;
 #[cfg(test)]
