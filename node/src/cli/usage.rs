@@ -61,7 +61,7 @@ fn examples(path: &str) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     for line in EXAMPLES.lines() {
         match all.last_mut().filter(|_| line.starts_with(' ')) {
-            Some(last) => *last += &format!("\n{line}"),
+            Some(last) => *last = format!("{last}\n{line}"),
             None => all.push(line.to_owned()),
         }
     }
@@ -100,11 +100,11 @@ pub fn command() -> Command {
 fn dress(command: Command, path: &str) -> Command {
     // A noun shows its verbs; the verbs show how they are used.
     let verbs = command.get_subcommands().next().is_some();
-    let examples: String = examples(path).iter().filter(|_| !verbs).map(|line| format!("\n{line}")).collect();
+    let examples = if verbs { Vec::new() } else { examples(path) };
     let command = if examples.is_empty() {
         command
     } else {
-        command.after_help(format!("Examples 示例:{}", examples.replace('\n', "\n  ")))
+        command.after_help(format!("Examples 示例:\n  {}", examples.join("\n").replace('\n', "\n  ")))
     };
     let command = command.help_template(TEMPLATE).subcommand_help_heading("Commands 命令").mut_args(|argument| {
         let argument = match argument.get_id().as_str() {

@@ -17,8 +17,8 @@ use crate::lang::Lang;
 const PLAIN: Screen = Screen { width: 120, height: 40, colour: false };
 const NOW: i64 = 1_772_380_800;
 
-fn at(seconds: i64) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp { seconds, nanos: 0 })
+fn at(seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds, nanos: 0 }
 }
 
 fn answer(in_touch: bool) -> GetSituationResponse {
@@ -30,8 +30,8 @@ fn answer(in_touch: bool) -> GetSituationResponse {
         unit: "套".to_owned(),
         holder: "640200".to_owned(),
         requester: "150300".to_owned(),
-        since: at(NOW - 5_400),
-        paper_due: late.then(|| at(NOW + 60)).flatten(),
+        since: Some(at(NOW - 5_400)),
+        paper_due: late.then(|| at(NOW + 60)),
         late,
         ..SituationMission::default()
     };
@@ -39,7 +39,7 @@ fn answer(in_touch: bool) -> GetSituationResponse {
         code: code.to_owned(),
         title: title.to_owned(),
         touch: touch.into(),
-        last_heard: heard.and_then(at),
+        last_heard: heard.map(at),
         heard_by: by.to_owned(),
         hub: code == "150300",
         standing: 1,
@@ -48,11 +48,11 @@ fn answer(in_touch: bool) -> GetSituationResponse {
     let line = RequestLine { line: 1, title: "防护服".to_owned(), quantity: 60, state: 4, ..RequestLine::default() };
     let request = SituationRequest { number: "乌-需-2026-0001".to_owned(), lines: vec![line], ..Default::default() };
     GetSituationResponse {
-        as_of: Some(AsOf { revision: 120, in_touch, stale_ms: 90_000, at: at(NOW - 12), ..AsOf::default() }),
+        as_of: Some(AsOf { revision: 120, in_touch, stale_ms: 90_000, at: Some(at(NOW - 12)), ..AsOf::default() }),
         title: "乌海应急联动区域".to_owned(),
         node: "150300/1".to_owned(),
         leader: "152900/1".to_owned(),
-        taken_at: at(NOW),
+        taken_at: Some(at(NOW)),
         members: vec![
             member("150300", "乌海市", Touch::InTouch, None, ""),
             member("152900", "阿拉善盟", Touch::InTouch, Some(NOW - 1), "150300/1"),
@@ -181,8 +181,8 @@ fn texts_of_others_cannot_steer_the_terminal() {
 #[test]
 fn a_file_takes_only_what_is_news() {
     let (first, mut later) = (answer(true), answer(true));
-    later.taken_at = at(NOW + 2);
-    later.members[1].last_heard = at(NOW + 1);
+    later.taken_at = Some(at(NOW + 2));
+    later.members[1].last_heard = Some(at(NOW + 1));
     assert_eq!(gist(&first), gist(&later));
     later.members[1].touch = Touch::OutOfTouch.into();
     assert_ne!(gist(&first), gist(&later));
