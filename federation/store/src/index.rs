@@ -1,7 +1,7 @@
 //! The index: a sled tree for what can be rebuilt. Losing it costs time, never data.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -14,13 +14,17 @@ use crate::error::{Poison, Result, StoreError};
 pub const MAX_VALUE_BYTES: usize = 4096;
 /// Largest key in bytes.
 pub const MAX_KEY_BYTES: usize = 1024;
+/// How many damaged indexes are kept beside the one in use.
+const SET_ASIDE_MAX: u32 = 4;
 /// Data and positions share one tree, so that one batch changes both or neither.
 const DATA: u8 = b'd';
 const POSITION: u8 = b'p';
 /// How long to wait for the lock of an index that another owner is just closing.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+/// How long to wait between two looks at it.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// An ordered map from bytes to small values, with the ledger positions it reflects.
+/// An ordered map from bytes to small values, with what it reflects of each ledger.
 #[derive(Debug)]
 pub struct Index {
     db: sled::Db,
@@ -32,8 +36,8 @@ pub struct Index {
 /// Changes that take effect together, with the positions they bring the index to.
 #[derive(Debug, Default)]
 pub struct IndexBatch {
-    changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    positions: Vec<(String, u64)>,
+    entries: Vec<(Vec<u8>, Vec<u8>)>,
+    positions: Vec<(String, Vec<u8>)>,
 }
 
 impl IndexBatch {
@@ -44,19 +48,13 @@ impl IndexBatch {
 
     /// Sets `key` to `value`.
     pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> &mut Self {
-        self.changes.push((key.into(), Some(value.into())));
+        self.entries.push((key.into(), value.into()));
         self
     }
 
-    /// Removes `key`.
-    pub fn remove(&mut self, key: impl Into<Vec<u8>>) -> &mut Self {
-        self.changes.push((key.into(), None));
-        self
-    }
-
-    /// Notes that with this batch the index reflects `revision` of the ledger called `name`.
-    pub fn set_position(&mut self, name: &str, revision: u64) -> &mut Self {
-        self.positions.push((name.to_owned(), revision));
+    /// Notes what the index reflects of the ledger called `name` with this batch, in the caller's own words.
+    pub fn set_position(&mut self, name: &str, position: impl Into<Vec<u8>>) -> &mut Self {
+        self.positions.push((name.to_owned(), position.into()));
         self
     }
 }
@@ -68,16 +66,16 @@ fn tagged(tag: u8, key: &[u8]) -> Vec<u8> {
     out
 }
 
-fn check_sizes(key: &[u8], value: Option<&[u8]>) -> Result<()> {
+fn check_sizes(key: &[u8], value: &[u8]) -> Result<()> {
     let over =
         |what, size: usize, limit: usize| Err(StoreError::TooLarge { what, size: size as u64, limit: limit as u64 });
     if key.len() > MAX_KEY_BYTES {
         return over("index key", key.len(), MAX_KEY_BYTES);
     }
-    match value {
-        Some(value) if value.len() > MAX_VALUE_BYTES => over("index value", value.len(), MAX_VALUE_BYTES),
-        _ => Ok(()),
+    if value.len() > MAX_VALUE_BYTES {
+        return over("index value", value.len(), MAX_VALUE_BYTES);
     }
+    Ok(())
 }
 
 impl Index {
@@ -90,16 +88,29 @@ impl Index {
         if let Some(parent) = dir.parent() {
             fs::create_dir_all(parent).map_err(|e| StoreError::io("create", parent, e))?;
         }
-        let (db, damaged) = match open_patiently(dir) {
-            Ok(db) => (db, false),
-            Err(e @ (StoreError::Locked { .. } | StoreError::Full { .. })) => return Err(e),
+        match open_patiently(dir).and_then(|db| Self::new(db, dir)) {
+            Ok(index) => Ok(index),
+            Err(e @ (StoreError::Locked { .. } | StoreError::Full { .. })) => Err(e),
             Err(e) => {
-                let aside = set_aside(dir)?;
-                tracing::warn!(index = %dir.display(), aside = %aside.display(), error = %e, "index set aside, rebuilding");
-                (open_patiently(dir)?, true)
+                tracing::warn!(index = %dir.display(), error = %e, "the index does not open");
+                Self::replace(dir)
             }
-        };
-        let needs_rebuild = damaged || db.is_empty();
+        }
+    }
+
+    /// Sets the index in `dir` aside and opens an empty one in its place: for when it is found not to hold what it
+    /// should. Waits a while until whoever has it open has let go of it, for sled would write into the new one.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn replace(dir: &Path) -> Result<Self> {
+        released(dir)?;
+        set_aside(dir)?;
+        Self::new(open_patiently(dir)?, dir)
+    }
+
+    fn new(db: sled::Db, dir: &Path) -> Result<Self> {
+        let needs_rebuild = guarded(dir, || Ok(db.is_empty()))?;
         Ok(Self { db, dir: dir.into(), poison: Poison::default(), needs_rebuild })
     }
 
@@ -108,97 +119,52 @@ impl Index {
         self.needs_rebuild
     }
 
-    fn fault(&self, e: &sled::Error) -> StoreError {
-        sled_error(&self.dir, e)
-    }
-
-    /// The value of a key.
-    ///
-    /// # Errors
-    /// `Index`, `Io`.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let found = self.db.get(tagged(DATA, key)).map_err(|e| self.fault(&e))?;
-        Ok(found.map(|value| value.to_vec()))
-    }
-
-    /// Sets one key.
-    ///
-    /// # Errors
-    /// `TooLarge`, `Index`, `Io`, `Full`, `Poisoned`.
-    pub fn put(&self, key: &[u8], value: &[u8]) -> Result<()> {
-        let mut batch = IndexBatch::new();
-        batch.put(key, value);
-        self.apply(&batch)
-    }
-
-    /// Removes one key.
-    ///
-    /// # Errors
-    /// As `put`.
-    pub fn remove(&self, key: &[u8]) -> Result<()> {
-        let mut batch = IndexBatch::new();
-        batch.remove(key);
-        self.apply(&batch)
-    }
-
     /// Applies a batch: all of it or nothing, also across a crash.
     ///
     /// # Errors
-    /// As `put`; nothing is changed then.
+    /// `TooLarge`, `Index`, `Full`, `Poisoned`; nothing is changed then.
     pub fn apply(&self, batch: &IndexBatch) -> Result<()> {
         self.poison.check()?;
         let mut changes = sled::Batch::default();
-        for (key, value) in &batch.changes {
-            check_sizes(key, value.as_deref())?;
-            match value {
-                Some(value) => changes.insert(tagged(DATA, key), value.as_slice()),
-                None => changes.remove(tagged(DATA, key)),
-            }
+        let entries = batch.entries.iter().map(|(key, value)| (DATA, key.as_slice(), value));
+        let positions = batch.positions.iter().map(|(name, position)| (POSITION, name.as_bytes(), position));
+        for (tag, key, value) in entries.chain(positions) {
+            check_sizes(key, value)?;
+            changes.insert(tagged(tag, key), value.as_slice());
         }
-        for (name, revision) in &batch.positions {
-            check_sizes(name.as_bytes(), None)?;
-            changes.insert(tagged(POSITION, name.as_bytes()), &revision.to_le_bytes());
-        }
-        self.db.apply_batch(changes).map_err(|e| self.poison.after(self.fault(&e)))
+        self.guarded(|| self.db.apply_batch(changes)).map_err(|e| self.poison.after(e))
     }
 
-    /// The keys that start with `prefix`, in order, beginning behind `after` (a whole key), at most `limit`.
+    /// The entries whose keys start with `prefix`, in order, beginning behind `after` (a whole key), at most `limit`.
     ///
     /// # Errors
-    /// `Index`, `Io`.
+    /// `Index`.
     pub fn scan_prefix(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let prefix = tagged(DATA, prefix);
         let start = match after.map(|key| tagged(DATA, key)).filter(|key| *key >= prefix) {
             Some(key) => Bound::Excluded(key),
             None => Bound::Included(prefix.clone()),
         };
-        let mut out = Vec::new();
-        for item in self.db.range((start, Bound::Unbounded)).take(limit) {
-            let (key, value) = item.map_err(|e| self.fault(&e))?;
-            if !key.starts_with(&prefix) {
-                break;
+        self.guarded(|| {
+            let mut out = Vec::new();
+            for item in self.db.range((start, Bound::Unbounded)).take(limit) {
+                let (key, value) = item?;
+                if !key.starts_with(&prefix) {
+                    break;
+                }
+                out.push((key[1..].to_vec(), value.to_vec()));
             }
-            out.push((key[1..].to_vec(), value.to_vec()));
-        }
-        Ok(out)
+            Ok(out)
+        })
     }
 
-    /// The ledger revision the index reflects for `name`.
+    /// What the index reflects of the ledger called `name`, as it was noted.
     ///
     /// # Errors
-    /// `Index`, `Io`.
-    pub fn position(&self, name: &str) -> Result<Option<u64>> {
-        let found = self.db.get(tagged(POSITION, name.as_bytes())).map_err(|e| self.fault(&e))?;
-        Ok(found.and_then(|v| v.as_ref().try_into().ok()).map(u64::from_le_bytes))
-    }
-
-    /// Forgets everything, positions included: before a rebuild from the start.
-    ///
-    /// # Errors
-    /// As `put`.
-    pub fn clear(&self) -> Result<()> {
-        self.poison.check()?;
-        self.db.clear().map_err(|e| self.poison.after(self.fault(&e)))
+    /// `Index`.
+    pub fn position(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let found = self.guarded(|| self.db.get(tagged(POSITION, name.as_bytes())))?;
+        Ok(found.map(|position| position.to_vec()))
     }
 
     /// Makes everything durable: sled's flush alone does not sync on Linux, so its file is synced after it.
@@ -207,11 +173,21 @@ impl Index {
     /// `SyncFailed`, `Poisoned`, `Index`, `Full`.
     pub fn flush_durable(&self) -> Result<()> {
         self.poison.check()?;
-        self.db.flush().map_err(|e| self.poison.after(self.fault(&e)))?;
+        self.guarded(|| self.db.flush()).map_err(|e| self.poison.after(e))?;
         let file = self.dir.join("db");
         let synced = File::open(&file).and_then(|f| f.sync_data());
         synced.map_err(|e| self.poison.sync_failed(&file, &e))
     }
+
+    /// sled asserts on some kinds of damage, wherever it first meets them.
+    fn guarded<T>(&self, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+        guarded(&self.dir, work)
+    }
+}
+
+fn guarded<T>(dir: &Path, work: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+    let gave_up = |_| StoreError::Index { path: dir.into(), detail: "sled gave up on its files".into() };
+    catch_unwind(AssertUnwindSafe(work)).map_err(gave_up)?.map_err(|e| sled_error(dir, &e))
 }
 
 fn sled_error(dir: &Path, e: &sled::Error) -> StoreError {
@@ -230,27 +206,41 @@ fn open_patiently(dir: &Path) -> Result<sled::Db> {
     let until = Instant::now() + LOCK_PATIENCE;
     loop {
         let config = sled::Config::new().path(dir).cache_capacity(32 << 20).flush_every_ms(Some(1000));
-        // sled asserts on some kinds of damage while it recovers.
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-        let opened = opened.map_err(|_| StoreError::Index { path: dir.into(), detail: "recovery gave up".into() })?;
-        match opened.map_err(|e| sled_error(dir, &e)) {
-            Err(StoreError::Locked { .. }) if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
+        match guarded(dir, || config.open()) {
+            Err(StoreError::Locked { .. }) if Instant::now() < until => std::thread::sleep(LOCK_PAUSE),
             other => return other,
         }
     }
 }
 
-fn set_aside(dir: &Path) -> Result<PathBuf> {
-    let name = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let mut n = 0_u32;
+/// Waits until nobody has the index in `dir` open: sled holds this lock as long as it lives.
+fn released(dir: &Path) -> Result<()> {
+    let Ok(file) = File::open(dir.join("db")) else { return Ok(()) };
+    let until = Instant::now() + LOCK_PATIENCE;
     loop {
-        let aside = dir.with_file_name(format!("{name}.damaged-{n}"));
-        if aside.exists() {
-            n += 1;
-            continue;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path: dir.into() }),
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(()),
         }
-        fs::rename(dir, &aside).map_err(|e| StoreError::io("set aside", dir, e))?;
-        return Ok(aside);
+    }
+}
+
+/// Moves what is in `dir` out of the way; only so many are kept for whoever wants to know what happened.
+fn set_aside(dir: &Path) -> Result<()> {
+    let name = dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let places = (0..SET_ASIDE_MAX).map(|n| dir.with_file_name(format!("{name}.damaged-{n}")));
+    let moved = match places.into_iter().find(|place| fs::symlink_metadata(place).is_err()) {
+        Some(place) => {
+            tracing::warn!(index = %dir.display(), aside = %place.display(), "index set aside, it is built anew");
+            fs::rename(dir, place)
+        }
+        None if fs::symlink_metadata(dir).is_ok_and(|it| it.is_dir()) => fs::remove_dir_all(dir),
+        None => fs::remove_file(dir),
+    };
+    match moved {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(|e| StoreError::io("set aside", dir, e)),
     }
 }
 
