@@ -56,14 +56,25 @@ pub enum DriverError {
         /// The leader it knows.
         leader: Option<NodeId>,
     },
-    /// The revision asked for is not held here.
+    /// The revision asked for is not held here, or cannot be made again from what is.
     #[error("revision {revision} is not held here, the oldest is {oldest}")]
     OutOfRange {
         /// What was asked for.
         revision: u64,
-        /// The oldest revision held without a gap.
+        /// The oldest revision from which on there is no gap.
         oldest: u64,
     },
+    /// A revision that has not happened here yet.
+    #[error("there is no revision {revision} yet; the newest here is {newest}")]
+    NotYet {
+        /// What was asked for.
+        revision: u64,
+        /// The newest revision here.
+        newest: u64,
+    },
+    /// The deadline passed while the past was being read: nothing was to change, and nothing did.
+    #[error("the look took too long; allow more time, or ask for less")]
+    TooSlow,
     /// The record is hosted already.
     #[error("record {id} is hosted already")]
     AlreadyHosted {
@@ -117,6 +128,8 @@ impl DriverError {
             Self::NotAccepted => "NOT_ACCEPTED",
             Self::NotLeader { .. } => "NOT_LEADER",
             Self::OutOfRange { .. } => "OUT_OF_RANGE",
+            Self::NotYet { .. } => "REVISION_NOT_YET",
+            Self::TooSlow => "TOO_SLOW",
             Self::AlreadyHosted { .. } => "ALREADY_HOSTED",
             Self::Founding(_) => "FOUNDING_REFUSED",
             Self::Unfit { .. } => "UNFIT",

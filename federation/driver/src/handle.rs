@@ -37,7 +37,7 @@ pub struct View<M> {
 
 /// A record hosted by this node. Clones share everything.
 pub struct Handle<M: Machine> {
-    shared: Arc<Shared<M>>,
+    pub(crate) shared: Arc<Shared<M>>,
 }
 
 impl<M: Machine> std::fmt::Debug for Handle<M> {

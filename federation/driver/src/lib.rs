@@ -16,6 +16,7 @@
 //! This room joins domain, replica and store. It must never contain a rule of the domain, a rule of Raft, a file format,
 //! or blocking I/O on an async thread.
 
+mod as_of;
 mod clock;
 mod driver;
 mod error;

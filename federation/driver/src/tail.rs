@@ -55,6 +55,11 @@ impl<E> Tail<E> {
         *state = State { first: revision + 1, changes: VecDeque::new(), bytes: 0 };
     }
 
+    /// The first revision in memory, or the one that comes next if there is none.
+    pub fn first(&self) -> u64 {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).first
+    }
+
     /// Up to `max` records from `from` on; `None` if they are not in memory any more.
     pub fn read(&self, from: u64, max: usize) -> Option<Vec<Arc<Change<E>>>> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
@@ -89,7 +94,7 @@ mod tests {
         assert_eq!(revisions(&tail, 11), Some(vec![]));
         tail.extend([change(11)], 99);
         assert_eq!(revisions(&tail, 9), Some(vec![9, 10, 11]));
-        assert_eq!(revisions(&tail, 8), None);
+        assert_eq!((revisions(&tail, 8), tail.first()), (None, 9));
         tail.restart(20);
         assert_eq!((revisions(&tail, 11), revisions(&tail, 21)), (None, Some(vec![])));
     }

@@ -205,6 +205,18 @@ fn too_late(id: Option<CommandId>) -> Status {
     status::error(Code::DeadlineExceeded, "OUTCOME_UNKNOWN", &text, &parameters)
 }
 
+fn out_of_range(error: &DriverError, revision: u64, oldest: u64) -> Status {
+    let zh = format!("本节点已不保存版本 {revision}，最早可得版本 {oldest}");
+    let parameters = [("oldest_revision", oldest.to_string())];
+    status::error(Code::OutOfRange, error.code(), &Bilingual::new(zh, error.to_string()), &parameters)
+}
+
+fn not_yet(error: &DriverError, revision: u64, newest: u64) -> Status {
+    let zh = format!("尚无版本 {revision}，本节点最新为 {newest}");
+    let parameters = [("newest_revision", newest.to_string())];
+    status::error(Code::OutOfRange, error.code(), &Bilingual::new(zh, error.to_string()), &parameters)
+}
+
 /// Why a record cannot be reached, or does not take what is said.
 pub fn driver_failed(error: &DriverError) -> Status {
     let (code, zh) = match error {
@@ -218,14 +230,13 @@ pub fn driver_failed(error: &DriverError) -> Status {
         DriverError::TooLarge { .. } => (Code::InvalidArgument, "命令超过大小限制"),
         DriverError::NotAccepted => (Code::FailedPrecondition, "记录不接受本节点的签名，请核对协议中的密钥"),
         DriverError::NotLeader { .. } => (Code::FailedPrecondition, "本节点不是该记录的主节点，请到主节点操作"),
-        DriverError::OutOfRange { .. } => (Code::OutOfRange, "本节点已不保存该版次"),
+        DriverError::OutOfRange { revision, oldest } => return out_of_range(error, *revision, *oldest),
+        DriverError::NotYet { revision, newest } => return not_yet(error, *revision, *newest),
+        DriverError::TooSlow => return status::too_slow(),
         _ => (Code::Internal, "本节点内部故障"),
     };
     let text = Bilingual::new(format!("{zh}（{}）", error.code()), error.to_string());
     let mut parameters = Vec::new();
-    if let DriverError::OutOfRange { oldest, .. } = error {
-        parameters.push(("oldest_revision", oldest.to_string()));
-    }
     if let DriverError::NotLeader { leader: Some(leader) } = error {
         parameters.push(("leader", words::node(*leader)));
     }
@@ -249,6 +260,8 @@ mod tests {
             (DriverError::NoLeader, Code::Unavailable, "NO_LEADER"),
             (DriverError::Busy, Code::ResourceExhausted, "BUSY"),
             (DriverError::OutOfRange { revision: 3, oldest: 9 }, Code::OutOfRange, "OUT_OF_RANGE"),
+            (DriverError::NotYet { revision: 9, newest: 3 }, Code::OutOfRange, "REVISION_NOT_YET"),
+            (DriverError::TooSlow, Code::DeadlineExceeded, "TOO_SLOW"),
             (DriverError::NotLeader { leader: None }, Code::FailedPrecondition, "NOT_LEADER"),
         ] {
             let status = driver_failed(&error);

@@ -25,7 +25,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use shouwang_domain::charter::Charter;
 use shouwang_domain::ids::{NodeId, RegionId};
 use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
@@ -72,16 +71,14 @@ pub type CourierTrouble = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 pub struct HostedRegion {
     /// The record.
     pub handle: Handle<Region>,
-    /// The charter it was founded on, for looks at its past.
-    pub founding: Arc<Charter>,
     /// The courier between it and the registry; `None` where there is none.
     pub courier: Option<CourierTrouble>,
 }
 
 impl HostedRegion {
     /// A region.
-    pub fn new(handle: Handle<Region>, founding: Arc<Charter>, courier: Option<CourierTrouble>) -> Self {
-        Self { handle, founding, courier }
+    pub fn new(handle: Handle<Region>, courier: Option<CourierTrouble>) -> Self {
+        Self { handle, courier }
     }
 }
 

@@ -115,8 +115,8 @@ impl Town {
             nodes,
         };
         let registry = driver.host(HostSpec::<Registry>::found(genesis, options)).await.unwrap();
-        let founding = Arc::new(charter(&key));
-        let spec = HostSpec::<Region>::found(Charter::clone(&founding), options);
+        let founding = charter(&key);
+        let spec = HostSpec::<Region>::found(founding.clone(), options);
         let (id, name) = (spec.id, founding.name.clone());
         let region = driver.host(spec).await.unwrap();
         let (stop, stopping) = watch::channel(false);
@@ -124,7 +124,7 @@ impl Town {
         tokio::spawn(courier.run(stopping));
         let own = Municipality::new(OWN).unwrap();
         let api = Node::new(node, own, "wuhai", registry, Limits::default());
-        api.add_region(id, &HostedRegion::new(region, founding, Some(Arc::new(|| None))));
+        api.add_region(id, &HostedRegion::new(region, Some(Arc::new(|| None))));
         Self { routes: router(Arc::new(api)), driver, stop, _dir: dir }
     }
 

@@ -42,7 +42,6 @@ struct Hosted {
     name: String,
     id: RegionId,
     handle: Handle<Region>,
-    founding: Arc<Charter>,
 }
 
 /// Runs a node until it is told to stop. `sources` is where `config` came from: addresses of members that are admitted
@@ -179,11 +178,10 @@ async fn host_regions(
     let mut hosted = Vec::new();
     for (region, charter) in charters {
         let id = charter::region_id(&charter);
-        let founding = Arc::new(charter.clone());
         let spec =
             HostSpec::<Region> { contacts: connector.nodes(), ..HostSpec::found(charter, record_options(config)) };
         let handle = driver.host(spec).await.map_err(|error| from_driver(&error))?;
-        hosted.push(Hosted { name: region.name, id, handle, founding });
+        hosted.push(Hosted { name: region.name, id, handle });
     }
     Ok(hosted)
 }
@@ -257,10 +255,7 @@ fn services(
             Courier::new(registry.clone(), region.handle.clone(), region.id, region.name.clone(), node);
         tokio::spawn(courier.run(stopping.clone()));
         let trouble: api::CourierTrouble = Arc::new(move || status.borrow().stopped.clone());
-        api.add_region(
-            region.id,
-            &api::HostedRegion::new(region.handle.clone(), Arc::clone(&region.founding), Some(trouble)),
-        );
+        api.add_region(region.id, &api::HostedRegion::new(region.handle.clone(), Some(trouble)));
     }
     Arc::new(api)
 }

@@ -80,16 +80,26 @@ pub(crate) fn write(
 
 /// The record that a checkpoint holds, checked against what the file says about it. Blocks.
 pub(crate) fn restore<M: Machine>(id: RecordId, opened: &OpenedCheckpoint) -> Result<Record<M>> {
+    restore_while(id, opened, || Ok(()))
+}
+
+/// As [`restore`], asking before every part of the state whether to go on.
+pub(crate) fn restore_while<M: Machine>(
+    id: RecordId,
+    opened: &OpenedCheckpoint,
+    go_on: impl Fn() -> Result<()>,
+) -> Result<Record<M>> {
     let unfit = |detail: String| DriverError::Unfit { id, what: "the checkpoint", detail };
     let meta = opened.meta();
     if meta.record_id != id.0 {
         return Err(unfit("it belongs to another record".to_owned()));
     }
     let mut failed = None;
-    let records = opened.records()?.map_while(|record| record.map_err(|error| failed = Some(error)).ok());
+    let next = |record: Result<Vec<u8>, StoreError>| go_on().and_then(|()| Ok(record?));
+    let records = opened.records()?.map_while(|record| next(record).map_err(|error| failed = Some(error)).ok());
     let restored = Record::<M>::restore(records);
     if let Some(error) = failed {
-        return Err(error.into());
+        return Err(error);
     }
     let record = restored.map_err(|error| unfit(error.to_string()))?;
     if (record.id(), record.epoch(), record.revision()) != (id, meta.epoch, meta.revision) {

@@ -27,13 +27,14 @@ use shouwang_domain::record::Record;
 use shouwang_domain::time::Timestamp;
 use shouwang_replica::eraftpb::{ConfState, Message};
 use shouwang_replica::{Role, Status};
+use shouwang_store::StoreError;
 use shouwang_store::checkpoint::{CheckpointInfo, CheckpointStore};
 use shouwang_store::ledger::LedgerReader;
 use shouwang_store::log::RecordSlot;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 pub(crate) use apply::ApplyWork;
-pub(crate) use checkpoints::{decode_conf_state, restore};
+pub(crate) use checkpoints::{decode_conf_state, restore, restore_while};
 pub(crate) use conf::{ConfBoard, seats};
 pub(crate) use keeper::KeeperJob;
 pub(crate) use open::{Environment, Running, start};
@@ -52,6 +53,9 @@ use crate::tail::Tail;
 
 /// Frames of peers that may wait for a record; beyond, they are dropped, and Raft sends again.
 const PEER_FRAMES_MAX: usize = 4096;
+
+/// Bytes of ledger records read from disk at once, unless one alone is larger.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// Bytes of ledger records that may wait for the disk before apply waits too.
 const KEEPER_BACKLOG_BYTES: usize = 64 << 20;
@@ -287,8 +291,12 @@ impl Core {
 /// What all threads of a record share, the machine included.
 pub(crate) struct Shared<M: Machine> {
     pub core: Core,
+    /// The record right after founding, if this node knows how it began.
+    pub founded: Option<Record<M>>,
     /// The record as readers see it; none while joining.
     pub record: ArcSwapOption<Record<M>>,
+    /// Looks at the past under way: each holds a state of its own.
+    pub past: Arc<Semaphore>,
     pub tail: Tail<M::Event>,
     pub ledger: LedgerReader,
     pub checkpoints: CheckpointStore,
@@ -296,6 +304,34 @@ pub(crate) struct Shared<M: Machine> {
     /// A checkpoint of a peer, restored and waiting for its turn.
     pub restored: Mutex<Option<(CheckpointInfo, Record<M>)>>,
     pub verifier: Arc<CachedVerifier<Ed25519Verifier>>,
+}
+
+impl<M: Machine> Shared<M> {
+    /// The runs of ledger records that can be read here up to `newest`, on disk or in memory, oldest first.
+    pub fn held(&self, newest: u64) -> Vec<(u64, u64)> {
+        // Memory first: what leaves it from now on has reached the disk before.
+        let in_memory = self.tail.first();
+        let mut held = self.ledger.runs();
+        held.retain(|run| run.0 <= newest);
+        match held.last_mut() {
+            Some(last) if last.1 + 1 >= in_memory => last.1 = newest,
+            _ if in_memory <= newest => held.push((in_memory, newest)),
+            _ => {}
+        }
+        held
+    }
+
+    /// Ledger records from `from` on as they were written, at most `most` of them, from memory or disk; none if there
+    /// are none yet. Blocks.
+    pub fn bytes(&self, from: u64, most: usize) -> Result<Vec<Arc<[u8]>>, StoreError> {
+        match self.tail.read(from, most) {
+            Some(changes) if !changes.is_empty() => Ok(changes.iter().map(|change| change.bytes.clone()).collect()),
+            _ => {
+                let page = self.ledger.read(from, most, PAGE_BYTES)?;
+                Ok(page.into_iter().map(|(_, bytes)| bytes.into()).collect())
+            }
+        }
+    }
 }
 
 /// A record as the transport sees it.

@@ -17,7 +17,7 @@ use shouwang_store::checkpoint::{CheckpointStore, OpenedCheckpoint};
 use shouwang_store::ledger::{Ledger, LedgerOptions};
 use shouwang_store::log::{self, LoadedLog, LogStore, LogWrite, RecordSlot};
 use shouwang_store::{Disk, StoreError};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::apply::ApplyLoop;
 use super::keeper::{KeeperLoop, adopt};
@@ -28,6 +28,7 @@ use super::{
     join_all, restore, spawn,
 };
 use crate::Result;
+use crate::as_of;
 use crate::clock::Clock;
 use crate::error::DriverError;
 use crate::keys::{CachedVerifier, Ed25519Verifier, Signer};
@@ -150,6 +151,8 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     core.set_missing(ledger.missing(), found.record.is_none());
     core.kept.store(revision, std::sync::atomic::Ordering::Relaxed);
     let shared = Arc::new(Shared {
+        founded,
+        past: Arc::new(Semaphore::new(as_of::AT_ONCE)),
         record: ArcSwapOption::from_pointee(found.record.clone()),
         tail: Tail::new(revision, spec.options.tail_records, spec.options.tail_bytes),
         ledger: ledger.reader(),

@@ -259,6 +259,15 @@ impl CheckpointStore {
         Ok(held)
     }
 
+    /// Opens one of those held. Its file stays readable even when newer ones replace it.
+    ///
+    /// # Errors
+    /// `Io`, also if newer ones have replaced it meanwhile; `CheckpointDamaged`.
+    pub fn open_held(&self, info: &CheckpointInfo) -> Result<OpenedCheckpoint> {
+        let file = self.disk.open(&info.file).map_err(|e| StoreError::io("open", &info.file, e))?;
+        OpenedCheckpoint::open(file, info.clone())
+    }
+
     /// A part of a checkpoint file for a peer: at most `max` bytes from `offset`, empty at the end.
     ///
     /// # Errors

@@ -40,6 +40,11 @@ impl LedgerReader {
         self.shared.state().last()
     }
 
+    /// The runs of revisions held, oldest first; what lies between two of them is missing.
+    pub fn runs(&self) -> Vec<(u64, u64)> {
+        self.shared.state().runs()
+    }
+
     /// Records from `from` on, in order, at most `max_records` and about `max_bytes` bytes, but at least one if there
     /// is one. Empty if `from` is beyond the last. Ends early before a gap.
     ///
