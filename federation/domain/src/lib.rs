@@ -52,6 +52,7 @@ pub mod refusal;
 pub mod region;
 pub mod registry;
 pub mod resource;
+pub mod subject;
 mod succession;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -10,6 +10,7 @@ use crate::code::CodeError;
 use crate::hash::{Hash32, SignatureAlgorithm};
 use crate::ids::{CommandId, MunicipalityCode, NodeId};
 use crate::refusal::Refusal;
+use crate::subject::Subject;
 use crate::time::Timestamp;
 
 /// The circumstances of a command: everything decide may know beyond state and command.
@@ -83,6 +84,9 @@ pub trait Machine: Clone + Debug + Send + Sync + Sized + 'static {
 
     /// The nodes that should replicate the record now; anything else is not allowed to join its Raft group.
     fn group(&self) -> Vec<GroupNode>;
+
+    /// The objects an event is about, for whoever looks for the history of one. Depends on nothing but the event.
+    fn subjects(event: &Self::Event) -> Vec<Subject>;
 
     /// Whether the command carries a channel number of its own, so that it neither expires nor needs remembering.
     fn is_numbered(command: &Self::Command) -> bool;

@@ -18,6 +18,7 @@ mod pledges;
 mod requests;
 pub use self::requests::LINES_MAX;
 pub mod state;
+mod subjects;
 mod succession;
 mod timers;
 mod up;
@@ -41,6 +42,7 @@ use crate::ids::{CommandId, LineNumber, MissionId, MunicipalityCode, NodeId, Ple
 use crate::machine::{Context, GroupNode, Machine, Signer};
 use crate::refusal::Refusal;
 use crate::resource::Resource;
+use crate::subject::Subject;
 use crate::time::Timestamp;
 
 /// What is not a map.
@@ -169,6 +171,10 @@ impl Machine for Region {
 
     fn group(&self) -> Vec<GroupNode> {
         self.head.charter.nodes().map(|(_, node)| GroupNode { node: node.node, voter: node.voter }).collect()
+    }
+
+    fn subjects(event: &RegionEvent) -> Vec<Subject> {
+        event.subjects()
     }
 
     fn is_numbered(command: &RegionCommand) -> bool {

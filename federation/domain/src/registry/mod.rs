@@ -11,6 +11,7 @@ mod movements;
 mod promises;
 pub mod state;
 mod stock;
+mod subjects;
 mod succession;
 pub mod view;
 
@@ -32,6 +33,7 @@ use crate::machine::{Context, GroupNode, Machine, Signer};
 use crate::quantity::Qty;
 use crate::refusal::Refusal;
 use crate::resource::{Figure, ItemCode, Resource, Visibility, Warning};
+use crate::subject::Subject;
 use crate::time::Timestamp;
 
 /// What is not a map.
@@ -223,6 +225,10 @@ impl Machine for Registry {
 
     fn group(&self) -> Vec<GroupNode> {
         self.head.genesis.nodes.iter().map(|node| GroupNode { node: node.node, voter: true }).collect()
+    }
+
+    fn subjects(event: &E) -> Vec<Subject> {
+        event.subjects()
     }
 
     fn is_numbered(command: &C) -> bool {

@@ -8,6 +8,7 @@ use shouwang_domain::hash::{Bytes, SignatureAlgorithm};
 use shouwang_domain::ids::NodeId;
 use shouwang_domain::machine::{Context, GroupNode, Machine, Signer};
 use shouwang_domain::refusal::Refusal;
+use shouwang_domain::subject::Subject;
 use shouwang_domain::time::Timestamp;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -128,6 +129,18 @@ impl Machine for Counter {
 
     fn group(&self) -> Vec<GroupNode> {
         self.members.iter().map(|(node, member)| GroupNode { node: *node, voter: member.voter }).collect()
+    }
+
+    fn subjects(event: &Happened) -> Vec<Subject> {
+        match event {
+            Happened::Added(n) => vec![Subject::Number(n.to_string())],
+            Happened::Admitted(..)
+            | Happened::Expelled(_)
+            | Happened::AlarmSet(_)
+            | Happened::Rang(_)
+            | Happened::Counted(_)
+            | Happened::Noted(_) => Vec::new(),
+        }
     }
 
     fn is_numbered(command: &Ask) -> bool {
