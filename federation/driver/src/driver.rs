@@ -19,6 +19,7 @@ use crate::Result;
 use crate::clock::Clock;
 use crate::error::DriverError;
 use crate::handle::Handle;
+use crate::index;
 use crate::keys::Signer;
 use crate::log_writer::LogWriter;
 use crate::options::{DriverOptions, HostSpec};
@@ -38,6 +39,8 @@ pub struct Parts {
     pub fatal: Arc<dyn Fn(&StoreError) + Send + Sync>,
 }
 
+/// Where the index lies below the node's data.
+const INDEX: &str = "index";
 /// How often a stop looks whether it can go on.
 const STOP_STEP: Duration = Duration::from_millis(10);
 
@@ -88,6 +91,7 @@ impl Driver {
             disk,
             store,
             writer: Arc::new(writer),
+            index: Arc::new(index::Home::new(data_dir.join(INDEX))),
             transport: Arc::new(transport),
             signer: parts.signer,
             clock: parts.clock,
@@ -173,6 +177,7 @@ impl Driver {
                 env.writer.stop(false);
             }
             env.transport.stop();
+            env.index.close();
         });
         if ended.await.is_err() {
             tracing::error!("stopping ended in a panic");

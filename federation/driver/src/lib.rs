@@ -11,6 +11,7 @@
 //! | raft | one a record | ticks, messages, batches; never waits for a disk or for apply |
 //! | apply | one a record | decides and evolves, publishes views, wakes watchers and callers |
 //! | keeper | one a record | the ledger; takes checkpoints on a thread beside it |
+//! | index | one a record | follows the ledger; nobody waits for it |
 //! | tokio | the node's | streams between peers, callers |
 //!
 //! This room joins domain, replica and store. It must never contain a rule of the domain, a rule of Raft, a file format,
@@ -21,6 +22,7 @@ mod clock;
 mod driver;
 mod error;
 mod handle;
+mod index;
 mod keys;
 mod log_writer;
 mod mailbox;
@@ -37,6 +39,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use driver::{Driver, Parts};
 pub use error::DriverError;
 pub use handle::{Handle, View};
+pub use index::{History, Indexed, Recalled};
 pub use keys::{CachedVerifier, Ed25519Signer, Ed25519Verifier, Signer};
 pub use options::{DriverOptions, HostSpec, RecordOptions, TransportOptions};
 pub use proof::InclusionProof;

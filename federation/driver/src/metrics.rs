@@ -36,6 +36,12 @@ pub(crate) fn applied(record: &str, records: u64, revision: u64) {
     metrics::counter!("shouwang_revision", "record" => record.to_owned()).absolute(revision);
 }
 
+/// Ledger records held here that the index does not reflect yet.
+#[allow(clippy::cast_precision_loss, reason = "revisions stay far below 2^52")]
+pub(crate) fn index_lag(record: &str, revisions: u64) {
+    metrics::gauge!("shouwang_index_lag_revisions", "record" => record.to_owned()).set(revisions as f64);
+}
+
 /// A checkpoint was taken.
 #[allow(clippy::cast_precision_loss, reason = "a file size far below 2^52")]
 pub(crate) fn checkpoint(record: &str, took: Duration, bytes: u64) {

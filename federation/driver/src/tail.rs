@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde::de::DeserializeOwned;
+use shouwang_domain::code;
 use shouwang_domain::record::LedgerRecord;
+use shouwang_store::StoreError;
 
 /// One ledger record: the value, and the bytes the Merkle tree covers.
 #[derive(Clone, Debug)]
@@ -12,6 +15,17 @@ pub struct Change<E> {
     pub record: LedgerRecord<E>,
     /// Its bytes as written.
     pub bytes: Arc<[u8]>,
+}
+
+impl<E: DeserializeOwned> Change<E> {
+    /// A ledger record as it was written.
+    ///
+    /// # Errors
+    /// `Invalid`: bytes that are none.
+    pub(crate) fn decode(bytes: Arc<[u8]>) -> Result<Self, StoreError> {
+        let record = code::decode("ledger record", &bytes).map_err(|error| StoreError::Invalid(error.to_string()))?;
+        Ok(Self { record, bytes })
+    }
 }
 
 struct State<E> {

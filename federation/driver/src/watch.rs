@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use shouwang_domain::code;
 use shouwang_domain::machine::Machine;
 use shouwang_store::StoreError;
 use thiserror::Error;
@@ -101,12 +100,8 @@ impl<M: Machine> WatchCursor<M> {
                 // Behind an installed checkpoint: history that this node has not got, and nothing after it yet.
                 return Err(WatchError::Compacted { oldest: shared.core.oldest() });
             }
-            let decode = |bytes: Vec<u8>| {
-                let record = code::decode("ledger record", &bytes);
-                let unreadable =
-                    |error: code::CodeError| WatchError::Store(Arc::new(StoreError::Invalid(error.to_string())));
-                record.map_err(unreadable).map(|record| Arc::new(Change { record, bytes: bytes.into() }))
-            };
+            let unreadable = |error| WatchError::Store(Arc::new(error));
+            let decode = |bytes: Vec<u8>| Change::decode(bytes.into()).map(Arc::new).map_err(unreadable);
             records.into_iter().map(|(_, bytes)| decode(bytes)).collect()
         });
         reading.await.map_err(|_| WatchError::Stopped)?

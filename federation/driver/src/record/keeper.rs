@@ -83,6 +83,8 @@ impl KeeperLoop {
                     return;
                 }
             }
+            // After the jobs that were waiting together, whatever they were: it costs one lock.
+            core.index.ring();
         }
         join_all(self.writing.take());
         if let Err(error) = self.ledger.sync() {
@@ -190,6 +192,7 @@ impl KeeperLoop {
         match written.result {
             Ok(info) => {
                 metrics::checkpoint(&core.label, written.began.elapsed(), info.size);
+                core.index.ask_to_flush();
                 let (index, term) = (info.meta.raft_index, info.meta.raft_term);
                 tracing::info!(record = %core.label, index, revision = info.meta.revision, bytes = info.size, "checkpoint taken");
                 let oldest = self.port.checkpoints().held()?.last().map_or(0, |older| older.meta.raft_index);

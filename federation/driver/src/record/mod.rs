@@ -44,6 +44,7 @@ pub(crate) use waiters::{CommandKey, Place, Registered, Waiters};
 
 use crate::Result;
 use crate::error::DriverError;
+use crate::index::{self, Desk};
 use crate::keys::{CachedVerifier, Ed25519Verifier};
 use crate::log_writer::{DiskState, FatalHook};
 use crate::mailbox::Mailbox;
@@ -161,6 +162,7 @@ pub(crate) struct Core {
     pub inbox: Arc<Mailbox<RaftMsg>>,
     pub apply: Mailbox<ApplyWork>,
     pub keeper: Mailbox<KeeperJob>,
+    pub index: Desk,
     pub waiters: Waiters,
     pub queue: Queue,
     pub vitals: ArcSwap<Vitals>,
@@ -297,6 +299,8 @@ pub(crate) struct Shared<M: Machine> {
     pub record: ArcSwapOption<Record<M>>,
     /// Looks at the past under way: each holds a state of its own.
     pub past: Arc<Semaphore>,
+    /// The index of the node, which all its records share.
+    pub index_home: Arc<index::Home>,
     pub tail: Tail<M::Event>,
     pub ledger: LedgerReader,
     pub checkpoints: CheckpointStore,

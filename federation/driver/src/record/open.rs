@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use shouwang_domain::ids::{NodeId, RecordId};
@@ -31,6 +31,7 @@ use crate::Result;
 use crate::as_of;
 use crate::clock::Clock;
 use crate::error::DriverError;
+use crate::index::{self, Desk, Indexer};
 use crate::keys::{CachedVerifier, Ed25519Verifier, Signer};
 use crate::log_writer::LogWriter;
 use crate::mailbox::Mailbox;
@@ -46,6 +47,7 @@ pub(crate) struct Environment {
     pub disk: Arc<dyn Disk>,
     pub store: Arc<dyn LogStore>,
     pub writer: Arc<LogWriter>,
+    pub index: Arc<index::Home>,
     pub transport: Arc<Transport>,
     pub signer: Arc<dyn Signer>,
     pub clock: Arc<dyn Clock>,
@@ -57,7 +59,13 @@ pub(crate) struct Running {
     raft: Mutex<Vec<JoinHandle<()>>>,
     apply: Mutex<Vec<JoinHandle<()>>>,
     keeper: Mutex<Vec<JoinHandle<()>>>,
+    index: Mutex<Vec<JoinHandle<()>>>,
 }
+
+/// How long a stop waits for the index: it holds nothing that would be missed.
+const INDEX_PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks meanwhile.
+const INDEX_LOOK: Duration = Duration::from_millis(5);
 
 impl Running {
     /// Lets no thread do anything more.
@@ -66,6 +74,20 @@ impl Running {
         core.inbox.abort();
         core.apply.abort();
         core.keeper.abort();
+        core.index.bell.abort();
+    }
+
+    fn join_index(&self) {
+        let threads = std::mem::take(&mut *self.index.lock().unwrap_or_else(PoisonError::into_inner));
+        let until = Instant::now() + INDEX_PATIENCE;
+        while threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < until {
+            std::thread::sleep(INDEX_LOOK);
+        }
+        let (ended, stuck): (Vec<_>, Vec<_>) = threads.into_iter().partition(JoinHandle::is_finished);
+        join_all(ended);
+        if !stuck.is_empty() {
+            tracing::warn!(record = %self.port.core().label, "the index is still at work and is left behind");
+        }
     }
 
     /// Ends the threads one after the other, each after it has done what waits; or at once if `abort`. Blocks.
@@ -85,6 +107,8 @@ impl Running {
         join(&self.apply);
         core.keeper.close();
         join(&self.keeper);
+        core.index.bell.close();
+        self.join_index();
         core.waiters.fail_all(&DriverError::Stopped);
         core.ended.notify_one();
     }
@@ -153,6 +177,7 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     let shared = Arc::new(Shared {
         founded,
         past: Arc::new(Semaphore::new(as_of::AT_ONCE)),
+        index_home: env.index.clone(),
         record: ArcSwapOption::from_pointee(found.record.clone()),
         tail: Tail::new(revision, spec.options.tail_records, spec.options.tail_bytes),
         ledger: ledger.reader(),
@@ -185,6 +210,7 @@ fn core<M: Machine>(
         inbox: Arc::new(Mailbox::default()),
         apply: Mailbox::default(),
         keeper: Mailbox::default(),
+        index: Desk::default(),
         waiters: Waiters::default(),
         queue: Queue::default(),
         vitals: ArcSwap::from_pointee(Vitals { status: replica.status(), heard_at: Instant::now() }),
@@ -232,13 +258,20 @@ fn run<M: Machine>(
         writing: None,
         next: None,
     };
-    let running =
-        Running { port: port.clone(), raft: Mutex::default(), apply: Mutex::default(), keeper: Mutex::default() };
+    let indexer = Indexer::new(shared.clone());
+    let running = Running {
+        port: port.clone(),
+        raft: Mutex::default(),
+        apply: Mutex::default(),
+        keeper: Mutex::default(),
+        index: Mutex::default(),
+    };
     let start = |threads: &Mutex<Vec<JoinHandle<()>>>, started: Result<JoinHandle<()>>| {
         started.map(|thread| threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread))
     };
     let started = start(&running.keeper, spawn("keeper", move || keeper.run()))
         .and_then(|()| start(&running.apply, spawn("apply", move || apply.run())))
+        .and_then(|()| start(&running.index, spawn("index", move || indexer.run())))
         .and_then(|()| start(&running.raft, spawn("raft", move || raft.run())));
     if let Err(error) = started {
         running.stop(true);
