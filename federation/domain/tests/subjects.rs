@@ -115,7 +115,10 @@ impl Samples {
             (E::Pledged { holder: member(), pledge: self.offer.clone() }, vec![p.clone(), r.clone()]),
             (E::RequestMade { requester: member(), request: self.asked.clone() }, vec![r.clone(), number()]),
             (E::Answered { by: member(), answer: answer() }, vec![r.clone(), number()]),
-            (E::MissionHeld { mission: Box::new(self.scene.mission(1).clone()) }, vec![m.clone(), r.clone(), p.clone()]),
+            (
+                E::MissionHeld { mission: Box::new(self.scene.mission(1).clone()) },
+                vec![m.clone(), r.clone(), p.clone()],
+            ),
             (
                 E::MissionOrdered { mission: mission(1), number: text(NUMBER), by: by(), paper_due: None },
                 vec![m, number()],

@@ -226,6 +226,7 @@ impl<M: Machine> Handle<M> {
             revision: self.revision(),
             time: record.as_ref().map(|record| record.time()).unwrap_or_default(),
             oldest_revision,
+            indexed: self.indexed(),
             voters: raft.conf_state.get_voters().to_vec(),
             learners: raft.conf_state.get_learners().to_vec(),
             voters_outgoing: raft.conf_state.get_voters_outgoing().to_vec(),

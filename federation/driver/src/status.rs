@@ -6,6 +6,8 @@ use shouwang_domain::ids::{NodeId, RecordId};
 use shouwang_domain::time::Timestamp;
 use shouwang_replica::{PeerStatus, Role};
 
+use crate::index::Indexed;
+
 /// The synced writes of the node's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncStats {
@@ -85,6 +87,8 @@ pub struct RecordStatus {
     pub time: Timestamp,
     /// The oldest revision held without a gap.
     pub oldest_revision: u64,
+    /// How far the index of the ledger is.
+    pub indexed: Indexed,
     /// The voters, by Raft id.
     pub voters: Vec<u64>,
     /// The learners.

@@ -9,7 +9,7 @@ use shouwang_domain::record::Outcome;
 use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::registry::command::RegistryCommand;
 use shouwang_domain::registry::state::NumberKind;
-use shouwang_driver::{DriverError, Handle};
+use shouwang_driver::{DriverError, Handle, Indexed};
 use shouwang_proto::v1;
 use tonic::{Code, Request, Response, Status};
 
@@ -17,7 +17,7 @@ use super::caller::Caller;
 use super::convert::ledger::number_given;
 use super::convert::{RegionRequest, RegistryRequest, Respond, words};
 use super::fields::Parsing;
-use super::read::watch_failed;
+use super::read::{view, watch_failed};
 use super::request_key::RequestKey;
 use super::{HostedRegion, Node, deadline, status};
 use crate::lang::Bilingual;
@@ -180,19 +180,48 @@ pub async fn propose<M: Machine>(
     handle.propose(envelope, by).await.map_err(|error| driver_failed(&error))
 }
 
-/// What came of a command of the caller's municipality, if the record still remembers it.
+/// What came of a command of the caller's municipality: from the record's memory, or, when that has let it go, from the
+/// ledger.
 ///
 /// # Errors
-/// `INVALID_ARGUMENT` for what is no request id, `NOT_FOUND` when the record does not know it.
-pub fn outcome_of<M: Machine>(
+/// `INVALID_ARGUMENT` for what is no request id, `NOT_FOUND` when the record has not seen it; `UNAVAILABLE` with the
+/// reason `UNKNOWN_HERE` when it may have, and this node's index does not reach there.
+pub async fn outcome_of<M: Machine>(
     handle: &Handle<M>,
     municipality: MunicipalityCode,
     request_id: &str,
+    by: Instant,
 ) -> Result<Outcome, Status> {
     let Some(key) = RequestKey::parse(request_id) else {
         return Err(status::violated_one("request_id", "须为版本 7 的 UUID", "must be a UUID of version 7"));
     };
-    handle.outcome(municipality, key.command()).ok_or_else(|| status::not_found("outcome", request_id))
+    let record = view(handle)?.record;
+    if let Some(outcome) = record.outcome(municipality, key.command()) {
+        return Ok(outcome.clone());
+    }
+    // As long as a command is valid the record remembers it.
+    if key.valid_until() >= record.time() {
+        return Err(status::not_found("outcome", request_id));
+    }
+    let recalled = handle.recall(municipality, key.command(), by).await.map_err(|error| driver_failed(&error))?;
+    match recalled.outcome {
+        Some(outcome) => Ok(outcome),
+        None if recalled.indexed.is_whole(recalled.newest) => Err(status::not_found("outcome", request_id)),
+        None => Err(unknown_here(recalled.indexed)),
+    }
+}
+
+fn unknown_here(indexed: Indexed) -> Status {
+    let Indexed { from, through } = indexed;
+    let text = Bilingual::new(
+        format!("本节点尚不能判断：索引仅涵盖版本 {from} 至 {through}，正在重建。请稍后再查，或改用其他节点。"),
+        format!(
+            "unknown here: the index of this node covers revisions {from} to {through} only and is being built; ask again \
+             later, or through another node"
+        ),
+    );
+    let parameters = [("complete_from", from.to_string()), ("complete_through", through.to_string())];
+    status::error(Code::Unavailable, "UNKNOWN_HERE", &text, &parameters)
 }
 
 fn too_late(id: Option<CommandId>) -> Status {

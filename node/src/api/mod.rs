@@ -11,6 +11,7 @@ pub mod convert;
 pub mod deadline;
 pub mod fields;
 pub mod import;
+pub mod object;
 pub mod page;
 pub mod preview;
 pub mod read;
@@ -32,6 +33,7 @@ use shouwang_driver::Handle;
 use shouwang_proto::admin::v1::admin_service_server::AdminServiceServer;
 use shouwang_proto::v1::aid_service_server::AidServiceServer;
 use shouwang_proto::v1::compensation_service_server::CompensationServiceServer;
+use shouwang_proto::v1::ledger_service_server::LedgerServiceServer;
 use shouwang_proto::v1::mission_service_server::MissionServiceServer;
 use shouwang_proto::v1::region_service_server::RegionServiceServer;
 use shouwang_proto::v1::registry_service_server::RegistryServiceServer;
@@ -164,6 +166,7 @@ pub fn router(node: Arc<Node>) -> Routes {
         .add_service(sized!(RegionServiceServer))
         .add_service(sized!(ReportServiceServer))
         .add_service(sized!(WatchServiceServer))
+        .add_service(sized!(LedgerServiceServer))
         .add_service(sized!(AdminServiceServer));
     let guarded = routes.into_axum_router().layer(axum::middleware::from_fn_with_state(door, caller::pass));
     Routes::from(guarded)

@@ -55,6 +55,21 @@ impl<K: Serialize + DeserializeOwned + Ord + Clone> Page<K> {
         Ok(Self { size, list, after })
     }
 
+    /// How many items the page has at most.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The key after which the page begins; none for the first page.
+    pub fn after(&self) -> Option<&K> {
+        self.after.as_ref()
+    }
+
+    /// The token of the page that begins after `last`.
+    pub fn token(&self, last: &K) -> String {
+        write(&self.list, last)
+    }
+
     /// The items of the page out of all items in the order of their keys, and the token of the next page (empty when
     /// there is none). Items are made only for the page itself.
     pub fn take<V, T>(&self, all: impl Iterator<Item = (K, V)>, make: impl Fn(&K, V) -> T) -> (Vec<T>, String) {
@@ -66,7 +81,7 @@ impl<K: Serialize + DeserializeOwned + Ord + Clone> Page<K> {
             last = Some(key);
         }
         let token = match last {
-            Some(last) if rest.next().is_some() => write(&self.list, &last),
+            Some(last) if rest.next().is_some() => self.token(&last),
             _ => String::new(),
         };
         (items, token)

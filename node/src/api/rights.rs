@@ -169,6 +169,8 @@ const ROWS: &[Right] = &[
     region("/shouwang.v1.CompensationService/AcceptFinding", "accept_finding"),
     shared("/shouwang.v1.WatchService/WatchRegion"),
     own("/shouwang.v1.WatchService/WatchRegistry"),
+    shared("/shouwang.v1.LedgerService/ListRegionHistory"),
+    own("/shouwang.v1.LedgerService/ListRegistryHistory"),
     shared("/shouwang.v1.RegionService/ListRegions"),
     shared("/shouwang.v1.RegionService/GetRegion"),
     shared("/shouwang.v1.RegionService/ListPublished"),

@@ -13,8 +13,8 @@ use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::state::{RegistryGenesis, RegistryNode};
 use shouwang_driver::{
-    ConnectError, Driver, DriverOptions, Ed25519Signer, HostSpec, Parts, PeerConnector, RecordOptions, Signer as _,
-    SystemClock, Timing,
+    Clock, ConnectError, Driver, DriverOptions, Ed25519Signer, HostSpec, Parts, PeerConnector, RecordOptions,
+    Signer as _, SystemClock, Timing,
 };
 use shouwang_proto::admin::v1 as admin;
 use shouwang_proto::admin::v1::admin_service_client::AdminServiceClient;
@@ -37,6 +37,7 @@ use crate::auth::{PeerInfo, Surface};
 use crate::courier::Courier;
 
 mod every_method;
+mod history;
 
 const OWN: u32 = 150_300;
 const NEIGHBOUR: u32 = 640_200;
@@ -56,7 +57,8 @@ struct Town {
     routes: Routes,
     driver: Driver,
     stop: watch::Sender<bool>,
-    _dir: tempfile::TempDir,
+    registry: Handle<Registry>,
+    dir: tempfile::TempDir,
 }
 
 fn code(code: u32) -> MunicipalityCode {
@@ -91,7 +93,11 @@ fn charter(key: &Bytes) -> Charter {
 
 impl Town {
     async fn open() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::open_on(tempfile::tempdir().unwrap(), Arc::new(SystemClock::default())).await
+    }
+
+    /// Opens on a disk that may be used already, by a clock that may be set.
+    async fn open_on(dir: tempfile::TempDir, clock: Arc<dyn Clock>) -> Self {
         let node = NodeId::new(code(OWN), 1).unwrap();
         let signer = Ed25519Signer::from_seed(&[7; 32]).unwrap();
         let key = Bytes(signer.public_key());
@@ -99,7 +105,7 @@ impl Town {
         options.reserve_bytes = 1 << 20;
         let parts = Parts {
             signer: Arc::new(signer),
-            clock: Arc::new(SystemClock::default()),
+            clock,
             connector: Arc::new(Nobody),
             fatal: Arc::new(|error| panic!("{error}")),
         };
@@ -123,9 +129,9 @@ impl Town {
         let (courier, _) = Courier::new(registry.clone(), region.clone(), id, name, node);
         tokio::spawn(courier.run(stopping));
         let own = Municipality::new(OWN).unwrap();
-        let api = Node::new(node, own, "wuhai", registry, Limits::default());
+        let api = Node::new(node, own, "wuhai", registry.clone(), Limits::default());
         api.add_region(id, &HostedRegion::new(region, Some(Arc::new(|| None))));
-        Self { routes: router(Arc::new(api)), driver, stop, _dir: dir }
+        Self { routes: router(Arc::new(api)), driver, stop, registry, dir }
     }
 
     /// The way in for an operator of a municipality in a role.
@@ -143,10 +149,12 @@ impl Town {
         })
     }
 
-    async fn close(self) {
+    /// Stops; the disk stays.
+    async fn close(self) -> tempfile::TempDir {
         self.stop.send(true).unwrap();
-        drop(self.routes);
+        drop((self.routes, self.registry));
         self.driver.stop(Duration::from_secs(5)).await;
+        self.dir
     }
 }
 

@@ -20,10 +20,10 @@ use shouwang_driver::Ed25519Verifier;
 use shouwang_proto::v1::region_service_client::RegionServiceClient;
 use shouwang_proto::v1::{GetInclusionProofRequest, GetInclusionProofResponse, GetRegionRequest, GetRegionResponse};
 
-use super::Context;
 use super::client::{Client, ClientArgs, failure, with_node};
 use super::output::{Format, write};
 use super::render::{Heads, heads};
+use super::{Context, history};
 use crate::charter;
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
@@ -49,6 +49,15 @@ enum Verb {
     Proof {
         /// Which record 版本
         revision: u64,
+    },
+    /// Show everything that happened to an object, oldest first 查看一个对象的来龙去脉
+    History {
+        /// A working number, an id, a name such as missions/ID, or published/CODE/RESOURCE; with --registry also lots/ID,
+        /// a store's name, resources/RESOURCE 业务编号、编号或资源名
+        object: String,
+        /// In the own registry's ledger instead of the region's 本台账而非区域
+        #[arg(long)]
+        registry: bool,
     },
 }
 
@@ -114,6 +123,7 @@ pub fn run(args: &LedgerArgs, context: &Context) -> Result<(), Failure> {
             tell(client, &check.finish(&region).map_err(|fault| fault.failure())?)
         }
         Verb::Proof { revision } => show(client, *revision).await,
+        Verb::History { object, registry } => history::show(client, object, *registry).await,
     })
 }
 

@@ -103,6 +103,32 @@ paged! { v1 "shouwang.v1":
 
 paged! { admin "shouwang.admin.v1": ListCouriersResponse couriers }
 
+named! { v1 "shouwang.v1": ListRegionHistoryResponse, ListRegistryHistoryResponse }
+
+macro_rules! histories {
+    ($($name:ident),* $(,)?) => {$(
+        impl Paged for v1::$name {
+            fn take_token(&mut self) -> String {
+                std::mem::take(&mut self.next_page_token)
+            }
+
+            fn join(&mut self, next: Self) {
+                self.records.extend(next.records);
+                self.as_of = next.as_of;
+                // The whole is as complete as its least complete page.
+                self.complete_from = self.complete_from.max(next.complete_from);
+                self.complete_through = self.complete_through.min(next.complete_through);
+            }
+
+            fn as_of(&self) -> Option<&AsOf> {
+                self.as_of.as_ref()
+            }
+        }
+    )*};
+}
+
+histories! { ListRegionHistoryResponse, ListRegistryHistoryResponse }
+
 changed! { v1 "shouwang.v1":
     AddStoreResponse store,
     ReceiveStockResponse,

@@ -10,6 +10,7 @@ pub mod client;
 pub mod config;
 pub mod debts;
 pub mod floor;
+mod history;
 mod import;
 pub mod init;
 pub mod ledger;
@@ -125,7 +126,7 @@ pub enum Command {
     Situation(situation::SituationArgs),
     /// The secretariat's papers 报表
     Report(report::ReportArgs),
-    /// Proofs that the ledger is whole 账本存证与核验
+    /// Where a figure comes from, and proofs that the ledger is whole 对象历史、账本存证与核验
     Ledger(ledger::LedgerArgs),
     /// The region: charter, members, changes, and this node's part in it 区域：协议、成员、变更与本节点
     Region(region::RegionArgs),

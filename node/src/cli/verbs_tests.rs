@@ -111,6 +111,8 @@ const GOOD: &[&str] = &[
     "ledger verify --charter charter.json",
     "ledger verify",
     "ledger proof 12",
+    "ledger history 乌-调-2026-0001",
+    "ledger history lots/ID --registry -o yaml",
     "region list",
     "region show --digest -o json",
     "region members",

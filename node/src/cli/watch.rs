@@ -12,14 +12,16 @@ use shouwang_proto::v1::{
 };
 use tonic::{Code, Status, Streaming};
 
-use super::Context;
 use super::client::{Client, ClientArgs, failed, with_node};
 use super::output::{Format, text_out};
 use super::render::Canonical;
 use super::text::clean;
 use super::words::time;
+use super::{Context, history};
 use crate::exit::{Exit, Failure};
 
+/// The reason of a node that cannot tell yet what came of a command.
+const UNKNOWN_HERE: &str = "UNKNOWN_HERE";
 /// How long to wait before a lost stream is opened again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -183,11 +185,7 @@ fn told(client: &Client, record: &LedgerRecord) -> Result<String, Failure> {
 }
 
 fn line(client: &Client, record: &LedgerRecord) -> String {
-    let who = record.actor.as_ref().map_or_else(|| "-".to_owned(), |by| format!("{} {}", by.municipality, by.role));
-    let what = match &record.refusal {
-        Some(refusal) => format!("✗ {} ({})", client.word(&refusal.zh, &refusal.en), refusal.reason),
-        None => record.events.iter().map(|event| event.r#type.as_str()).collect::<Vec<_>>().join(", "),
-    };
+    let (who, what) = (history::who(record, client.lang), history::what(record, client.lang));
     let line = format!("{:>6}  {}  {who:<18}  {:<18}  {what}", record.revision, time(record.at), record.command);
     clean(&line) + "\n"
 }
@@ -200,8 +198,10 @@ pub fn outcome(args: &OutcomeArgs, context: &Context) -> Result<(), Failure> {
     with_node(&args.client, context.lang, async |client| {
         let request_id = args.id.to_string();
         let query = GetRegistryOutcomeRequest { request_id: request_id.clone() };
+        let mut unknown_here = None;
         match client.registry().get_registry_outcome(client.request(query)).await {
             Err(status) if status.code() == Code::NotFound => {}
+            Err(status) if failed(&status, client.lang).code == UNKNOWN_HERE => unknown_here = Some(status),
             answer => {
                 let answer = client.done(answer)?;
                 return client.outcome(&answer, answer.outcome.as_ref());
@@ -209,7 +209,13 @@ pub fn outcome(args: &OutcomeArgs, context: &Context) -> Result<(), Failure> {
         }
         let mut api = RegionServiceClient::new(client.channel.clone());
         let query = GetRegionOutcomeRequest { region: client.region.clone(), request_id };
-        let answer = client.done(api.get_region_outcome(client.request(query)).await)?;
-        client.outcome(&answer, answer.outcome.as_ref())
+        match (api.get_region_outcome(client.request(query)).await, unknown_here) {
+            // The region has not seen it; whether the registry has, nobody here can tell yet.
+            (Err(status), Some(unknown)) if status.code() == Code::NotFound => Err(failed(&unknown, client.lang)),
+            (answer, _) => {
+                let answer = client.done(answer)?;
+                client.outcome(&answer, answer.outcome.as_ref())
+            }
+        }
     })
 }

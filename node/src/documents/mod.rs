@@ -15,8 +15,11 @@ mod error;
 mod figures;
 pub mod identity;
 pub mod ledger;
+mod message_words;
 mod note;
+pub mod region_events;
 pub mod region_report;
+pub mod registry_events;
 pub mod report;
 mod stock_row;
 pub mod table;
@@ -24,6 +27,8 @@ pub mod text;
 pub mod units;
 mod xlsx;
 
+#[cfg(test)]
+mod event_tests;
 #[cfg(test)]
 mod ledger_tests;
 #[cfg(test)]

@@ -8,7 +8,9 @@ impl RegionEvent {
     pub fn subjects(&self) -> Vec<Subject> {
         match self {
             // Steps of a channel and keys of a node: no object that people follow.
-            Self::UpTaken { .. } | Self::DownTaken { .. } | Self::KeyRetired { .. } | Self::VoterSet { .. } => Vec::new(),
+            Self::UpTaken { .. } | Self::DownTaken { .. } | Self::KeyRetired { .. } | Self::VoterSet { .. } => {
+                Vec::new()
+            }
             Self::Sent { message, .. } => subject::of_down(message),
             Self::ChangeProposed { change, .. }
             | Self::ChangeSigned { change, .. }
@@ -36,11 +38,7 @@ impl RegionEvent {
             | Self::RequestClosed { request } => vec![Subject::Request(*request)],
             Self::MissionHeld { mission } => {
                 let notice = &mission.notice;
-                vec![
-                    Subject::Mission(notice.mission),
-                    Subject::Request(notice.request),
-                    Subject::Pledge(notice.pledge),
-                ]
+                vec![Subject::Mission(notice.mission), Subject::Request(notice.request), Subject::Pledge(notice.pledge)]
             }
             Self::MissionOrdered { mission, number, .. } => {
                 vec![Subject::Mission(*mission), Subject::Number(number.clone())]

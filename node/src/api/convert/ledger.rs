@@ -12,6 +12,8 @@ use shouwang_domain::registry::event::RegistryEvent;
 use shouwang_proto::v1;
 
 use super::words::{actor, node, refusal, time};
+use crate::documents::{region_events, registry_events};
+use crate::lang::Bilingual;
 
 /// A command that knows its name.
 pub trait NamedCommand: DeserializeOwned {
@@ -38,20 +40,23 @@ const TIMER: &str = "timer";
 
 /// A record of the registry's ledger.
 pub fn registry_record(record: &LedgerRecord<RegistryEvent>) -> v1::LedgerRecord {
-    ledger_record::<RegistryCommand, _>(record)
+    ledger_record::<RegistryCommand, _>(record, registry_events::sentence)
 }
 
 /// A record of a region's ledger.
 pub fn region_record(record: &LedgerRecord<RegionEvent>) -> v1::LedgerRecord {
-    ledger_record::<RegionCommand, _>(record)
+    ledger_record::<RegionCommand, _>(record, region_events::sentence)
 }
 
-fn ledger_record<C: NamedCommand, E: Serialize>(record: &LedgerRecord<E>) -> v1::LedgerRecord {
+fn ledger_record<C: NamedCommand, E: Serialize>(
+    record: &LedgerRecord<E>,
+    sentence: fn(&E) -> Bilingual,
+) -> v1::LedgerRecord {
     let mut said = v1::LedgerRecord {
         revision: record.revision,
         at: time(record.at),
         command: TIMER.to_owned(),
-        events: record.events.iter().map(event).collect(),
+        events: record.events.iter().map(|happened| event(happened, &sentence(happened))).collect(),
         refusal: record.refusal.as_ref().map(refusal),
         ..v1::LedgerRecord::default()
     };
@@ -70,18 +75,16 @@ fn ledger_record<C: NamedCommand, E: Serialize>(record: &LedgerRecord<E>) -> v1:
 }
 
 /// An event's name and payload: events serialise as `{"name": {…}}`, or as `"name"` when there is nothing to say.
-fn event(event: &impl Serialize) -> v1::Event {
-    match serde_json::to_value(event) {
+fn event(event: &impl Serialize, sentence: &Bilingual) -> v1::Event {
+    let (r#type, payload) = match serde_json::to_value(event) {
         Ok(serde_json::Value::Object(fields)) if fields.len() == 1 => {
             let (name, payload) = fields.into_iter().next().unwrap_or_default();
-            v1::Event { r#type: name, payload: payload.to_string() }
+            (name, payload.to_string())
         }
-        Ok(serde_json::Value::String(name)) => v1::Event { r#type: name, payload: "{}".to_owned() },
-        other => {
-            let payload = other.map(|value| value.to_string()).unwrap_or_default();
-            v1::Event { r#type: UNKNOWN.to_owned(), payload }
-        }
-    }
+        Ok(serde_json::Value::String(name)) => (name, "{}".to_owned()),
+        other => (UNKNOWN.to_owned(), other.map(|value| value.to_string()).unwrap_or_default()),
+    };
+    v1::Event { r#type, payload, zh: sentence.zh.to_string(), en: sentence.en.to_string() }
 }
 
 /// The working number that a record gave out, empty when it gave none.

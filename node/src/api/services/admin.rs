@@ -203,5 +203,7 @@ fn record_status<M: Machine>(handle: &Handle<M>, kind: admin::RecordKind, title:
         disk_full: status.sync.disk_full,
         trouble: status.halted.clone().unwrap_or_default(),
         group: group(&status),
+        indexed_from: status.indexed.from,
+        indexed_through: status.indexed.through,
     }
 }

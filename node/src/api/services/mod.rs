@@ -3,6 +3,7 @@
 mod admin;
 mod aid;
 mod compensation;
+mod ledger;
 mod mission;
 mod region;
 mod registry;

@@ -159,8 +159,9 @@ impl RegionService for Services {
         request: Request<v1::GetRegionOutcomeRequest>,
     ) -> Result<Response<v1::GetRegionOutcomeResponse>, Status> {
         let caller = Caller::of(&request)?;
+        let by = deadline::of(request.metadata());
         let region = self.hosted(&request.get_ref().region)?;
-        let outcome = outcome_of(&region.handle, caller.municipality, &request.get_ref().request_id)?;
+        let outcome = outcome_of(&region.handle, caller.municipality, &request.get_ref().request_id, by).await?;
         let outcome = Some(words::outcome(&outcome, String::new()));
         Ok(Response::new(v1::GetRegionOutcomeResponse { outcome }))
     }

@@ -1,0 +1,94 @@
+//! The ledgers by what they are about.
+
+use std::time::Instant;
+
+use shouwang_domain::machine::Machine;
+use shouwang_domain::record::LedgerRecord;
+use shouwang_domain::region::Region;
+use shouwang_domain::registry::Registry;
+use shouwang_domain::subject::Subject;
+use shouwang_driver::{Handle, History};
+use shouwang_proto::v1;
+use shouwang_proto::v1::ledger_service_server::LedgerService;
+use tonic::{Request, Response, Status};
+
+use super::Services;
+use crate::api::change::driver_failed;
+use crate::api::convert::ledger::{region_record, registry_record};
+use crate::api::page::Page;
+use crate::api::{deadline, object, status};
+
+#[tonic::async_trait]
+impl LedgerService for Services {
+    async fn list_region_history(
+        &self,
+        request: Request<v1::ListRegionHistoryRequest>,
+    ) -> Result<Response<v1::ListRegionHistoryResponse>, Status> {
+        let asked = request.get_ref();
+        let (hosted, look) = self.look_at_region(&request, &asked.region, asked.linearizable).await?;
+        let (by, request) = (deadline::of(request.metadata()), request.into_inner());
+        let subjects = object::read(&request.object, |number| object::bearers_in_region(look.state(), number))?;
+        let list = (look.view.record.id(), &request.object);
+        let page = Page::new("region-history", &list, request.page_size, &request.page_token)?;
+        let history = history(&hosted.handle, &request.object, subjects.clone(), &page, by).await?;
+        Ok(Response::new(v1::ListRegionHistoryResponse {
+            as_of: Some(look.as_of),
+            records: about::<Region>(&history, &subjects).iter().map(region_record).collect(),
+            next_page_token: next(&history, &page),
+            complete_from: history.indexed.from,
+            complete_through: history.indexed.through,
+        }))
+    }
+
+    async fn list_registry_history(
+        &self,
+        request: Request<v1::ListRegistryHistoryRequest>,
+    ) -> Result<Response<v1::ListRegistryHistoryResponse>, Status> {
+        let look = self.look_at_registry(&request, request.get_ref().linearizable).await?;
+        let (by, request) = (deadline::of(request.metadata()), request.into_inner());
+        let subjects = object::read(&request.object, |number| object::bearers_in_registry(look.state(), number))?;
+        let page = Page::new("registry-history", &request.object, request.page_size, &request.page_token)?;
+        let history = history(&self.registry, &request.object, subjects.clone(), &page, by).await?;
+        Ok(Response::new(v1::ListRegistryHistoryResponse {
+            as_of: Some(look.as_of),
+            records: about::<Registry>(&history, &subjects).iter().map(registry_record).collect(),
+            next_page_token: next(&history, &page),
+            complete_from: history.indexed.from,
+            complete_through: history.indexed.through,
+        }))
+    }
+}
+
+/// A page of an object's history.
+async fn history<M: Machine>(
+    handle: &Handle<M>,
+    object: &str,
+    subjects: Vec<Subject>,
+    page: &Page<u64>,
+    by: Instant,
+) -> Result<History<M::Event>, Status> {
+    let after = page.after().copied().unwrap_or_default();
+    let found = handle.history(subjects, after, page.size(), by).await.map_err(|error| driver_failed(&error))?;
+    let nothing = found.changes.is_empty() && after == 0;
+    // Only a whole index can tell that nothing was ever written about it.
+    if nothing && found.indexed.is_whole(found.newest) {
+        return Err(status::not_found("object", object));
+    }
+    Ok(found)
+}
+
+/// The records of a page, each with what it says about these subjects and nothing else.
+fn about<M: Machine>(history: &History<M::Event>, subjects: &[Subject]) -> Vec<LedgerRecord<M::Event>> {
+    let part = |record: &LedgerRecord<M::Event>| {
+        let is_about = |event: &M::Event| M::subjects(event).iter().any(|subject| subjects.contains(subject));
+        let events = record.events.iter().filter(|event| is_about(event)).cloned().collect();
+        LedgerRecord { events, cause: record.cause.clone(), refusal: record.refusal.clone(), ..*record }
+    };
+    history.changes.iter().map(|change| part(&change.record)).collect()
+}
+
+/// The token of the page behind this one.
+fn next<E>(history: &History<E>, page: &Page<u64>) -> String {
+    let last = history.changes.last().filter(|_| history.more);
+    last.map(|change| page.token(&change.record.revision)).unwrap_or_default()
+}
