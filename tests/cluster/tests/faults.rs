@@ -101,6 +101,37 @@ fn check(federation: &Federation, acknowledged: &[String], request: &str, pledge
     })
 }
 
+/// Every member, whenever it joined, gives the same paper as of earlier revisions, and the same history of the request.
+fn look_back(federation: &Federation, request: &str) -> Result<()> {
+    let secretariats = || federation.members.iter().map(|member| federation.terminal(member.code, "secretariat"));
+    let newest = revision(&federation.terminal(WUHAI, "admin").run(&["region", "status"])?);
+    for at in [1, newest / 2, newest].map(|at| at.to_string()) {
+        until("every member gives the same paper of that revision", || {
+            let papers = secretariats().map(|terminal| terminal.try_run(&["report", "region", "--at", &at]));
+            let papers = papers.collect::<Result<Vec<_>>>()?;
+            // One that has just joined may still wait for the beginning of the ledger.
+            if papers.iter().any(|paper| paper.code != 0) {
+                return Ok(None);
+            }
+            ensure!(papers.iter().all(|paper| paper.out == papers[0].out), "two papers of revision {at}");
+            Ok(Some(()))
+        })?;
+    }
+    until("every member tells the same history of the request", || {
+        let told = secretariats().map(|terminal| terminal.run(&["ledger", "history", request]));
+        let told = told.collect::<Result<Vec<_>>>()?;
+        let is_whole =
+            |history: &Value| number(&history["completeFrom"]) == 1 && number(&history["completeThrough"]) >= newest;
+        if !told.iter().all(is_whole) {
+            return Ok(None);
+        }
+        let records = told[0]["records"].as_array().map_or(0, Vec::len);
+        ensure!(records > 2, "only {records} records about a request with many holds");
+        ensure!(told.iter().all(|history| history["records"] == told[0]["records"]), "two histories");
+        Ok(Some(()))
+    })
+}
+
 fn revision(status: &Value) -> u64 {
     let records = status["records"].as_array().into_iter().flatten();
     let region =
@@ -135,6 +166,7 @@ fn killed_nodes_forget_nothing_they_acknowledged() -> Result<()> {
     federation.nodes.iter_mut().try_for_each(shouwang_cluster::NodeProcess::kill)?;
     federation.start_all()?;
     check(&federation, &acknowledged, &request, &pledge)?;
+    look_back(&federation, &request)?;
     println!(
         "{} acknowledged, {} unanswered calls repeated",
         acknowledged.len(),
@@ -192,7 +224,8 @@ fn a_member_joins_and_is_promoted_under_load() -> Result<()> {
     federation.node(ORDOS).start()?;
     federation.node(ORDOS).wait_ready()?;
     let acknowledged = [acknowledged, more.acknowledged.lock().expect("no holder panics").clone()].concat();
-    check(&federation, &acknowledged, &request, &pledge)
+    check(&federation, &acknowledged, &request, &pledge)?;
+    look_back(&federation, &request)
 }
 
 fn join(federation: &mut Federation, newcomer: &MemberSpec) -> Result<()> {
