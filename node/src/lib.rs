@@ -11,6 +11,7 @@ pub mod charter;
 pub mod cli;
 pub mod config;
 pub mod courier;
+pub mod doctor;
 pub mod documents;
 pub mod exit;
 pub mod gateway;

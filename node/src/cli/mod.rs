@@ -9,6 +9,7 @@ pub mod charter;
 pub mod client;
 pub mod config;
 pub mod debts;
+pub mod doctor;
 pub mod floor;
 mod history;
 mod import;
@@ -92,6 +93,9 @@ pub enum Command {
     Charter(charter::CharterArgs),
     /// The node's configuration 节点配置
     Config(config::ConfigArgs),
+    /// Is this node fit for the night it is needed: disk, ports, certificates, peers, clock, quorum
+    /// 节点体检：磁盘、端口、证书、对端、时钟、法定票数，并给出处理办法
+    Doctor(doctor::DoctorArgs),
     /// Where stock stands 库
     Store(store::StoreArgs),
     /// Lots and what is done with them 物资批次
@@ -173,6 +177,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pki(args) => pki::run(args, &context),
         Command::Charter(args) => charter::run(args, &context),
         Command::Config(args) => config::run(&args, &context),
+        Command::Doctor(args) => doctor::run(&args, &context),
         Command::Store(args) => store::run(args, &context),
         Command::Stock(args) => stock::run(args, &context),
         Command::Team(args) => team::run(args, &context),
