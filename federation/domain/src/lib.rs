@@ -41,6 +41,7 @@ pub mod code;
 pub mod command;
 pub mod courier;
 pub mod hash;
+pub mod head;
 pub mod ids;
 pub mod machine;
 pub mod merkle;

@@ -279,7 +279,7 @@ impl<M: Machine> Record<M> {
         applied: &mut Applied<M::Event>,
     ) {
         let Ok(envelope) = code::decode::<Envelope<M::Command>>("command", &bytes.0) else {
-            let refusal = Refusal::Malformed { detail: "unknown to this record's feature level".to_owned() };
+            let refusal = unreadable();
             self.write(now, Cause::Command { bytes: bytes.clone(), proof }, Vec::new(), Some(refusal), applied);
             return;
         };
@@ -326,6 +326,39 @@ impl<M: Machine> Record<M> {
         }
         let context = Context { at: now, actor: &envelope.actor, node, command: envelope.id };
         self.machine.decide(&context, &envelope.body)
+    }
+
+    /// Whether this record, standing right before `written`, would decide the same. Signatures cover what was asked; what
+    /// came of it, an auditor must decide once more.
+    pub fn agrees(&self, written: &LedgerRecord<M::Event>) -> bool {
+        let (events, refusal) = match &written.cause {
+            Cause::Timer => match self.machine.fire(written.at) {
+                Some(events) => (events, None),
+                None => return false,
+            },
+            Cause::Command { bytes, proof } => {
+                let Some(signer) = self.machine.signers(proof.node, written.at).into_iter().next() else {
+                    return false;
+                };
+                match code::decode::<Envelope<M::Command>>("command", &bytes.0) {
+                    Err(_) => (Vec::new(), Some(unreadable())),
+                    Ok(envelope) => {
+                        let key = (signer.municipality, envelope.id);
+                        let digest = Hash32::of(&[&bytes.0]);
+                        let numbered = M::is_numbered(&envelope.body);
+                        if !numbered && self.answer_without_deciding(&key, &envelope, digest, written.at).is_some() {
+                            return false;
+                        }
+                        match self.decide(&envelope, signer.municipality, proof.node, written.at) {
+                            Ok(events) if numbered && events.is_empty() => return false,
+                            Ok(events) => (events, None),
+                            Err(refusal) => (Vec::new(), Some(refusal)),
+                        }
+                    }
+                }
+            }
+        };
+        written.at >= self.time && events == written.events && refusal == written.refusal
     }
 
     fn answer_without_deciding(
@@ -448,4 +481,9 @@ impl<M: Machine> Record<M> {
     pub fn check(&self) -> Result<(), String> {
         self.machine.check()
     }
+}
+
+/// The refusal of bytes that are no command this program knows.
+fn unreadable() -> Refusal {
+    Refusal::Malformed { detail: "unknown to this record's feature level".to_owned() }
 }

@@ -13,10 +13,13 @@ use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId};
 use shouwang_domain::machine::Machine;
 use shouwang_domain::merkle;
 use shouwang_domain::quantity::Qty;
-use shouwang_domain::record::{Applied, Cause, Entry, Record, TIMERS_PER_ENTRY_MAX, VALIDITY_MS_MAX, Verdict, Written};
+use shouwang_domain::record::{
+    Applied, Cause, Entry, LedgerRecord, Record, TIMERS_PER_ENTRY_MAX, VALIDITY_MS_MAX, Verdict, Written,
+};
 use shouwang_domain::refusal::Refusal;
 use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand as R;
+use shouwang_domain::region::event::RegionEvent;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::command::RegistryCommand as C;
 use shouwang_domain::registry::event::RegistryEvent;
@@ -260,6 +263,27 @@ fn a_command_that_cannot_be_read_is_recorded_as_refused() {
 }
 
 #[test]
+fn an_auditor_who_decides_once_more_notices_every_alteration() {
+    let desk = region_with_holds(2);
+    let parties = [150_300, 152_900].map(municipality);
+    let mut before = Record::<Region>::found(&charter("r", &parties, None)).expect("a region");
+    for bytes in &desk.ledger {
+        let written: LedgerRecord<RegionEvent> = code::decode("ledger record", bytes).expect("a ledger record");
+        assert!(before.agrees(&written));
+        let less = LedgerRecord { events: written.events[1..].to_vec(), ..written.clone() };
+        let refused = LedgerRecord { refusal: Some(Refusal::ExerciseMixed), ..written.clone() };
+        let earlier = LedgerRecord { at: written.at.plus_ms(-HOUR_MS), ..written.clone() };
+        let by_itself = LedgerRecord { cause: Cause::Timer, ..written.clone() };
+        for (what, altered) in [("events", less), ("refusal", refused), ("time", earlier), ("cause", by_itself)] {
+            let first = before.revision() == 0 && what == "time";
+            assert!(first || !before.agrees(&altered), "{what} of revision {}", written.revision);
+        }
+        before.replay(bytes).expect("the next ledger record");
+        assert!(!before.agrees(&written), "revision {} once more", written.revision);
+    }
+}
+
+#[test]
 fn a_numbered_message_that_moves_nothing_leaves_no_trace() {
     let parties = [150_300, 152_900].map(municipality);
     let mut desk = Desk { record: Record::found(&charter("r", &parties, None)).expect("a region"), ledger: Vec::new() };
@@ -357,6 +381,8 @@ fn timers_fire_before_commands_and_in_bounded_number() {
 fn same_from_ledger<M: Machine>(desk: &Desk<M>, genesis: &M::Genesis) {
     let mut rebuilt = Record::<M>::found(genesis).expect("the same founding document");
     for bytes in &desk.ledger {
+        let written: LedgerRecord<M::Event> = code::decode("ledger record", bytes).expect("a ledger record");
+        assert!(rebuilt.agrees(&written), "an auditor decides otherwise: {written:?}");
         rebuilt.replay(bytes).expect("the next ledger record");
     }
     assert_eq!(rebuilt.digest(), desk.record.digest());

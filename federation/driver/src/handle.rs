@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use shouwang_domain::code;
 use shouwang_domain::command::{COMMAND_BYTES_MAX, Envelope};
-use shouwang_domain::hash::Hash32;
+use shouwang_domain::hash::{Bytes, Hash32};
+use shouwang_domain::head::{Head, SignedHead};
 use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId, RecordId};
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::{Outcome, Record, Verdict};
@@ -262,6 +263,25 @@ impl<M: Machine> Handle<M> {
             return Err(stopped());
         }
         answer.await.map_err(|_| stopped())?
+    }
+
+    /// The head of the ledger as this node sees it now, with this node's signature: for those who keep it, so that a
+    /// ledger cut off or rewritten later shows.
+    ///
+    /// # Errors
+    /// `Joining` until the first checkpoint is here.
+    pub fn signed_head(&self) -> Result<SignedHead> {
+        let record = self.view()?.record;
+        let (epoch, revision, root) = (record.epoch(), record.revision(), record.ledger_root());
+        let head = Head { record: record.id(), epoch, revision, root };
+        let signer = &self.core().signer;
+        Ok(SignedHead {
+            head,
+            node: self.node(),
+            algorithm: signer.algorithm(),
+            public_key: Bytes(signer.public_key()),
+            signature: Bytes(signer.sign(&head.signed_message())),
+        })
     }
 
     /// Proves that a revision is in the ledger whose root this node holds. Reads the whole ledger, off the async threads.

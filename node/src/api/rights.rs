@@ -181,6 +181,8 @@ const ROWS: &[Right] = &[
     shared("/shouwang.v1.RegionService/GetSituation"),
     shared("/shouwang.v1.RegionService/GetRegionOutcome"),
     shared("/shouwang.v1.RegionService/GetInclusionProof"),
+    shared("/shouwang.v1.LedgerService/ReadRegionLedger"),
+    shared("/shouwang.v1.LedgerService/GetRegionHead"),
     shared("/shouwang.v1.ReportService/GetRegionReport"),
     own("/shouwang.admin.v1.AdminService/GetNodeStatus"),
     region("/shouwang.admin.v1.AdminService/SetVoter", "set_voter"),

@@ -1,32 +1,33 @@
-//! `shouwang ledger`: checking a region's ledger without trusting the node that shows it.
-//!
-//! The root of the Merkle tree is computed here from the records themselves; every command's signature is checked; with
-//! the founding charter, the whole record is folded again from it, so that every signature is checked against the keys
-//! in force at its time and the state's digest is computed here, too.
+//! `shouwang ledger`: checking a region's ledger without trusting the node that shows it, taking a copy home, and where a
+//! figure comes from.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use shouwang_domain::code;
-use shouwang_domain::hash::Hash32;
-use shouwang_domain::ids::RecordId;
-use shouwang_domain::machine::Machine as _;
-use shouwang_domain::merkle::{self, Frontier};
-use shouwang_domain::record::{Cause, LedgerRecord, Record};
-use shouwang_domain::region::Region;
-use shouwang_domain::region::event::RegionEvent;
-use shouwang_driver::Ed25519Verifier;
+use shouwang_domain::charter::Charter;
+use shouwang_domain::hash::{Hash32, HashAlgorithm};
+use shouwang_domain::head::SignedHead;
+use shouwang_domain::merkle;
+use shouwang_proto::v1::ledger_service_client::LedgerServiceClient;
 use shouwang_proto::v1::region_service_client::RegionServiceClient;
-use shouwang_proto::v1::{GetInclusionProofRequest, GetInclusionProofResponse, GetRegionRequest, GetRegionResponse};
+use shouwang_proto::v1::{
+    GetInclusionProofRequest, GetInclusionProofResponse, GetRegionHeadRequest, GetRegionRequest, GetRegionResponse,
+    ReadRegionLedgerRequest,
+};
+use tonic::Status;
 
-use super::client::{Client, ClientArgs, failure, with_node};
+use super::client::{Client, ClientArgs, failed, failure, with_node};
+use super::ledger_check::{Check, Checked, Fault, id_of};
+use super::ledger_head::{HeadFile, load};
 use super::output::{Format, write};
 use super::render::{Heads, heads};
 use super::{Context, history};
 use crate::charter;
+use crate::documents::ledger_copy::{CopyError, CopyHeader, CopyReader, CopyWriter};
 use crate::exit::{Exit, Failure};
-use crate::lang::Bilingual;
+use crate::lang::Lang;
 
 /// Arguments of `shouwang ledger`.
 #[derive(Debug, Args)]
@@ -39,12 +40,29 @@ pub struct LedgerArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Check every record of the region's ledger here, without trusting the node 在本机核验区域账本的每条记录
+    /// Check every record of the region's ledger here: signatures, order, channel numbers, Merkle root, and with the
+    /// charter every decision once more; from a copy no node is needed
+    /// 在本机核验区域账本的每条记录：签名、次序、通道编号、账本根；给出协议则逐条重新裁决；核验副本无需节点
     Verify {
-        /// The founding charter: checks signatures against the keys in force, and the state 首份协议：按当时有效密钥核验签名与状态
+        /// The founding charter: signers and every decision are checked, too 首份协议：一并核验密钥并逐条重新裁决
         #[arg(long, value_name = "FILE")]
         charter: Option<PathBuf>,
+        /// A copy made by `ledger export`, instead of asking a node 核验副本文件，不连接节点
+        #[arg(long, value_name = "FILE")]
+        copy: Option<PathBuf>,
+        /// A head kept from another member or another day: the ledger must contain it 留存的账本头，可重复
+        #[arg(long, value_name = "FILE")]
+        head: Vec<PathBuf>,
     },
+    /// Take a copy of the region's ledger, to be checked elsewhere 导出区域账本副本，供异地核验
+    Export {
+        /// Where to write it 输出文件
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// How long the ledger is and what its root is, signed by the node: keep it (-o json), and a ledger that is cut off or
+    /// rewritten later shows 由节点签名的账本头；请留存（-o json），日后可发现截断或改写
+    Head,
     /// Show that one record is in the ledger 出示一条记录的存证
     Proof {
         /// Which record 版本
@@ -61,70 +79,131 @@ enum Verb {
     },
 }
 
-/// What was checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-struct Checked {
-    /// The record.
-    region: String,
-    /// Records checked: all from 1 to here.
-    revision: u64,
-    /// Commands among them, each with its signature.
-    commands: u64,
-    /// Deadlines that passed.
-    timers: u64,
-    /// The root computed here, equal to the node's.
-    ledger_root: String,
-    /// The digest computed here, equal to the node's; only with the founding charter.
-    state_digest: Option<String>,
-    /// Whether signers were checked against the charter.
-    signers_known: bool,
-}
-
-/// What a record failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Fault {
-    revision: u64,
-    why: Bilingual,
-}
-
-impl Fault {
-    fn new(revision: u64, zh: &'static str, en: &'static str) -> Self {
-        Self { revision, why: Bilingual::fixed(zh, en) }
-    }
-
-    fn failure(&self) -> Failure {
-        let (revision, why) = (self.revision, &self.why);
-        failure(
-            Exit::Damaged,
-            "LEDGER",
-            format!("版本 {revision}：{}", why.zh),
-            format!("revision {revision}: {}", why.en),
-        )
-    }
-}
-
 /// Runs `shouwang ledger`.
 ///
 /// # Errors
 /// [`Failure`]; [`Exit::Damaged`] names the first record that does not hold.
 pub fn run(args: &LedgerArgs, context: &Context) -> Result<(), Failure> {
-    let founding = match &args.verb {
-        Verb::Verify { charter: Some(path) } => Some(charter::load_complete(path)?.charter),
-        _ => None,
-    };
+    if let Verb::Verify { charter, copy: Some(copy), head } = &args.verb {
+        let (founding, heads) = trusted(charter.as_deref(), head)?;
+        let checked = check_copy(copy, founding.as_ref(), heads)?;
+        return tell(args.client.output, context.lang, &checked);
+    }
     with_node(&args.client, context.lang, async |client| match &args.verb {
-        Verb::Verify { .. } => {
-            let region = region(client, founding.is_some()).await?;
-            let mut check = Check::new(&region, founding.as_ref())?;
-            let last = region.as_of.clone().unwrap_or_default().revision;
-            for revision in 1..=last {
-                check.record(revision, &proof(client, revision).await?).map_err(|fault| fault.failure())?;
-            }
-            tell(client, &check.finish(&region).map_err(|fault| fault.failure())?)
+        Verb::Verify { charter, head, .. } => {
+            let (founding, heads) = trusted(charter.as_deref(), head)?;
+            let checked = check_node(client, founding.as_ref(), heads).await?;
+            tell(client.output, client.lang, &checked)
         }
+        Verb::Export { out } => export(client, out).await,
+        Verb::Head => show_head(client).await,
         Verb::Proof { revision } => show(client, *revision).await,
         Verb::History { object, registry } => history::show(client, object, *registry).await,
     })
+}
+
+/// What the person at the terminal trusts: a charter he knows, heads he has kept.
+fn trusted(charter: Option<&Path>, heads: &[PathBuf]) -> Result<(Option<Charter>, Vec<SignedHead>), Failure> {
+    let founding = charter.map(charter::load_complete).transpose()?.map(|signed| signed.charter);
+    Ok((founding, heads.iter().map(|path| load(path)).collect::<Result<_, _>>()?))
+}
+
+fn check_copy(path: &Path, founding: Option<&Charter>, heads: Vec<SignedHead>) -> Result<Checked, Failure> {
+    let unreadable = |error: &CopyError| {
+        let exit = match error {
+            CopyError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => Exit::NotFound,
+            CopyError::Io(_) => Exit::Failure,
+            _ => Exit::Damaged,
+        };
+        let text = format!("{}: {error}", path.display());
+        failure(exit, "LEDGER_COPY", &text, &text)
+    };
+    let file = File::open(path).map_err(|error| unreadable(&error.into()))?;
+    let mut copy = CopyReader::open(BufReader::new(file)).map_err(|error| unreadable(&error))?;
+    let mut check = Check::new(copy.header().record, copy.header().epoch, founding, heads)?;
+    let mut frontier = merkle::Frontier::default();
+    while let Some(bytes) = copy.next_record().map_err(|error| unreadable(&error))? {
+        check.record(&bytes).map_err(|fault| fault.failure())?;
+        frontier.push(merkle::leaf(&bytes));
+    }
+    // The copy's own root was compared at its end.
+    check.finish(&frontier.root().to_string(), None).map_err(|fault| fault.failure())
+}
+
+async fn check_node(client: &Client, founding: Option<&Charter>, heads: Vec<SignedHead>) -> Result<Checked, Failure> {
+    let region = region(client, founding.is_some()).await?;
+    let mut check = Check::new(id_of(&region.id)?, region.epoch, founding, heads)?;
+    let last = region.as_of.clone().unwrap_or_default().revision;
+    read(client, last, |bytes| check.record(bytes).map_err(|fault| fault.failure())).await?;
+    let digest = founding.is_some().then_some(region.state_digest.as_str());
+    check.finish(&region.ledger_root, digest).map_err(|fault| fault.failure())
+}
+
+/// Hands every record up to `last` to `take`; a cut line is waited out by asking again from there.
+async fn read(client: &Client, last: u64, mut take: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
+    let mut api = LedgerServiceClient::new(client.channel.clone());
+    let told = |status: Status| failed(&status, client.lang);
+    let mut next = 1;
+    while next <= last {
+        let query = ReadRegionLedgerRequest { region: client.region.clone(), from_revision: next };
+        // No deadline: a long ledger on a thin line takes its time, and every page is progress.
+        let mut pages = api.read_region_ledger(query).await.map_err(told)?.into_inner();
+        let before = next;
+        while let Some(page) = pages.message().await.map_err(told)? {
+            if page.first_revision != next {
+                return Err(Fault::new(next, "节点跳过了记录", "the node left records out").failure());
+            }
+            for bytes in page.records.iter().take(usize::try_from(last + 1 - next).unwrap_or(usize::MAX)) {
+                take(bytes)?;
+                next += 1;
+            }
+            if next > last {
+                return Ok(());
+            }
+        }
+        if next == before {
+            return Err(Fault::new(next, "节点未给出该记录", "the node does not show the record").failure());
+        }
+    }
+    Ok(())
+}
+
+/// Writes a copy aside and gives it its name once it is whole.
+async fn export(client: &Client, out: &Path) -> Result<(), Failure> {
+    const HEADS: &Heads = &[("记录数", "RECORDS"), ("账本根", "LEDGER ROOT"), ("文件", "FILE")];
+    if out.symlink_metadata().is_ok() {
+        return Err(crate::pki::PkiError::Exists(out.to_owned()).into());
+    }
+    let unwritten = |path: &Path, error: &dyn std::fmt::Display| {
+        let path = path.display();
+        failure(Exit::Failure, "EXPORT", format!("无法写入 {path}：{error}"), format!("writing {path}: {error}"))
+    };
+    let region = region(client, false).await?;
+    let (record, hash) = (id_of(&region.id)?, HashAlgorithm::default());
+    let name = region.charter.map(|charter| charter.title).unwrap_or_default();
+    let header = CopyHeader { record, epoch: region.epoch, hash, name };
+    let part = out.with_extension("part");
+    let file = File::create(&part).map_err(|error| unwritten(&part, &error))?;
+    let mut copy = CopyWriter::begin(BufWriter::new(file), &header).map_err(|error| unwritten(&part, &error))?;
+    let last = region.as_of.unwrap_or_default().revision;
+    read(client, last, |bytes| copy.record(bytes).map_err(|error| unwritten(&part, &error))).await?;
+    let (mut file, records, root) = copy.finish().map_err(|error| unwritten(&part, &error))?;
+    let synced = file.flush().and_then(|()| file.get_ref().sync_all());
+    synced.and_then(|()| std::fs::rename(&part, out)).map_err(|error| unwritten(out, &error))?;
+    let row = vec![records.to_string(), root.to_string(), out.display().to_string()];
+    let data = serde_json::json!({ "records": records, "ledger_root": root, "file": out });
+    write(client.output, &data, &heads(HEADS, client.lang), &[row])
+}
+
+async fn show_head(client: &Client) -> Result<(), Failure> {
+    const HEADS: &Heads = &[("版本", "REVISION"), ("账本根", "LEDGER ROOT"), ("节点", "NODE"), ("公钥", "KEY")];
+    let mut api = LedgerServiceClient::new(client.channel.clone());
+    let query = GetRegionHeadRequest { region: client.region.clone(), linearizable: client.linearizable };
+    let given = client.done(api.get_region_head(client.request(query)).await)?;
+    let head = HeadFile::of(given)
+        .filter(|head| head.signed().is_some())
+        .ok_or_else(|| failure(Exit::Damaged, "LEDGER", "账本头签名不成立", "the head's signature does not hold"))?;
+    write(client.output, &head, &heads(HEADS, client.lang), &[head.row()])
 }
 
 fn api(client: &Client) -> RegionServiceClient<tonic::transport::Channel> {
@@ -154,125 +233,38 @@ fn hash(bytes: &[u8]) -> Option<Hash32> {
     bytes.try_into().ok().map(Hash32)
 }
 
-/// A ledger being checked from its first record on.
-struct Check {
-    id: RecordId,
-    epoch: u32,
-    frontier: Frontier,
-    replayed: Option<Record<Region>>,
-    checked: Checked,
-}
-
-impl Check {
-    fn new(region: &GetRegionResponse, founding: Option<&shouwang_domain::charter::Charter>) -> Result<Self, Failure> {
-        let misnamed = |zh: &str, en: &str| failure(Exit::Damaged, "LEDGER", zh, en);
-        let id = Hash32::from_hex(&region.id)
-            .ok_or_else(|| misnamed("节点给出的区域编号无法识别", "the node names no readable region id"))?;
-        let replayed = match founding {
-            None => None,
-            Some(founding) => {
-                let record = Record::<Region>::found(founding)
-                    .map_err(|refusal| failure(Exit::BadInput, "CHARTER_FILE", &refusal, &refusal))?;
-                if record.id() != id {
-                    return Err(failure(
-                        Exit::BadInput,
-                        "CHARTER_FILE",
-                        "该协议不是这个区域的首份协议",
-                        "this is not the charter that founded the region",
-                    ));
-                }
-                Some(record)
-            }
-        };
-        let checked = Checked { region: id.to_string(), signers_known: replayed.is_some(), ..Checked::default() };
-        Ok(Self { id, epoch: region.epoch, frontier: Frontier::default(), replayed, checked })
-    }
-
-    fn record(&mut self, revision: u64, proof: &GetInclusionProofResponse) -> Result<(), Fault> {
-        let wrong = |zh, en| Err(Fault::new(revision, zh, en));
-        if proof.revision != revision || !included(proof) {
-            return wrong("存证路径不成立", "the path does not lead from the record to the root");
-        }
-        let Ok(record) = code::decode::<LedgerRecord<RegionEvent>>("ledger record", &proof.record) else {
-            return wrong("记录无法读出", "the record cannot be read");
-        };
-        if record.revision != revision {
-            return wrong("记录自称另一版本", "the record names another revision");
-        }
-        match &record.cause {
-            Cause::Timer => self.checked.timers += 1,
-            Cause::Command { bytes, proof } => {
-                if !proof.holds(&self.id, self.epoch, &bytes.0, &Ed25519Verifier) {
-                    return wrong("命令签名不成立", "the command's signature does not hold");
-                }
-                let known = self.replayed.as_ref().is_none_or(|replayed| {
-                    let signers = replayed.machine().signers(proof.node, record.at);
-                    signers.iter().any(|signer| signer.public_key == proof.public_key.0)
-                });
-                if !known {
-                    return wrong("签名密钥当时不在协议中", "the signing key was not in the charter at that time");
-                }
-                self.checked.commands += 1;
-            }
-        }
-        if let Some(replayed) = &mut self.replayed
-            && replayed.replay(&proof.record).is_err()
-        {
-            return wrong("记录接不上前一条", "the record does not follow the one before it");
-        }
-        self.frontier.push(merkle::leaf(&proof.record));
-        self.checked.revision = revision;
-        Ok(())
-    }
-
-    fn finish(mut self, region: &GetRegionResponse) -> Result<Checked, Fault> {
-        let root = self.frontier.root().to_string();
-        if root != region.ledger_root {
-            return Err(Fault::new(self.checked.revision, "账本根与节点所示不符", "the root is not the node's"));
-        }
-        self.checked.ledger_root = root;
-        if let Some(replayed) = &self.replayed {
-            let digest = replayed.digest().to_string();
-            if digest != region.state_digest {
-                return Err(Fault::new(
-                    self.checked.revision,
-                    "由账本重算的状态与节点所示不符",
-                    "the state folded from the ledger is not the node's",
-                ));
-            }
-            self.checked.state_digest = Some(digest);
-        }
-        Ok(self.checked)
-    }
-}
-
-fn tell(client: &Client, checked: &Checked) -> Result<(), Failure> {
+fn tell(output: Format, lang: Lang, checked: &Checked) -> Result<(), Failure> {
     const HEADS: &Heads = &[
         ("版本", "REVISION"),
         ("命令", "COMMANDS"),
         ("到期", "TIMERS"),
-        ("密钥", "KEYS"),
+        ("裁决", "DECISIONS"),
+        ("账本头", "HEADS"),
         ("账本根", "LEDGER ROOT"),
         ("状态摘要", "STATE DIGEST"),
     ];
-    let keys = if checked.signers_known {
-        client.word("已按协议核验", "checked against the charter")
-    } else {
-        client.word("未核验（未给 --charter）", "not checked (no --charter)")
+    let decisions = match (checked.decided_again, lang) {
+        (true, Lang::Zh) => "密钥与裁决已核验",
+        (true, Lang::En) => "keys and decisions checked",
+        (false, Lang::Zh) => "未核验（未给 --charter）",
+        (false, Lang::En) => "not checked (no --charter)",
     };
     let row = vec![
         checked.revision.to_string(),
         checked.commands.to_string(),
         checked.timers.to_string(),
-        keys,
+        decisions.to_owned(),
+        if checked.heads.is_empty() { "-".to_owned() } else { checked.heads.join(", ") },
         checked.ledger_root.clone(),
         checked.state_digest.clone().unwrap_or_else(|| "-".to_owned()),
     ];
-    write(client.output, checked, &heads(HEADS, client.lang), &[row])?;
-    client.say(
-        format!("账本完整：{} 条记录全部核验", checked.revision),
-        format!("the ledger holds: all {} records checked", checked.revision),
+    write(output, checked, &heads(HEADS, lang), &[row])?;
+    let revision = checked.revision;
+    let done = crate::lang::Bilingual::new(
+        format!("账本完整：{revision} 条记录全部核验"),
+        format!("the ledger holds: all {revision} records checked"),
     );
+    super::pki::say(lang, &done);
     Ok(())
 }
 
@@ -299,7 +291,3 @@ async fn show(client: &Client, revision: u64) -> Result<(), Failure> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-#[path = "ledger_tests.rs"]
-mod tests;

@@ -1,24 +1,26 @@
 //! A real ledger, signed with a real key, and every way to tamper with it that the check must name.
 
+use super::*;
+use crate::pki::SigningKey;
 use shouwang_domain::actor::{Actor, Role};
+use shouwang_domain::channel::DownMessage;
 use shouwang_domain::charter::{Charter, Member, MemberNode, Rules, Standing};
 use shouwang_domain::command::{Batch, Envelope};
 use shouwang_domain::hash::{Bytes, SignatureAlgorithm};
-use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId, RequestId};
+use shouwang_domain::head::Head;
+use shouwang_domain::ids::{CommandId, MissionId, MunicipalityCode, NodeId, RequestId};
 use shouwang_domain::record::Entry;
 use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::time::{DAY_MS, Timestamp};
-use shouwang_proto::v1::AsOf;
-
-use super::*;
-use crate::pki::SigningKey;
 
 const START: Timestamp = Timestamp(1_772_380_800_000);
 
 struct Kept {
     founding: Charter,
-    proofs: Vec<GetInclusionProofResponse>,
-    region: GetRegionResponse,
+    key: SigningKey,
+    records: Vec<Vec<u8>>,
+    root: String,
+    state_digest: String,
 }
 
 fn key() -> SigningKey {
@@ -55,7 +57,7 @@ fn founding(key: &SigningKey) -> Charter {
 }
 
 /// A ledger of refused commands: a refusal is a record as good as any.
-fn ledger(key: &SigningKey, founding: &Charter) -> Kept {
+fn ledger(key: SigningKey, founding: &Charter) -> Kept {
     let mut record = Record::<Region>::found(founding).unwrap();
     let code = founding.hub;
     let mut written = Vec::new();
@@ -74,35 +76,61 @@ fn ledger(key: &SigningKey, founding: &Charter) -> Kept {
         written.extend(record.apply(&code::encode(&entry), &Ed25519Verifier).written);
     }
     assert_eq!(written.len(), 6);
-    let leaves: Vec<Hash32> = written.iter().map(|written| merkle::leaf(&written.bytes)).collect();
-    let proofs = written.iter().enumerate().map(|(index, written)| GetInclusionProofResponse {
-        revision: written.record.revision,
-        record: written.bytes.clone(),
-        size: leaves.len() as u64,
-        path: merkle::path(index, &leaves).iter().map(|step| step.0.to_vec()).collect(),
-        root: merkle::root(&leaves).0.to_vec(),
-    });
-    let region = GetRegionResponse {
-        as_of: Some(AsOf { revision: record.revision(), ..AsOf::default() }),
-        id: record.id().to_string(),
-        ledger_root: record.ledger_root().to_string(),
+    Kept {
+        founding: founding.clone(),
+        key,
+        records: written.into_iter().map(|written| written.bytes).collect(),
+        root: record.ledger_root().to_string(),
         state_digest: record.digest().to_string(),
-        ..GetRegionResponse::default()
-    };
-    Kept { founding: founding.clone(), proofs: proofs.collect(), region }
+    }
+}
+
+fn id(kept: &Kept) -> RecordId {
+    Record::<Region>::id_of(&kept.founding)
+}
+
+/// Checks with the heads given; the charter is the deeper check.
+fn check_against(kept: &Kept, with_charter: bool, heads: Vec<SignedHead>) -> Result<Checked, Fault> {
+    let mut check = Check::new(id(kept), 0, with_charter.then_some(&kept.founding), heads).unwrap();
+    for bytes in &kept.records {
+        check.record(bytes)?;
+    }
+    check.finish(&kept.root, with_charter.then_some(kept.state_digest.as_str()))
 }
 
 fn check(kept: &Kept, with_charter: bool) -> Result<Checked, Fault> {
-    let mut check = Check::new(&kept.region, with_charter.then_some(&kept.founding)).unwrap();
-    for (revision, proof) in (1..).zip(&kept.proofs) {
-        check.record(revision, proof)?;
-    }
-    check.finish(&kept.region)
+    check_against(kept, with_charter, Vec::new())
 }
 
 fn kept() -> Kept {
     let key = key();
-    ledger(&key, &founding(&key))
+    let founding = founding(&key);
+    ledger(key, &founding)
+}
+
+fn root_of(records: &[Vec<u8>]) -> Hash32 {
+    merkle::root(&records.iter().map(|bytes| merkle::leaf(bytes)).collect::<Vec<_>>())
+}
+
+/// What the node said of its first `revision` records.
+fn head(kept: &Kept, revision: usize) -> SignedHead {
+    let root = root_of(&kept.records[..revision]);
+    let head = Head { record: id(kept), epoch: 0, revision: revision as u64, root };
+    SignedHead {
+        head,
+        node: NodeId::new(kept.founding.hub, 1).unwrap(),
+        algorithm: SignatureAlgorithm::Ed25519,
+        public_key: Bytes(kept.key.public_key().to_vec()),
+        signature: Bytes(kept.key.sign(&head.signed_message()).to_vec()),
+    }
+}
+
+/// Alters a record, and the claims about the whole with it, as a node that lies would.
+fn rewrite(kept: &mut Kept, index: usize, alter: impl FnOnce(&mut LedgerRecord<RegionEvent>)) {
+    let mut record: LedgerRecord<RegionEvent> = code::decode("ledger record", &kept.records[index]).unwrap();
+    alter(&mut record);
+    kept.records[index] = code::encode(&record);
+    kept.root = root_of(&kept.records).to_string();
 }
 
 #[test]
@@ -110,56 +138,110 @@ fn a_true_ledger_holds_with_and_without_its_charter() {
     let kept = kept();
     let plain = check(&kept, false).unwrap();
     assert_eq!((plain.revision, plain.commands, plain.timers), (6, 6, 0));
-    assert!(!plain.signers_known && plain.state_digest.is_none());
-    let whole = check(&kept, true).unwrap();
-    assert_eq!(whole.state_digest.as_deref(), Some(kept.region.state_digest.as_str()));
-    assert_eq!(whole.ledger_root, plain.ledger_root);
+    assert!(!plain.decided_again && plain.state_digest.is_none());
+    let whole = check_against(&kept, true, vec![head(&kept, 2), head(&kept, 6)]).unwrap();
+    assert_eq!(whole.state_digest.as_deref(), Some(kept.state_digest.as_str()));
+    assert_eq!((whole.ledger_root, whole.heads.len()), (plain.ledger_root, 2));
 }
 
 #[test]
-fn an_altered_record_is_found_and_named() {
-    let mut kept = kept();
-    let last = kept.proofs[3].record.len() - 1;
-    kept.proofs[3].record[last] ^= 1;
-    assert_eq!(check(&kept, true).unwrap_err().revision, 4);
+fn every_altered_bit_is_found_and_named() {
+    let whole = kept();
+    for index in [0, 3, 5] {
+        for at in (0..whole.records[index].len()).step_by(7) {
+            let mut altered = kept_again(&whole);
+            altered.records[index][at] ^= 1;
+            let fault = check(&altered, false).unwrap_err();
+            // What the bytes still say may be read; then the root tells.
+            assert!([index as u64 + 1, 6].contains(&fault.revision), "{fault:?}");
+        }
+    }
+}
+
+fn kept_again(kept: &Kept) -> Kept {
+    Kept {
+        founding: kept.founding.clone(),
+        key: key(),
+        records: kept.records.clone(),
+        root: kept.root.clone(),
+        state_digest: kept.state_digest.clone(),
+    }
 }
 
 #[test]
 fn records_that_are_left_out_or_swapped_are_found() {
     let mut without_last = kept();
-    without_last.proofs.pop();
+    without_last.records.pop();
     assert!(check(&without_last, false).unwrap_err().why.en.contains("root"));
     let mut swapped = kept();
-    swapped.proofs.swap(1, 2);
+    swapped.records.swap(1, 2);
     assert_eq!(check(&swapped, false).unwrap_err().revision, 2);
 }
 
 #[test]
 fn a_ledger_that_was_rewritten_whole_lacks_the_signatures() {
     let mut kept = kept();
-    // The node rewrites a record and computes every path and root anew.
-    let mut record: LedgerRecord<RegionEvent> = code::decode("ledger record", &kept.proofs[0].record).unwrap();
-    let Cause::Command { bytes, .. } = &mut record.cause else { panic!("a command made it") };
-    let last = bytes.0.len() - 1;
-    bytes.0[last] ^= 1;
-    kept.proofs[0].record = code::encode(&record);
-    let leaves: Vec<Hash32> = kept.proofs.iter().map(|proof| merkle::leaf(&proof.record)).collect();
-    for (index, proof) in kept.proofs.iter_mut().enumerate() {
-        proof.path = merkle::path(index, &leaves).iter().map(|step| step.0.to_vec()).collect();
-        proof.root = merkle::root(&leaves).0.to_vec();
-    }
-    kept.region.ledger_root = merkle::root(&leaves).to_string();
+    rewrite(&mut kept, 0, |record| {
+        let Cause::Command { bytes, .. } = &mut record.cause else { panic!("a command made it") };
+        let last = bytes.0.len() - 1;
+        bytes.0[last] ^= 1;
+    });
     let fault = check(&kept, false).unwrap_err();
     assert!(fault.revision == 1 && fault.why.en.contains("signature"), "{fault:?}");
 }
 
 #[test]
+fn what_no_signature_covers_is_decided_once_more() {
+    let mut kept = kept();
+    // The command stays as it was signed; what came of it is invented.
+    rewrite(&mut kept, 4, |record| record.refusal = None);
+    assert!(check(&kept, false).is_ok(), "without the charter nobody can tell");
+    let fault = check(&kept, true).unwrap_err();
+    assert!(fault.revision == 5 && fault.why.en.contains("decides"), "{fault:?}");
+}
+
+#[test]
+fn a_gap_in_a_channel_is_found() {
+    let mut kept = kept();
+    let to = kept.founding.hub;
+    let reason = "x".to_owned();
+    let message = DownMessage::Ended { mission: MissionId::from_u128(1), reason };
+    rewrite(&mut kept, 2, |record| record.events.push(RegionEvent::Sent { to, number: 2, message }));
+    let fault = check(&kept, false).unwrap_err();
+    assert!(fault.revision == 3 && fault.why.en.contains("channel"), "{fault:?}");
+}
+
+#[test]
+fn a_kept_head_shows_what_was_cut_off_or_rewritten() {
+    let whole = kept();
+    let (early, last) = (head(&whole, 3), head(&whole, 6));
+    let mut cut = kept_again(&whole);
+    cut.records.truncate(4);
+    cut.root = root_of(&cut.records).to_string();
+    assert!(check_against(&cut, false, vec![early.clone()]).is_ok());
+    let fault = check_against(&cut, false, vec![last]).unwrap_err();
+    assert!(fault.revision == 4 && fault.why.en.contains("cut off"), "{fault:?}");
+    let mut other = kept_again(&whole);
+    rewrite(&mut other, 1, |record| record.refusal = None);
+    let fault = check_against(&other, false, vec![early.clone()]).unwrap_err();
+    assert!(fault.revision == 3 && fault.why.en.contains("rewritten"), "{fault:?}");
+    // The word of somebody whom the charter does not know is no word.
+    let mut strangers = early;
+    let key = key();
+    strangers.public_key = Bytes(key.public_key().to_vec());
+    strangers.signature = Bytes(key.sign(&strangers.head.signed_message()).to_vec());
+    assert!(check_against(&whole, true, vec![strangers]).unwrap_err().why.en.contains("not in the charter"));
+}
+
+#[test]
 fn another_state_or_another_charter_is_told() {
     let mut other_state = kept();
-    other_state.region.state_digest = Hash32::of(&[b"another"]).to_string();
+    other_state.state_digest = Hash32::of(&[b"another"]).to_string();
     assert!(check(&other_state, false).is_ok(), "without the charter nothing is said of the state");
     assert!(check(&other_state, true).unwrap_err().why.en.contains("state"));
     let kept = kept();
     let other = founding(&key());
-    assert_eq!(Check::new(&kept.region, Some(&other)).err().unwrap().exit, Exit::BadInput);
+    assert_eq!(Check::new(id(&kept), 0, Some(&other), Vec::new()).err().unwrap().exit, Exit::BadInput);
+    let strange = SignedHead { head: Head { epoch: 1, ..head(&kept, 1).head }, ..head(&kept, 1) };
+    assert_eq!(Check::new(id(&kept), 0, None, vec![strange]).err().unwrap().exit, Exit::BadInput);
 }

@@ -15,6 +15,8 @@ mod history;
 mod import;
 pub mod init;
 pub mod ledger;
+mod ledger_check;
+mod ledger_head;
 mod lots;
 mod messages;
 pub mod mission;

@@ -5,7 +5,8 @@
 //! verdict of an [`report::ImportReport`]; nothing is guessed and nothing is dropped. What must never stand here: a
 //! change to any record. The report is what a person reads before anything is written.
 //!
-//! Paper out: [`region_report::RegionReport`] for the joint meeting, a fold over a region's record.
+//! Paper out: [`region_report::RegionReport`] for the joint meeting, a fold over a region's record; [`ledger_copy`], a
+//! whole ledger as a file, for auditors.
 
 pub mod catalogue;
 mod columns;
@@ -15,6 +16,7 @@ mod error;
 mod figures;
 pub mod identity;
 pub mod ledger;
+pub mod ledger_copy;
 mod message_words;
 mod note;
 pub mod region_events;

@@ -52,9 +52,8 @@ impl RegionEvent {
             | Self::DispatchRelayed { mission, .. }
             | Self::DispatchCorrected { mission, .. }
             | Self::LostInTransit { mission, .. }
-            | Self::Charged { mission, .. } => vec![Subject::Mission(*mission)],
-            Self::FactRecorded { fact, .. } => vec![Subject::Mission(fact.mission)],
-            Self::DiscrepancyOpened { discrepancy: (mission, _), .. }
+            | Self::Charged { mission, .. }
+            | Self::DiscrepancyOpened { discrepancy: (mission, _), .. }
             | Self::DiscrepancyChanged { discrepancy: (mission, _), .. }
             | Self::FindingProposed { discrepancy: (mission, _), .. }
             | Self::DiscrepancyClosed { discrepancy: (mission, _), .. }
@@ -67,6 +66,7 @@ impl RegionEvent {
             | Self::PaymentReported { key: (mission, _), .. }
             | Self::RestockReceived { key: (mission, _), .. }
             | Self::RestockVerified { key: (mission, _), .. } => vec![Subject::Mission(*mission)],
+            Self::FactRecorded { fact, .. } => vec![Subject::Mission(fact.mission)],
         }
     }
 }

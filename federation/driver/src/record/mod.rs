@@ -45,7 +45,7 @@ pub(crate) use waiters::{CommandKey, Place, Registered, Waiters};
 use crate::Result;
 use crate::error::DriverError;
 use crate::index::{self, Desk};
-use crate::keys::{CachedVerifier, Ed25519Verifier};
+use crate::keys::{CachedVerifier, Ed25519Verifier, Signer};
 use crate::log_writer::{DiskState, FatalHook};
 use crate::mailbox::Mailbox;
 use crate::options::RecordOptions;
@@ -176,6 +176,7 @@ pub(crate) struct Core {
     pub ended: Notify,
     pub disk: Arc<DiskState>,
     pub fatal: FatalHook,
+    pub signer: Arc<dyn Signer>,
     /// The last revision the ledger has taken, and the bytes it has not.
     pub kept: AtomicU64,
     pub keeper_backlog: AtomicUsize,

@@ -222,6 +222,7 @@ fn core<M: Machine>(
         ended: Notify::new(),
         disk: env.writer.disk.clone(),
         fatal: env.writer.fatal.clone(),
+        signer: env.signer.clone(),
         kept: AtomicU64::new(0),
         keeper_backlog: AtomicUsize::new(0),
         missing: Mutex::default(),

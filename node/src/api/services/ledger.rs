@@ -1,25 +1,73 @@
 //! The ledgers by what they are about.
 
+use std::pin::Pin;
 use std::time::Instant;
 
+use futures_util::stream;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::LedgerRecord;
 use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::subject::Subject;
-use shouwang_driver::{Handle, History};
+use shouwang_driver::{Handle, History, WatchCursor, WatchError};
 use shouwang_proto::v1;
 use shouwang_proto::v1::ledger_service_server::LedgerService;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::Services;
+use super::watch::place;
 use crate::api::change::driver_failed;
 use crate::api::convert::ledger::{region_record, registry_record};
+use crate::api::convert::words;
 use crate::api::page::Page;
+use crate::api::read::watch_failed;
 use crate::api::{deadline, object, status};
+
+/// Most records of a message of a copy, and about how many bytes: well below the largest message.
+const COPY_RECORDS: usize = 1024;
+const COPY_BYTES: usize = 1 << 20;
+
+type Pages = Pin<Box<dyn Stream<Item = Result<v1::ReadRegionLedgerResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl LedgerService for Services {
+    type ReadRegionLedgerStream = Pages;
+
+    async fn read_region_ledger(
+        &self,
+        request: Request<v1::ReadRegionLedgerRequest>,
+    ) -> Result<Response<Pages>, Status> {
+        let asked = request.get_ref();
+        let (hosted, look) = self.look_at_region(&request, &asked.region, false).await?;
+        let copy = Copy {
+            cursor: hosted.handle.watch(asked.from_revision),
+            last: look.view.record.revision(),
+            _place: place(&self.watches)?,
+        };
+        Ok(Response::new(copy.into_pages()))
+    }
+
+    async fn get_region_head(
+        &self,
+        request: Request<v1::GetRegionHeadRequest>,
+    ) -> Result<Response<v1::GetRegionHeadResponse>, Status> {
+        let asked = request.get_ref();
+        let (hosted, _) = self.look_at_region(&request, &asked.region, asked.linearizable).await?;
+        let signed = hosted.handle.signed_head().map_err(|error| driver_failed(&error))?;
+        Ok(Response::new(v1::GetRegionHeadResponse {
+            record: signed.head.record.to_string(),
+            epoch: signed.head.epoch,
+            revision: signed.head.revision,
+            root: signed.head.root.to_string(),
+            node: words::node(signed.node),
+            algorithm: format!("{:?}", signed.algorithm),
+            public_key: signed.public_key.0,
+            signature: signed.signature.0,
+        }))
+    }
+
     async fn list_region_history(
         &self,
         request: Request<v1::ListRegionHistoryRequest>,
@@ -56,6 +104,39 @@ impl LedgerService for Services {
             complete_from: history.indexed.from,
             complete_through: history.indexed.through,
         }))
+    }
+}
+
+/// A ledger on its way out, record by record as it is kept.
+struct Copy<M: Machine> {
+    cursor: WatchCursor<M>,
+    /// Where the copy ends: what comes later is for another one.
+    last: u64,
+    /// Gives its place back when the client goes.
+    _place: OwnedSemaphorePermit,
+}
+
+impl<M: Machine> Copy<M> {
+    fn into_pages(self) -> Pages {
+        // After an error there is nothing more to say: the state is gone and the stream ends.
+        Box::pin(stream::unfold(Some(self), |copy| async move {
+            let mut copy = copy.filter(|copy| copy.cursor.position() <= copy.last)?;
+            match copy.page().await {
+                Ok(page) => Some((Ok(page), Some(copy))),
+                Err(error) => Some((Err(watch_failed(&error, copy.cursor.position())), None)),
+            }
+        }))
+    }
+
+    async fn page(&mut self) -> Result<v1::ReadRegionLedgerResponse, WatchError> {
+        let first_revision = self.cursor.position();
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while self.cursor.position() <= self.last && records.len() < COPY_RECORDS && bytes < COPY_BYTES {
+            let change = self.cursor.next().await?;
+            bytes += change.bytes.len();
+            records.push(change.bytes.to_vec());
+        }
+        Ok(v1::ReadRegionLedgerResponse { first_revision, records })
     }
 }
 

@@ -66,7 +66,11 @@ fn first(asked: u64, newest: u64) -> u64 {
     if asked == 0 { newest + 1 } else { asked }
 }
 
-fn place(watches: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Status> {
+/// A place for one more stream.
+///
+/// # Errors
+/// `RESOURCE_EXHAUSTED` when all are taken.
+pub(super) fn place(watches: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Status> {
     let text = Bilingual::fixed(
         "本节点的订阅数已满，请稍后重试或改用其他节点",
         "all watch streams of this node are taken; try again later, or another node",

@@ -13,20 +13,24 @@ use crate::auth::{Identity, Role};
 /// In the federation, and no member of the region.
 const STRANGER: u32 = 150_100;
 
-/// The operators' methods as the contract names them, whatever the table of rights says.
-fn methods() -> Vec<String> {
+/// The operators' methods as the contract names them, whatever the table of rights says, and whether they answer with a
+/// stream.
+fn methods() -> Vec<(String, bool)> {
     let set = FileDescriptorSet::decode(shouwang_proto::FILE_DESCRIPTOR_SET).unwrap();
     let files = set.file.iter().filter(|file| ["shouwang.v1", "shouwang.admin.v1"].contains(&file.package()));
     let services = files.flat_map(|file| file.service.iter().map(move |service| (file.package(), service)));
     let named = services.flat_map(|(package, service)| {
-        service.method.iter().map(move |method| format!("/{package}.{}/{}", service.name(), method.name()))
+        service
+            .method
+            .iter()
+            .map(move |method| (format!("/{package}.{}/{}", service.name(), method.name()), method.server_streaming()))
     });
     named.collect()
 }
 
 /// Calls with an empty message: no change can come of it, for every change needs at least a request id. A stream that
 /// begins is an answer.
-async fn knock(town: &Town, method: &str, peer: Option<PeerInfo>) -> Result<(), (Code, String)> {
+async fn knock(town: &Town, (method, streams): (&str, bool), peer: Option<PeerInfo>) -> Result<(), (Code, String)> {
     let service = town.routes.clone().map_request(move |mut request: http::Request<Body>| {
         peer.clone().map(|peer| request.extensions_mut().insert(peer));
         request
@@ -35,7 +39,7 @@ async fn knock(town: &Town, method: &str, peer: Option<PeerInfo>) -> Result<(), 
     let codec = ProstCodec::<(), ()>::default();
     let path = method.parse().unwrap();
     client.ready().await.unwrap();
-    let answer = if method.contains("/Watch") {
+    let answer = if streams {
         client.server_streaming(Request::new(()), path, codec).await.map(|_| ())
     } else {
         client.unary(Request::new(()), path, codec).await.map(|_| ())
@@ -48,10 +52,10 @@ fn peer(identity: &Identity) -> PeerInfo {
 }
 
 /// Whoever may not is told so at the door; whoever may gets past it; who is no member of the region sees nothing of it.
-async fn check(town: &Town, method: &str, of: u32, role: Role) {
+async fn check(town: &Town, (method, streams): (&str, bool), of: u32, role: Role) {
     let caller = Identity::operator("wuhai", Municipality::new(of).unwrap(), "op-1", role).unwrap();
     let allowed = rights::TABLE.check(method, &caller, Municipality::new(OWN).unwrap());
-    let answer = knock(town, method, Some(peer(&caller))).await;
+    let answer = knock(town, (method, streams), Some(peer(&caller))).await;
     let what = format!("{method} by {role} of {of}: {answer:?}");
     match (allowed, answer) {
         (Err(denied), Err((code, reason))) => {
@@ -70,19 +74,20 @@ async fn every_method_lets_in_whom_the_table_names_and_nobody_else() {
     let revisions = settled(&town).await;
     let methods = methods();
     assert!(methods.len() > 80, "{}", methods.len());
-    for method in &methods {
+    for (method, streams) in &methods {
+        let door = (method.as_str(), *streams);
         assert!(rights::TABLE.row(method).is_some(), "{method} has no row in the table of rights");
         for role in Role::ALL {
             for of in [OWN, NEIGHBOUR, STRANGER] {
-                check(&town, method, of, role).await;
+                check(&town, door, of, role).await;
             }
         }
         let node = Identity::node("wuhai", Municipality::new(OWN).unwrap(), 1).unwrap();
-        let denied = knock(&town, method, Some(peer(&node))).await.unwrap_err();
+        let denied = knock(&town, door, Some(peer(&node))).await.unwrap_err();
         assert_eq!(denied, (Code::PermissionDenied, "DENIED_NOT_AN_OPERATOR".to_owned()), "{method}");
         let foreign = Identity::operator("elsewhere", Municipality::new(OWN).unwrap(), "op-1", Role::Admin).unwrap();
         for nobody in [Some(peer(&foreign)), None] {
-            let denied = knock(&town, method, nobody).await.unwrap_err();
+            let denied = knock(&town, door, nobody).await.unwrap_err();
             assert_eq!(denied, (Code::Unauthenticated, "UNAUTHENTICATED".to_owned()), "{method}");
         }
     }

@@ -1,0 +1,267 @@
+//! Checking a region's ledger from its first record on, trusting nobody who shows it.
+//!
+//! Of every record: that it is the next one, that its command was signed, that the numbers of both channels have no gap,
+//! and – with the founding charter – that the signing key was in force, and that whoever decides it once more comes to
+//! the same. At the end: that the Merkle root and the state are what was claimed, and that every head somebody kept lies
+//! on the way.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use shouwang_domain::charter::Charter;
+use shouwang_domain::code;
+use shouwang_domain::hash::Hash32;
+use shouwang_domain::head::SignedHead;
+use shouwang_domain::ids::{MunicipalityCode, RecordId};
+use shouwang_domain::machine::Machine as _;
+use shouwang_domain::merkle::{self, Frontier};
+use shouwang_domain::record::{Cause, LedgerRecord, Record};
+use shouwang_domain::region::Region;
+use shouwang_domain::region::event::RegionEvent;
+use shouwang_driver::Ed25519Verifier;
+
+use super::client::failure;
+use crate::exit::{Exit, Failure};
+use crate::lang::Bilingual;
+
+/// What was checked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// The record.
+    pub region: String,
+    /// Records checked: all from 1 to here.
+    pub revision: u64,
+    /// Commands among them, each with its signature.
+    pub commands: u64,
+    /// Deadlines that passed.
+    pub timers: u64,
+    /// The root computed here, equal to the one claimed.
+    pub ledger_root: String,
+    /// The digest computed here; only with the founding charter.
+    pub state_digest: Option<String>,
+    /// Whether signers were checked against the charter, and every record decided once more.
+    pub decided_again: bool,
+    /// The heads that lie on the way: who signed, and up to which revision.
+    pub heads: Vec<String>,
+}
+
+/// What a record failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Which record.
+    pub revision: u64,
+    /// What is wrong.
+    pub why: Bilingual,
+}
+
+impl Fault {
+    /// A fault of a record.
+    pub fn new(revision: u64, zh: &'static str, en: &'static str) -> Self {
+        Self { revision, why: Bilingual::fixed(zh, en) }
+    }
+
+    /// As the command's failure.
+    pub fn failure(&self) -> Failure {
+        let (revision, why) = (self.revision, &self.why);
+        let zh = format!("版本 {revision}：{}", why.zh);
+        failure(Exit::Damaged, "LEDGER", zh, format!("revision {revision}: {}", why.en))
+    }
+}
+
+/// A ledger being checked.
+pub struct Check {
+    id: RecordId,
+    epoch: u32,
+    frontier: Frontier,
+    replayed: Option<Record<Region>>,
+    channels: Channels,
+    heads: Vec<SignedHead>,
+    checked: Checked,
+}
+
+impl Check {
+    /// The ledger of this record in this epoch.
+    ///
+    /// # Errors
+    /// The charter is not the one that founded the record, or a head is of another record.
+    pub fn new(id: RecordId, epoch: u32, founding: Option<&Charter>, heads: Vec<SignedHead>) -> Result<Self, Failure> {
+        let replayed = founding.map(|founding| found(id, founding)).transpose()?;
+        if let Some(other) = heads.iter().find(|signed| (signed.head.record, signed.head.epoch) != (id, epoch)) {
+            let record = other.head.record;
+            return Err(failure(
+                Exit::BadInput,
+                "HEAD_FILE",
+                format!("账本头属于另一份记录 {record}"),
+                format!("the head is of another record, {record}"),
+            ));
+        }
+        let checked = Checked { region: id.to_string(), decided_again: replayed.is_some(), ..Checked::default() };
+        Ok(Self { id, epoch, frontier: Frontier::default(), replayed, channels: Channels::default(), heads, checked })
+    }
+
+    /// Checks the next record.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub fn record(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let revision = self.checked.revision + 1;
+        let wrong = |zh, en| Err(Fault::new(revision, zh, en));
+        let Ok(record) = code::decode::<LedgerRecord<RegionEvent>>("ledger record", bytes) else {
+            return wrong("记录无法读出", "the record cannot be read");
+        };
+        if record.revision != revision {
+            return wrong("记录自称另一版本", "the record names another revision");
+        }
+        self.cause(&record)?;
+        if !record.events.iter().all(|event| self.channels.take(event)) {
+            return wrong("通道编号不连续", "the numbers of a channel have a gap");
+        }
+        if let Some(replayed) = &mut self.replayed {
+            if !replayed.agrees(&record) {
+                return wrong("重新裁决结果不同", "whoever decides it once more comes to something else");
+            }
+            if replayed.replay(bytes).is_err() {
+                return wrong("记录接不上前一条", "the record does not follow the one before it");
+            }
+        }
+        self.frontier.push(merkle::leaf(bytes));
+        self.checked.revision = revision;
+        self.pass_heads()
+    }
+
+    fn cause(&mut self, record: &LedgerRecord<RegionEvent>) -> Result<(), Fault> {
+        let wrong = |zh, en| Err(Fault::new(record.revision, zh, en));
+        let Cause::Command { bytes, proof } = &record.cause else {
+            self.checked.timers += 1;
+            return Ok(());
+        };
+        if !proof.holds(&self.id, self.epoch, &bytes.0, &Ed25519Verifier) {
+            return wrong("命令签名不成立", "the command's signature does not hold");
+        }
+        let known = self.replayed.as_ref().is_none_or(|replayed| {
+            let signers = replayed.machine().signers(proof.node, record.at);
+            signers.iter().any(|signer| signer.public_key == proof.public_key.0)
+        });
+        if !known {
+            return wrong("签名密钥当时不在协议中", "the signing key was not in the charter at that time");
+        }
+        self.checked.commands += 1;
+        Ok(())
+    }
+
+    /// The heads that end here must have this root, and the word of a node that the charter knows.
+    fn pass_heads(&mut self) -> Result<(), Fault> {
+        let revision = self.checked.revision;
+        let (here, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.heads).into_iter().partition(|signed| signed.head.revision == revision);
+        self.heads = later;
+        for signed in here {
+            if signed.head.root != self.frontier.root() {
+                return Err(Fault::new(
+                    revision,
+                    "与留存的账本头不符：账本被改写",
+                    "it is not what a kept head says: the ledger was rewritten",
+                ));
+            }
+            let known = self.replayed.as_ref().is_none_or(|replayed| {
+                let signers = replayed.machine().signers(signed.node, replayed.time());
+                signers.iter().any(|signer| signer.public_key == signed.public_key.0)
+            });
+            if !known {
+                return Err(Fault::new(
+                    revision,
+                    "账本头的签名密钥当时不在协议中",
+                    "the key under a kept head was not in the charter at that time",
+                ));
+            }
+            let (code, number) = (signed.node.municipality(), signed.node.number());
+            self.checked.heads.push(format!("{code}/{number} @ {revision}"));
+        }
+        Ok(())
+    }
+
+    /// Ends the check with what was claimed of the whole.
+    ///
+    /// # Errors
+    /// [`Fault`] of the last record.
+    pub fn finish(mut self, root: &str, state_digest: Option<&str>) -> Result<Checked, Fault> {
+        let last = self.checked.revision;
+        let found = self.frontier.root().to_string();
+        if found != root {
+            return Err(Fault::new(last, "账本根与所示不符", "the root is not the one claimed"));
+        }
+        self.checked.ledger_root = found;
+        // A head of nothing lies on every way.
+        if self.heads.iter().any(|signed| signed.head.revision > 0) {
+            return Err(Fault::new(
+                last,
+                "账本在留存的账本头之前结束：后面的记录被截去",
+                "the ledger ends before a kept head: what follows was cut off",
+            ));
+        }
+        let Some(replayed) = &self.replayed else { return Ok(self.checked) };
+        let digest = replayed.digest().to_string();
+        if state_digest.is_some_and(|claimed| claimed != digest) {
+            return Err(Fault::new(
+                last,
+                "由账本重算的状态与所示不符",
+                "the state folded from the ledger is not the one claimed",
+            ));
+        }
+        self.checked.state_digest = Some(digest);
+        Ok(self.checked)
+    }
+}
+
+fn found(id: RecordId, founding: &Charter) -> Result<Record<Region>, Failure> {
+    let record = Record::<Region>::found(founding)
+        .map_err(|refusal| failure(Exit::BadInput, "CHARTER_FILE", &refusal, &refusal))?;
+    if record.id() == id {
+        return Ok(record);
+    }
+    Err(failure(
+        Exit::BadInput,
+        "CHARTER_FILE",
+        "该协议不是这个区域的首份协议",
+        "this is not the charter that founded the region",
+    ))
+}
+
+/// The numbers of the messages between the region and each member's registry: dense, one each way.
+#[derive(Default)]
+struct Channels {
+    up: BTreeMap<MunicipalityCode, (u32, u64)>,
+    down: BTreeMap<MunicipalityCode, u64>,
+}
+
+impl Channels {
+    /// Whether the event carries the next number, if it carries one.
+    fn take(&mut self, event: &RegionEvent) -> bool {
+        match event {
+            RegionEvent::UpTaken { member, incarnation, number, .. } => {
+                let known = self.up.insert(*member, (*incarnation, *number));
+                let expected = known.filter(|(life, _)| life == incarnation).map_or(1, |(_, last)| last + 1);
+                *number == expected
+            }
+            RegionEvent::Sent { to, number, .. } => {
+                let last = self.down.insert(*to, *number).unwrap_or_default();
+                *number == last + 1
+            }
+            _ => true,
+        }
+    }
+}
+
+/// The id of a region as its node names it.
+///
+/// # Errors
+/// A node that names none.
+pub fn id_of(text: &str) -> Result<RecordId, Failure> {
+    let unreadable =
+        || failure(Exit::Damaged, "LEDGER", "节点给出的区域编号无法识别", "the node names no readable region id");
+    Hash32::from_hex(text).ok_or_else(unreadable)
+}
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;
