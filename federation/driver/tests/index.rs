@@ -169,7 +169,7 @@ fn damage(dir: &Path, kind: u32) {
             // Bits flip in every file.
             for file in files(dir) {
                 change(&file, &mut |bytes| {
-                    for _ in 0..1 + next(20) {
+                    for _ in 0..=next(20) {
                         let (at, bit) = (next(bytes.len()), next(8));
                         if let Some(byte) = bytes.get_mut(at) {
                             *byte ^= 1 << bit;

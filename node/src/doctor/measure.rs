@@ -28,6 +28,9 @@ const SYNC_PATIENCE: Duration = Duration::from_secs(10);
 const PEER_PATIENCE: Duration = Duration::from_secs(6);
 
 /// Room on the disk that holds `folder` or, until there is one, its nearest parent.
+///
+/// # Errors
+/// What the system says.
 pub fn free_bytes(folder: &Path) -> Result<SpaceState, String> {
     DiskSpace::default().check(existing(folder)).map_err(|error| error.to_string())
 }

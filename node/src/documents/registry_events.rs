@@ -133,8 +133,8 @@ fn mission(state: &RegistryMission) -> Bilingual {
     ];
     let (mut zh, mut en) = (String::new(), String::new());
     for (qty, word_zh, word_en) in figures.iter().filter(|(qty, ..)| !qty.is_zero()) {
-        zh += &format!(" {word_zh} {qty}");
-        en += &format!(" {word_en} {qty}");
+        zh = format!("{zh} {word_zh} {qty}");
+        en = format!("{en} {word_en} {qty}");
     }
     if zh.is_empty() {
         return say!("调派 {number} 入账", "mission {number} is in the books");

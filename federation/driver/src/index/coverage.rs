@@ -166,7 +166,9 @@ mod tests {
     fn a_lost_a_changed_and_a_foreign_entry_are_all_told() {
         let tally = |keys: &[&str]| {
             let mut tally = Tally::default();
-            keys.iter().for_each(|key| tally.count(key.as_bytes()));
+            for key in keys {
+                tally.count(key.as_bytes());
+            }
             tally
         };
         let known = tally(&["a", "b", "c"]);

@@ -32,7 +32,7 @@ const REST_MAX: Duration = Duration::from_millis(50);
 /// How often to look without being rung: whether another record has condemned the index that all share.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// The pause after a failure; it doubles up to the longest.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
 
 /// Why a step failed.
 enum Trouble {
@@ -154,7 +154,9 @@ impl<M: Machine> Indexer<M> {
                 return Ok(false);
             }
             let page = opened.index.scan_prefix(&prefix, after.as_deref(), ENTRIES).map_err(Trouble::of_index)?;
-            page.iter().for_each(|(key, _)| tally.count(key));
+            for (key, _) in &page {
+                tally.count(key);
+            }
             match page.into_iter().next_back() {
                 Some((last, _)) if tally.is_within(&noted.tally) => after = Some(last),
                 _ => break,
