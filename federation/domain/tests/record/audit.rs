@@ -1,0 +1,57 @@
+//! What leaves a ledger record and what does not, and what an auditor finds who decides once more.
+
+use super::*;
+
+#[test]
+fn a_numbered_message_that_moves_nothing_leaves_no_trace() {
+    let parties = [150_300, 152_900].map(municipality);
+    let mut desk = Desk { record: Record::found(&charter("r", &parties, None)).expect("a region"), ledger: Vec::new() };
+    let from = parties[1];
+    let up = |incarnation, number, message| R::Up(UpEnvelope { incarnation, number, message });
+    let said = |desk: &mut Desk<Region>, at, body| desk.speak(at, &[envelope(7, actor(from, Role::Node, 1), at, body)]);
+    let first = said(&mut desk, NOW, up(1, 1, figure(5)));
+    assert_eq!((verdicts(&first), first.outcomes[0].1.revision), (vec![Verdict::Accepted], 1));
+    let before = (desk.record.digest(), desk.record.revision());
+    let later = NOW.plus_ms(HOUR_MS);
+    for (what, body, code) in [
+        ("sent again", up(1, 1, figure(5)), "ok"),
+        ("a fork", up(1, 1, figure(6)), "CHANNEL_FORK"),
+        ("a gap", up(1, 3, figure(6)), "CHANNEL_GAP"),
+        ("another life", up(2, 2, figure(6)), "WRONG_INCARNATION"),
+        ("taken twice", R::AckDown { through: 0 }, "ok"),
+        ("taken ahead", R::AckDown { through: 9 }, "CHANNEL_GAP"),
+    ] {
+        let applied = said(&mut desk, later, body);
+        assert!(applied.written.is_empty(), "{what}");
+        let [(_, outcome)] = &applied.outcomes[..] else { panic!("{what}: one outcome") };
+        let told = match &outcome.verdict {
+            Verdict::Refused(refusal) => refusal.code(),
+            Verdict::Accepted => "ok",
+            other => panic!("{what}: {other:?}"),
+        };
+        assert_eq!((told, outcome.revision), (code, 0), "{what}");
+        assert_eq!((desk.record.digest(), desk.record.revision()), before, "{what}");
+    }
+    assert_eq!(said(&mut desk, later, up(1, 2, figure(6))).written.len(), 1, "the next one is taken");
+}
+
+#[test]
+fn an_auditor_who_decides_once_more_notices_every_alteration() {
+    let desk = region_with_holds(2);
+    let parties = [150_300, 152_900].map(municipality);
+    let mut before = Record::<Region>::found(&charter("r", &parties, None)).expect("a region");
+    for bytes in &desk.ledger {
+        let written: LedgerRecord<RegionEvent> = code::decode("ledger record", bytes).expect("a ledger record");
+        assert!(before.agrees(&written));
+        let less = LedgerRecord { events: written.events[1..].to_vec(), ..written.clone() };
+        let refused = LedgerRecord { refusal: Some(Refusal::ExerciseMixed), ..written.clone() };
+        let earlier = LedgerRecord { at: written.at.plus_ms(-HOUR_MS), ..written.clone() };
+        let by_itself = LedgerRecord { cause: Cause::Timer, ..written.clone() };
+        for (what, altered) in [("events", less), ("refusal", refused), ("time", earlier), ("cause", by_itself)] {
+            let first = before.revision() == 0 && what == "time";
+            assert!(first || !before.agrees(&altered), "{what} of revision {}", written.revision);
+        }
+        before.replay(bytes).expect("the next ledger record");
+        assert!(!before.agrees(&written), "revision {} once more", written.revision);
+    }
+}
