@@ -120,8 +120,8 @@ fn head(kept: &Kept, revision: usize) -> SignedHead {
         head,
         node: NodeId::new(kept.founding.hub, 1).unwrap(),
         algorithm: SignatureAlgorithm::Ed25519,
-        public_key: Bytes(kept.key.public_key().to_vec()),
-        signature: Bytes(kept.key.sign(&head.signed_message()).to_vec()),
+        public_key: Bytes(kept.key.public_key()),
+        signature: Bytes(kept.key.sign(&head.signed_message())),
     }
 }
 
@@ -228,8 +228,8 @@ fn a_kept_head_shows_what_was_cut_off_or_rewritten() {
     // The word of somebody whom the charter does not know is no word.
     let mut strangers = early;
     let key = key();
-    strangers.public_key = Bytes(key.public_key().to_vec());
-    strangers.signature = Bytes(key.sign(&strangers.head.signed_message()).to_vec());
+    strangers.public_key = Bytes(key.public_key());
+    strangers.signature = Bytes(key.sign(&strangers.head.signed_message()));
     assert!(check_against(&whole, true, vec![strangers]).unwrap_err().why.en.contains("not in the charter"));
 }
 

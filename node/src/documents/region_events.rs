@@ -1,11 +1,14 @@
 //! What happened in a region, event by event, as sentences for people.
 
+use shouwang_domain::charter::Basis;
 use shouwang_domain::region::event::RegionEvent as E;
-use shouwang_domain::region::state::LineEnd;
+use shouwang_domain::region::lifecycle::{MissionState, ObligationState};
+use shouwang_domain::region::state::{DebtKind, DiscrepancyKind, LineEnd};
 
 use super::message_words::{UNTOLD, answer, down, fact, figure, pledge, request, say};
-use super::region_words::{Word, basis, debt_kind, discrepancy, mission_state, obligation_state};
+use crate::api::convert::{compensation, mission};
 use crate::lang::Bilingual;
+use crate::words::{self, Words};
 
 /// An event as a sentence in both languages.
 pub fn sentence(event: &E) -> Bilingual {
@@ -157,7 +160,7 @@ fn of_mission(event: &E) -> Option<Bilingual> {
             say!("占用 {holder} 的 {name} {qty} {unit}", "{qty} {unit} of {name} held from {holder}")
         }
         E::MissionMoved { to, .. } => {
-            let Word { zh, en, .. } = mission_state(*to);
+            let (zh, en) = mission_state(*to);
             say!("调派转为“{zh}”", "the mission is now {en}")
         }
         E::MissionOrdered { number, paper_due: None, .. } => say!("下令，编号 {number}", "ordered, number {number}"),
@@ -187,22 +190,22 @@ fn of_facts(event: &E) -> Option<Bilingual> {
         E::LostInTransit { qty, .. } => say!("商定途中灭失 {qty}", "agreed, {qty} never arrived"),
         E::Charged { qty, .. } => say!("商定由请求方承担 {qty}", "agreed, the requester bears {qty}"),
         E::DiscrepancyOpened { discrepancy: (_, kind), qty, by } => {
-            let Word { zh, en, .. } = discrepancy(*kind);
+            let (zh, en) = discrepancy(*kind);
             say!("差异“{zh}” {qty}，{by} 所报", "discrepancy: {en}, {qty}, by the word of {by}")
         }
         E::DiscrepancyChanged { discrepancy: (_, kind), qty } => {
-            let Word { zh, en, .. } = discrepancy(*kind);
+            let (zh, en) = discrepancy(*kind);
             say!("差异“{zh}”变为 {qty}", "discrepancy: {en}, now {qty}")
         }
         E::FindingProposed { discrepancy: (_, kind), finding, .. } => {
-            let (Word { zh, en, .. }, charge, note) = (discrepancy(*kind), finding.charge_requester, &finding.note);
+            let ((zh, en), charge, note) = (discrepancy(*kind), finding.charge_requester, &finding.note);
             say!(
                 "提议差异“{zh}”由请求方承担 {charge}（{note}）",
                 "proposed: of {en}, the requester bears {charge} ({note})"
             )
         }
         E::DiscrepancyClosed { discrepancy: (_, kind), finding, .. } => {
-            let (Word { zh, en, .. }, charge, note) = (discrepancy(*kind), finding.charge_requester, &finding.note);
+            let ((zh, en), charge, note) = (discrepancy(*kind), finding.charge_requester, &finding.note);
             say!(
                 "差异“{zh}”议定，请求方承担 {charge}（{note}）",
                 "agreed: of {en}, the requester bears {charge} ({note})"
@@ -215,22 +218,21 @@ fn of_facts(event: &E) -> Option<Bilingual> {
 fn of_debt(event: &E) -> Option<Bilingual> {
     Some(match event {
         E::ObligationOpened { key: (_, kind), obligation } => {
-            let (Word { zh, en, .. }, debtor, creditor) = (debt_kind(*kind), obligation.debtor, obligation.creditor);
+            let ((zh, en), debtor, creditor) = (debt_kind(*kind), obligation.debtor, obligation.creditor);
             let qty = obligation.qty;
             say!("{debtor} 应补偿 {creditor}：{zh} {qty}", "{debtor} owes {creditor}: {en}, {qty}")
         }
         E::ObligationChanged { key: (_, kind), qty, amount } => {
-            let Word { zh, en, .. } = debt_kind(*kind);
+            let (zh, en) = debt_kind(*kind);
             say!("补偿（{zh}）变为 {qty}，计 {amount} 元", "what is owed ({en}) is now {qty}, worth {amount} yuan")
         }
         E::ObligationMoved { key: (_, kind), to } => {
-            let (Word { zh, en, .. }, now) = (debt_kind(*kind), obligation_state(*to));
-            let (now_zh, now_en) = (now.zh, now.en);
+            let ((zh, en), (now_zh, now_en)) = (debt_kind(*kind), obligation_state(*to));
             say!("补偿（{zh}）转为“{now_zh}”", "the debt ({en}) is now {now_en}")
         }
         E::ObligationClaimed { evidence, .. } => say!("申报补偿，凭据 {evidence}", "claimed, evidence {evidence}"),
         E::ObligationRecognised { basis: ground, in_money, .. } => {
-            let Word { zh, en, .. } = basis(*ground);
+            let (zh, en) = basis(*ground);
             let (how_zh, how_en) = if *in_money { ("折款", "in money") } else { ("实物", "in kind") };
             say!("认定补偿：{zh}，{how_zh}", "recognised: {en}, {how_en}")
         }
@@ -245,4 +247,32 @@ fn of_debt(event: &E) -> Option<Bilingual> {
         ),
         _ => return None,
     })
+}
+
+/// A value of the contract in Chinese and English.
+type Named = (&'static str, &'static str);
+
+fn named(words: Words, value: impl Into<i32>) -> Named {
+    // The tables are tested against the contract: every value has a row.
+    words.row(value.into()).map_or(("-", "-"), |(_, zh, en)| (zh, en))
+}
+
+fn mission_state(state: MissionState) -> Named {
+    named(words::MISSION_STATE, mission::mission_state(state))
+}
+
+fn discrepancy(kind: DiscrepancyKind) -> Named {
+    named(words::DISCREPANCY_KIND, compensation::discrepancy_kind(kind))
+}
+
+fn debt_kind(kind: DebtKind) -> Named {
+    named(words::DEBT_KIND, compensation::debt_kind(kind))
+}
+
+fn obligation_state(state: ObligationState) -> Named {
+    named(words::OBLIGATION_STATE, compensation::obligation_state(state))
+}
+
+fn basis(basis: Basis) -> Named {
+    named(words::BASIS, compensation::basis(basis))
 }
