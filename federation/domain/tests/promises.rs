@@ -263,6 +263,10 @@ fn a_team_moves_as_one_and_owes_no_goods() {
     scene.must(ALXA, C::WithdrawForSafety { mission: mission(1), reason, happened_at: scene.world.now });
     scene.settle();
     assert_eq!(scene.state(1), M::Demobilised);
+    for side in [ALXA, WUHAI] {
+        let known = scene.registry(side).mission(mission(1)).unwrap();
+        assert!(known.demobilised, "both sides hear of a withdrawal, whoever says it");
+    }
     scene.must(WUHAI, C::SendReturn { mission: mission(1), total: Qty::ONE, happened_at: scene.world.now });
     scene.must(ALXA, scene.take_back(1, Qty::ONE, Qty::ZERO));
     scene.settle();

@@ -39,7 +39,7 @@ pub(super) fn take(draft: &mut Draft, context: &Context<'_>, fact: &Fact) {
         _ => {}
     }
     draft.push(RegionEvent::FactRecorded { by, fact: fact.clone() });
-    tell_the_other_side(draft, &mission, fact);
+    tell_the_other_side(draft, &mission, fact, by);
     weigh(draft, fact.mission, by);
 }
 
@@ -116,14 +116,14 @@ fn depart(draft: &mut Draft, mission: &Mission, qty: Qty, by: MunicipalityCode) 
 }
 
 /// Each side's registry keeps its own books; it hears what the other side did.
-fn tell_the_other_side(draft: &mut Draft, mission: &Mission, fact: &Fact) {
+fn tell_the_other_side(draft: &mut Draft, mission: &Mission, fact: &Fact, by: MunicipalityCode) {
+    let (holder, requester) = (mission.notice.holder, mission.notice.requester);
     let to = match &fact.step {
-        Step::Received { .. }
-        | Step::Used(_)
-        | Step::ReturnSent { .. }
-        | Step::Demobilised
-        | Step::SafetyWithdrawal { .. } => mission.notice.holder,
-        Step::Dispatched { .. } | Step::Returned { .. } | Step::TurnedBack { .. } => mission.notice.requester,
+        Step::Received { .. } | Step::Used(_) | Step::ReturnSent { .. } => holder,
+        Step::Dispatched { .. } | Step::Returned { .. } | Step::TurnedBack { .. } => requester,
+        // Either side may say it.
+        Step::Demobilised | Step::SafetyWithdrawal { .. } if by == holder => requester,
+        Step::Demobilised | Step::SafetyWithdrawal { .. } => holder,
         Step::Picked | Step::HandedOver { .. } | Step::OnSite => return,
     };
     draft.send(to, DownMessage::Fact(fact.clone()));
