@@ -274,3 +274,17 @@ fn a_team_moves_as_one_and_owes_no_goods() {
     assert_eq!(scene.balance(ALXA, lot, Account::Local), 1);
     assert_eq!(scene.registry(WUHAI).lot(mission(1).custody_lot()).unwrap().details.store, store());
 }
+
+#[test]
+fn a_line_reopens_when_everything_for_it_turned_back() {
+    let mut scene = Scene::dispatched();
+    let line = |scene: &Scene| scene.region().line_state(request(1), 1).unwrap();
+    assert_eq!(line(&scene), LineState::Moving);
+    scene.must(ALXA, C::TurnBack { mission: mission(1), qty: HELD, happened_at: scene.world.now });
+    scene.settle();
+    assert_eq!((scene.state(1), line(&scene)), (M::TurnedBack, LineState::Open));
+    scene.ask(WUHAI, Scene::hold(2, 1, HELD)).unwrap();
+    scene.ask(WUHAI, Scene::order(2)).unwrap();
+    scene.settle();
+    assert_eq!(line(&scene), LineState::PartlyCommitted);
+}

@@ -173,14 +173,16 @@ impl Region {
         let request = self.requests.get(&id)?;
         let (asked, line) = request.line(number)?;
         let missions: Vec<&Mission> = line.missions.iter().filter_map(|id| self.missions.get(id)).collect();
-        let live: Vec<&&Mission> = missions.iter().filter(|mission| !mission.state.is_void()).collect();
+        // What never left, or came back undelivered, has done nothing for the line.
+        let idle = |state: MissionState| state.is_void() || state == MissionState::TurnedBack;
+        let live: Vec<&&Mission> = missions.iter().filter(|mission| !idle(mission.state)).collect();
         let of_line = |id: &MissionId| line.missions.contains(id);
         let disputed = self.discrepancies.iter().any(|((id, _), d)| of_line(id) && d.closed_at.is_none());
         let owed = self.obligations.iter().any(|((id, _), debt)| of_line(id) && debt.settled_at.is_none());
         if request.closed_at.is_some() {
             return Some(LineState::Closed);
         }
-        if live.is_empty() {
+        if live.is_empty() && !disputed {
             return Some(match &line.end {
                 Some(LineEnd::Withdrawn) => LineState::Withdrawn,
                 Some(LineEnd::Expired) => LineState::Expired,
