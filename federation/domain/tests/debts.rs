@@ -112,7 +112,15 @@ fn a_debt_in_money_is_settled_when_the_creditor_has_it() {
     assert_eq!(scene.debt().state, O::Settled);
     // Service is always money, whatever its debtor ticked.
     let (mission, kind) = (mission(1), DebtKind::Service);
-    scene.ask(ALXA, R::Claim { mission, kind, amount: Fen(800), evidence: text("服务单") }).unwrap();
+    scene.ask(ALXA, R::Claim { mission, kind, amount: Fen(900), evidence: text("服务单") }).unwrap();
+    scene.ask(WUHAI, R::Dispute { mission, kind, reason: text("多计四小时") }).unwrap();
+    // Claimed anew, for less; without an amount it stays as it was.
+    let amount = |scene: &Scene| scene.region().obligations().find(|(key, _)| key.1 == kind).unwrap().1.amount;
+    scene.ask(ALXA, R::Claim { mission, kind, amount: Fen(800), evidence: text("更正单") }).unwrap();
+    assert_eq!(amount(&scene), Fen(800));
+    scene.ask(WUHAI, R::Dispute { mission, kind, reason: text("再核") }).unwrap();
+    scene.ask(ALXA, R::Claim { mission, kind, amount: Fen(0), evidence: text("明细") }).unwrap();
+    assert_eq!(amount(&scene), Fen(800));
     scene.ask(WUHAI, R::Recognise { mission, kind, basis: Basis::Restock, in_money: false }).unwrap();
     scene.ask(WUHAI, R::ReportPayment { mission, kind, evidence: text("回单") }).unwrap();
     scene.ask(ALXA, R::ConfirmPayment { mission, kind, received: true }).unwrap();

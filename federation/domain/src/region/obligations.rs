@@ -148,8 +148,24 @@ fn claim(
     }
     check_creditor(draft, context, key)?;
     check_step(draft, key, "claim")?;
+    if key.1 != DebtKind::Goods && amount.0 != 0 {
+        claim_anew(draft, key, amount)?;
+    }
     let by = context.actor.clone();
     draft.push(RegionEvent::ObligationClaimed { key, evidence: evidence.to_owned(), by });
+    Ok(())
+}
+
+/// After a dispute the creditor may claim another amount.
+fn claim_anew(draft: &mut Draft, key: ObligationKey, amount: Fen) -> Result<(), Refusal> {
+    if amount.0 < 0 {
+        return Err(Refusal::field("amount", "more than zero fen"));
+    }
+    let known = debt(draft, key)?;
+    if known.amount != amount {
+        let qty = known.qty;
+        draft.push(RegionEvent::ObligationChanged { key, qty, amount });
+    }
     Ok(())
 }
 

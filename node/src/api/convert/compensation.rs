@@ -71,6 +71,9 @@ region_requests! {
     v1::ClaimRequest, |request, p| {
         let (mission, kind) = (p.id("mission", &request.mission), p.chosen("kind", request.kind, read_debt_kind));
         let amount = p.amount("amount_fen", request.amount_fen);
+        if kind == Some(DebtKind::Goods) && request.amount_fen != 0 {
+            p.violate("amount_fen", "物资按承诺时的单价计，不另报金额", "goods are worth what their pledge says; none is claimed");
+        }
         let evidence = p.text("evidence", &request.evidence, 200);
         Some(R::Claim { mission: mission?, kind: kind?, amount: amount?, evidence: evidence? })
     };
