@@ -207,6 +207,9 @@ fn request_aid(draft: &mut Draft, command: &C) -> Result<(), Refusal> {
     if *expires_at <= draft.at {
         return Err(Refusal::TooLate { due: *expires_at });
     }
+    if addressed.contains(&draft.registry.owner()) {
+        return Err(Refusal::field("addressed", "others than the requester"));
+    }
     let made = RequestMade {
         request: *request,
         number: allocate(draft, NumberKind::Request),

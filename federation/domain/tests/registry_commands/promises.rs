@@ -1,12 +1,13 @@
 //! What the owner lets others count on.
 
 use super::{Case, answering, asking, case, issue, nowhere, odd_lot, overdrawn, pledging, receive};
-use crate::common::{ALXA, SHIZUISHAN, Scene, WUHAI, lot, mission, new_lot, pledge, suits, text};
+use crate::common::{ALXA, PARTIES, SHIZUISHAN, Scene, WUHAI, lot, mission, new_lot, pledge, suits, text};
 use shouwang_domain::channel::{Answer, LineAsked};
 use shouwang_domain::quantity::{Fen, Qty};
 use shouwang_domain::registry::command::RegistryCommand as C;
 use shouwang_domain::registry::state::{Floors, Holding, NumberKind};
 use shouwang_domain::resource::{Condition, Visibility, Warning};
+use shouwang_domain::testing::municipality;
 use shouwang_domain::time::Date;
 
 #[rustfmt::skip]
@@ -43,6 +44,7 @@ pub const CASES: &[Case] = &[
     case("a request to nowhere", "NOT_FOUND", Scene::stocked, |s| asking(s, |c| if let C::RequestAid { region, .. } = c { *region = nowhere() })),
     case("a request about nothing", "INVALID_FIELD", Scene::stocked, |s| asking(s, |c| if let C::RequestAid { subject, .. } = c { subject.clear() })),
     case("a request to no place", "INVALID_FIELD", Scene::stocked, |s| asking(s, |c| if let C::RequestAid { place, .. } = c { place.clear() })),
+    case("a request to oneself", "INVALID_FIELD", Scene::stocked, |s| asking(s, |c| if let C::RequestAid { addressed, .. } = c { addressed.push(municipality(PARTIES[WUHAI])) })),
     case("a request without lines", "INVALID_FIELD", Scene::stocked, |s| asking(s, |c| if let C::RequestAid { lines, .. } = c { lines.clear() })),
     case("a request of 101 lines", "INVALID_FIELD", Scene::stocked, |s| asking(s, |c| if let C::RequestAid { lines, .. } = c { *lines = vec![lines[0].clone(); 101] })),
     case("a line of nothing", "QUANTITY_OUT_OF_RANGE", Scene::stocked, |s| asking(s, |c| if let C::RequestAid { lines, .. } = c { lines[1].qty = Qty::ZERO })),
