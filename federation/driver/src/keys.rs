@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use shouwang_domain::hash::{Hash32, SignatureAlgorithm, Verifier};
 
-/// Signs with the node's key, which its municipality certified in the charter.
+/// Signs with a key of the node, which its municipality certified in the charter.
 pub trait Signer: Send + Sync + 'static {
     /// The scheme.
     fn algorithm(&self) -> SignatureAlgorithm;
@@ -14,6 +14,50 @@ pub trait Signer: Send + Sync + 'static {
     fn public_key(&self) -> Vec<u8>;
     /// The signature over `message`.
     fn sign(&self, message: &[u8]) -> Vec<u8>;
+    /// The key to sign with while these public keys are in force, the newest first: the first of them that the node
+    /// holds, or whichever it has.
+    fn among(&self, in_force: &[Vec<u8>]) -> &dyn Signer;
+}
+
+/// The keys a node holds: while one is rotated, old and new are both in force, and a record may be in another's time.
+#[derive(Debug)]
+pub struct KeyRing {
+    first: Ed25519Signer,
+    more: Vec<Ed25519Signer>,
+}
+
+impl KeyRing {
+    /// A ring of at least one key, the one to use where none of them is in force.
+    pub fn new(first: Ed25519Signer, more: Vec<Ed25519Signer>) -> Self {
+        Self { first, more }
+    }
+
+    /// Whether the ring holds the key of this name.
+    pub fn holds(&self, public_key: &[u8]) -> bool {
+        self.find(public_key).is_some()
+    }
+
+    fn find(&self, public_key: &[u8]) -> Option<&Ed25519Signer> {
+        std::iter::once(&self.first).chain(&self.more).find(|key| key.public_key() == public_key)
+    }
+}
+
+impl Signer for KeyRing {
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.first.algorithm()
+    }
+
+    fn public_key(&self) -> Vec<u8> {
+        self.first.public_key()
+    }
+
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.first.sign(message)
+    }
+
+    fn among(&self, in_force: &[Vec<u8>]) -> &dyn Signer {
+        in_force.iter().find_map(|key| self.find(key)).unwrap_or(&self.first)
+    }
 }
 
 /// An Ed25519 key in memory.
@@ -43,6 +87,10 @@ impl Signer for Ed25519Signer {
 
     fn sign(&self, message: &[u8]) -> Vec<u8> {
         self.0.sign(message).as_ref().to_vec()
+    }
+
+    fn among(&self, _: &[Vec<u8>]) -> &dyn Signer {
+        self
     }
 }
 
@@ -122,6 +170,23 @@ mod tests {
             self.0.fetch_add(1, Ordering::SeqCst);
             Ed25519Verifier.verify(algorithm, key, message, signature)
         }
+    }
+
+    #[test]
+    fn a_ring_signs_with_the_newest_key_in_force_that_it_holds() {
+        let key = |seed: u8| Ed25519Signer::from_seed(&[seed; 32]).unwrap();
+        let name = |seed: u8| key(seed).public_key();
+        let ring = KeyRing::new(key(1), vec![key(2)]);
+        for (in_force, expected) in [
+            (vec![], 1),
+            (vec![name(1)], 1),
+            (vec![name(2), name(1)], 2),
+            (vec![name(3), name(2)], 2),
+            (vec![name(3)], 1),
+        ] {
+            assert_eq!(ring.among(&in_force).public_key(), name(expected));
+        }
+        assert!(ring.holds(&name(2)) && !ring.holds(&name(3)));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::checkpoints::Candidate;
 use super::keeper::{KeeperJob, Kept};
+use super::open::keys_in_force;
 use super::waiters::CommandKey;
 use super::{AppliedNote, RaftMsg, Shared};
 use crate::Result;
@@ -158,6 +159,10 @@ impl<M: Machine> ApplyLoop<M> {
             metrics::applied(&core.label, digests.len() as u64, revision);
         }
         let group = record.machine().group();
+        let keys = keys_in_force(record, core.node);
+        if **core.keys.load() != keys {
+            core.keys.store(Arc::new(keys));
+        }
         self.shared.record.store(Some(Arc::new(record.clone())));
         core.published.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
         let outcomes = std::mem::take(&mut self.news.outcomes);

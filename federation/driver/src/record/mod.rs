@@ -168,6 +168,8 @@ pub(crate) struct Core {
     pub vitals: ArcSwap<Vitals>,
     pub conf: ConfBoard,
     pub group: ArcSwap<Vec<GroupNode>>,
+    /// The public keys in force for this node, the newest first.
+    pub keys: ArcSwap<Vec<Vec<u8>>>,
     /// The newest revision that readers may see.
     pub published: watch::Sender<u64>,
     pub halted: OnceLock<String>,

@@ -168,6 +168,7 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     let group = found.record.as_ref().map(|record| record.machine().group());
     let contacts = founded.iter().flat_map(|record| record.machine().group()).map(|member| member.node);
     let core = core(env, spec, &replica, group.unwrap_or_default(), contacts.chain(spec.contacts.iter().copied()));
+    core.keys.store(Arc::new(found.record.as_ref().map(|record| keys_in_force(record, env.node)).unwrap_or_default()));
     core.conf.set(conf_index, conf_state);
     let revision = found.record.as_ref().map_or(0, Record::revision);
     core.epoch.store(found.record.as_ref().map_or(0, Record::epoch), std::sync::atomic::Ordering::Relaxed);
@@ -189,6 +190,11 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     });
     let running = run(env, &shared, replica, ledger, found.record, found.at, dirs)?;
     Ok((shared, running))
+}
+
+/// The public keys a record accepts from a node now, the newest first.
+pub(super) fn keys_in_force<M: Machine>(record: &Record<M>, node: NodeId) -> Vec<Vec<u8>> {
+    record.machine().signers(node, record.time()).into_iter().map(|signer| signer.public_key).collect()
 }
 
 fn core<M: Machine>(
@@ -216,6 +222,7 @@ fn core<M: Machine>(
         vitals: ArcSwap::from_pointee(Vitals { status: replica.status(), heard_at: Instant::now() }),
         conf: ConfBoard::default(),
         group: ArcSwap::from_pointee(group),
+        keys: ArcSwap::default(),
         published: watch::Sender::new(0),
         halted: OnceLock::new(),
         draining: AtomicBool::new(false),

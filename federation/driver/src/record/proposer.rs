@@ -47,6 +47,8 @@ struct Own {
     bytes: Bytes,
     hash: Hash32,
     keys: Vec<CommandKey>,
+    /// Which of the keys in force signed it, the newest first.
+    signed_with: usize,
     sent: u32,
     /// When it is sent again; none while it waits in the intake or for a leader.
     retry: Option<Instant>,
@@ -147,6 +149,9 @@ impl Proposer {
             Verdict::Busy | Verdict::NotLeader(_) => own.retry = Some(now + RETRY_BUSY),
             // Sent once only, it has certainly not happened.
             Verdict::Refused if own.sent <= 1 => {
+                if self.sign_anew(core, ticket, now) {
+                    return;
+                }
                 let keys = self.own.remove(&ticket).map(|own| own.keys).unwrap_or_default();
                 core.waiters.fail(&keys, &DriverError::NotAccepted);
             }
@@ -245,14 +250,25 @@ impl Proposer {
         if commands.is_empty() {
             return false;
         }
-        let mut batch = Batch::unsigned(core.id, core.epoch.load(Ordering::Relaxed), core.node, commands);
-        batch.signature_algorithm = self.signer.algorithm();
-        batch.signature = hash::Bytes(self.signer.sign(&batch.signed_message(&merkle::root(&batch.leaves()))));
-        let bytes = code::encode(&batch);
-        let hash = Hash32::of(&[&bytes]);
+        let batch = Batch::unsigned(core.id, core.epoch.load(Ordering::Relaxed), core.node, commands);
+        let (bytes, hash) = signed(batch, self.signer.among(&core.keys.load()));
         self.next_ticket += 1;
-        self.own.insert(self.next_ticket, Own { bytes: bytes.into(), hash, keys, sent: 0, retry: None });
+        self.own.insert(self.next_ticket, Own { bytes, hash, keys, signed_with: 0, sent: 0, retry: None });
         self.dispatch(core, self.next_ticket, moment);
+        true
+    }
+
+    /// Signs a batch that the leader did not accept with the next key in force; false if this node holds none. While a
+    /// key is rotated, a leader may be a step behind this node in what it has applied.
+    fn sign_anew(&mut self, core: &Core, ticket: u64, now: Instant) -> bool {
+        let in_force = core.keys.load();
+        let Some(own) = self.own.get_mut(&ticket) else { return false };
+        let Some(next) = in_force.get(own.signed_with + 1) else { return false };
+        let key = self.signer.among(std::slice::from_ref(next));
+        let Some(batch) = Batch::decode(&own.bytes).ok().filter(|_| key.public_key() == *next) else { return false };
+        (own.bytes, own.hash) = signed(batch, key);
+        own.signed_with += 1;
+        (own.sent, own.retry) = (0, Some(now));
         true
     }
 
@@ -343,4 +359,13 @@ impl Proposer {
     pub fn waiting(&self) -> (usize, usize) {
         (self.queue.len(), self.intake_bytes)
     }
+}
+
+/// The batch with a signature, encoded, and its hash.
+fn signed(mut batch: Batch, key: &dyn Signer) -> (Bytes, Hash32) {
+    batch.signature_algorithm = key.algorithm();
+    batch.signature = hash::Bytes(key.sign(&batch.signed_message(&merkle::root(&batch.leaves()))));
+    let bytes = code::encode(&batch);
+    let hash = Hash32::of(&[&bytes]);
+    (bytes.into(), hash)
 }
