@@ -36,6 +36,9 @@ pub enum DriverError {
         /// What was seen, and how to mend it.
         reason: String,
     },
+    /// The record has this node in its group no longer: its member left, or the node was removed. Its copy stays readable.
+    #[error("this node belongs to the record no longer; what it holds can be read, nothing can be asked")]
+    Removed,
     /// The node has joined but holds no state yet.
     #[error("this node is joining the record and has no state of it yet; wait for its first checkpoint")]
     Joining,
@@ -123,6 +126,7 @@ impl DriverError {
             Self::DiskFull => "DISK_FULL",
             Self::Stopped => "STOPPED",
             Self::Halted { .. } => "HALTED",
+            Self::Removed => "REMOVED",
             Self::Joining => "JOINING",
             Self::TooLarge { .. } => "TOO_LARGE",
             Self::NotAccepted => "NOT_ACCEPTED",

@@ -97,6 +97,9 @@ impl<M: Machine> Handle<M> {
         if let Some(error) = core.refuses() {
             return Err(error);
         }
+        if core.is_out() {
+            return Err(DriverError::Removed);
+        }
         if core.disk.is_full() && core.leads() {
             return Err(DriverError::DiskFull);
         }
@@ -169,12 +172,15 @@ impl<M: Machine> Handle<M> {
     /// The record as of now or later: everything that was acknowledged anywhere before this call is in it.
     ///
     /// # Errors
-    /// `NoLeader` if no quorum answers until the deadline; `Busy`, `Joining`, `Stopped`, `Halted`.
+    /// `NoLeader` if no quorum answers until the deadline; `Busy`, `Joining`, `Removed`, `Stopped`, `Halted`.
     pub async fn read_linearizable(&self, deadline: Instant) -> Result<View<M>> {
         let core = self.core();
         loop {
             if let Some(error) = core.refuses() {
                 return Err(error);
+            }
+            if core.is_out() {
+                return Err(DriverError::Removed);
             }
             let (caller, answer) = oneshot::channel();
             if !core.inbox.push(RaftMsg::Read(caller)) {
@@ -235,6 +241,7 @@ impl<M: Machine> Handle<M> {
             peers: raft.peers.clone(),
             queued_commands: core.queue.commands.load(Ordering::Relaxed),
             halted: core.halted.get().cloned(),
+            removed: core.is_out(),
             sync: core.disk.stats(),
         }
     }

@@ -103,6 +103,8 @@ pub struct RecordStatus {
     pub queued_commands: usize,
     /// Why the record is halted here, if it is.
     pub halted: Option<String>,
+    /// The record has this node in its group no longer.
+    pub removed: bool,
     /// The node's synced writes.
     pub sync: SyncStats,
 }

@@ -221,6 +221,12 @@ impl Core {
             || joining && self.contacts.contains(&peer)
     }
 
+    /// Whether the record's state, as far as it is applied here, has this node in its group no longer.
+    pub fn is_out(&self) -> bool {
+        let group = self.group.load();
+        !group.is_empty() && group.iter().all(|member| member.node != self.node)
+    }
+
     /// Takes in what a peer sent; false if too much waits.
     pub fn deliver(&self, message: RaftMsg) -> bool {
         self.inbox.push_within(message, PEER_FRAMES_MAX)
