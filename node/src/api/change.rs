@@ -255,6 +255,9 @@ pub fn driver_failed(error: &DriverError) -> Status {
         DriverError::DiskFull => (Code::ResourceExhausted, "本节点磁盘已满，腾出空间后自动恢复"),
         DriverError::Stopped => (Code::Unavailable, "本节点正在停止，请改用其他节点"),
         DriverError::Halted { .. } => (Code::FailedPrecondition, "该记录在本节点已停用"),
+        DriverError::Removed => {
+            (Code::FailedPrecondition, "本节点已不属于该记录（成员已退出或节点已撤除），既有内容仍可查阅")
+        }
         DriverError::Joining => (Code::Unavailable, "本节点正在加入，尚无该记录的内容"),
         DriverError::TooLarge { .. } => (Code::InvalidArgument, "命令超过大小限制"),
         DriverError::NotAccepted => (Code::FailedPrecondition, "记录不接受本节点的签名，请核对协议中的密钥"),

@@ -107,7 +107,8 @@ impl Courier {
                 }
                 if let Err(error) = self.round().await {
                     self.failed(&error);
-                    if matches!(error, RoundError::Driver(DriverError::Stopped)) {
+                    // A node that has left never comes back: its id is not used again.
+                    if matches!(error, RoundError::Driver(DriverError::Stopped | DriverError::Removed)) {
                         return;
                     }
                     tokio::time::sleep(REST).await;
@@ -119,15 +120,15 @@ impl Courier {
     }
 
     fn failed(&self, error: &RoundError) {
-        if let RoundError::Diverged(divergence) = error {
-            let told = divergence.to_string();
+        if let RoundError::Diverged(_) | RoundError::Driver(DriverError::Removed) = error {
+            let told = error.to_string();
             let news = self.status.send_if_modified(|status| {
                 let news = status.stopped.as_ref() != Some(&told);
                 status.stopped = Some(told.clone());
                 news
             });
             if news {
-                error!(%divergence, "the courier stands still");
+                error!(%error, "the courier stands still");
             }
         } else {
             // A cut line only makes the courier wait.

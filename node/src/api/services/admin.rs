@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use shouwang_domain::ids::NodeId;
 use shouwang_domain::machine::Machine;
-use shouwang_driver::{Contact, Handle, RecordStatus, Role};
+use shouwang_driver::{Contact, DriverError, Handle, RecordStatus, Role};
 use shouwang_proto::admin::v1 as admin;
 use shouwang_proto::admin::v1::admin_service_server::AdminService;
 use tonic::{Code, Request, Response, Status};
@@ -201,9 +201,15 @@ fn record_status<M: Machine>(handle: &Handle<M>, kind: admin::RecordKind, title:
         epoch: view.as_ref().map(|view| view.record.epoch()).unwrap_or_default(),
         queued: status.queued_commands as u64,
         disk_full: status.sync.disk_full,
-        trouble: status.halted.clone().unwrap_or_default(),
+        trouble: trouble(&status),
         group: group(&status),
         indexed_from: status.indexed.from,
         indexed_through: status.indexed.through,
     }
+}
+
+/// What people must see to; empty while all is well.
+fn trouble(status: &RecordStatus) -> String {
+    let removed = || format!("{} / 本节点已不属于该记录，既有内容仍可查阅", DriverError::Removed);
+    status.halted.clone().or_else(|| status.removed.then(removed)).unwrap_or_default()
 }
