@@ -73,7 +73,7 @@ impl Node {
         by: Instant,
     ) -> Result<v1::Outcome, Status> {
         let numbered = matches!(command, RegistryCommand::RequestAid { .. } | RegistryCommand::AnswerAid { .. });
-        let outcome = propose(&self.registry, caller, key, key.command(), command, by).await?;
+        let outcome = propose(self.registry()?, caller, key, key.command(), command, by).await?;
         if let Some(refused) = status::not_accepted(&outcome) {
             return Err(refused);
         }
@@ -125,7 +125,7 @@ impl Node {
 
     async fn order_number(&self, caller: &Caller, key: &RequestKey, by: Instant) -> Result<String, Status> {
         let command = RegistryCommand::AllocateNumber { kind: NumberKind::Mission };
-        let outcome = propose(&self.registry, caller, key, key.derived_command(NUMBER), command, by).await?;
+        let outcome = propose(self.registry()?, caller, key, key.derived_command(NUMBER), command, by).await?;
         match status::not_accepted(&outcome) {
             Some(refused) => Err(refused),
             None => self.number_at(outcome.revision, by).await,
@@ -137,7 +137,7 @@ impl Node {
     /// # Errors
     /// The ledger does not hold that revision any more, or is not read within the deadline.
     pub async fn number_at(&self, revision: u64, by: Instant) -> Result<String, Status> {
-        let mut cursor = self.registry.watch(revision);
+        let mut cursor = self.registry()?.watch(revision);
         match tokio::time::timeout_at(by.into(), cursor.next()).await {
             Ok(Ok(change)) => Ok(number_given(&change.record)),
             Ok(Err(error)) => Err(watch_failed(&error, revision)),

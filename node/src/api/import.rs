@@ -36,7 +36,7 @@ pub async fn open_lots(
     let counted = parsing.count("rows", request.rows.len(), 1, ROWS_MAX);
     let key = parsing.key;
     parsing.finish(counted)?;
-    let view = view(&node.registry)?;
+    let view = view(node.registry()?)?;
     let mut results = Vec::with_capacity(request.rows.len());
     let mut commands = Vec::new();
     for (index, row) in request.rows.iter().enumerate() {
@@ -91,7 +91,7 @@ async fn propose_all(
 ) -> Result<Vec<(usize, v1::Outcome)>, Status> {
     let mut waiting = JoinSet::new();
     for (index, command) in commands {
-        let (registry, caller, key) = (node.registry.clone(), caller.clone(), *key);
+        let (registry, caller, key) = (node.registry()?.clone(), caller.clone(), *key);
         waiting.spawn(async move {
             let id = key.derived_command(&format!("row:{index}"));
             (index, propose(&registry, &caller, &key, id, command, by).await)

@@ -40,6 +40,7 @@ use shouwang_proto::v1::registry_service_server::RegistryServiceServer;
 use shouwang_proto::v1::report_service_server::ReportServiceServer;
 use shouwang_proto::v1::watch_service_server::WatchServiceServer;
 use tokio::sync::Semaphore;
+use tonic::Status;
 use tonic::service::Routes;
 
 use self::caller::Door;
@@ -84,6 +85,14 @@ impl HostedRegion {
     }
 }
 
+/// Where the municipality's own record is kept: by one of its nodes.
+pub enum RegistryKept {
+    /// By this node.
+    Here(Handle<Registry>),
+    /// By another node of the municipality.
+    By(NodeId),
+}
+
 /// What the services of a node need to know. Built once by the program, shared by all calls.
 pub struct Node {
     /// This node.
@@ -92,8 +101,7 @@ pub struct Node {
     pub municipality: Municipality,
     /// The federation, as its certificate says.
     pub federation: String,
-    /// The municipality's own record.
-    pub registry: Handle<Registry>,
+    registry: RegistryKept,
     regions: ArcSwap<BTreeMap<RegionId, HostedRegion>>,
     watches: Arc<Semaphore>,
     limits: Limits,
@@ -106,7 +114,7 @@ impl Node {
         node: NodeId,
         municipality: Municipality,
         federation: &str,
-        registry: Handle<Registry>,
+        registry: RegistryKept,
         limits: Limits,
     ) -> Self {
         Self {
@@ -118,6 +126,24 @@ impl Node {
             watches: Arc::new(Semaphore::new(limits.watches)),
             limits,
             started_at: SystemTime::now(),
+        }
+    }
+
+    /// The municipality's own record.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION` names the node that keeps it, if it is not this one.
+    pub fn registry(&self) -> Result<&Handle<Registry>, Status> {
+        match &self.registry {
+            RegistryKept::Here(registry) => Ok(registry),
+            RegistryKept::By(node) => {
+                let node = convert::words::node(*node);
+                let text = Bilingual::new(
+                    format!("本节点不保存台账，请到节点 {node} 办理"),
+                    format!("this node keeps no registry; ask node {node}, which keeps the municipality's"),
+                );
+                Err(status::error(tonic::Code::FailedPrecondition, "REGISTRY_ELSEWHERE", &text, &[("node", node)]))
+            }
         }
     }
 

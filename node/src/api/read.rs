@@ -77,7 +77,7 @@ impl Node {
         linearizable: bool,
     ) -> Result<Look<Registry>, Status> {
         Caller::of(request)?;
-        look(&self.registry, linearizable, deadline::of(request.metadata())).await
+        look(self.registry()?, linearizable, deadline::of(request.metadata())).await
     }
 
     /// A look at a region for a request that came through the door: its members, and whom this node serves, see all of it.

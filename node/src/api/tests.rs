@@ -129,7 +129,7 @@ impl Town {
         let (courier, _) = Courier::new(registry.clone(), region.clone(), id, name, node);
         tokio::spawn(courier.run(stopping));
         let own = Municipality::new(OWN).unwrap();
-        let api = Node::new(node, own, "wuhai", registry.clone(), Limits::default());
+        let api = Node::new(node, own, "wuhai", RegistryKept::Here(registry.clone()), Limits::default());
         api.add_region(id, &HostedRegion::new(region, Some(Arc::new(|| None))));
         Self { routes: router(Arc::new(api)), driver, stop, registry, dir }
     }

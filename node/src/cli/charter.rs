@@ -41,6 +41,8 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Make a further signing key for this node; it signs as soon as the charter names it 为本节点生成新的签名私钥，写入协议后启用
+    NewKey,
     /// Put the signatures of several copies together 合并多份已签协议
     Merge {
         /// Copies of the same charter 同一协议的多份副本
@@ -75,9 +77,31 @@ pub fn run(args: CharterArgs, context: &Context) -> Result<(), Failure> {
             charter::sign(&mut signed, node, &key)?;
             finish(&signed, &out, context)
         }
+        Verb::NewKey => new_key(context),
         Verb::Merge { copies, out } => finish(&merge(&copies)?, &out, context),
         Verb::Show { charter: path, output } => show(&charter::load(&path)?, output),
     }
+}
+
+fn new_key(context: &Context) -> Result<(), Failure> {
+    let config = crate::config::load(&context.sources)?.config;
+    let node = node_id(&config)?;
+    // The first key must be there: a node without one has not been prepared.
+    SigningKey::load(&config.signing_key)?;
+    let (key, file) = SigningKey::create_beside(&config.signing_key)?;
+    let (file, first) = (file.display(), config.signing_key.display());
+    let node = format!("{}/{}", node.municipality(), node.number());
+    let message = Bilingual::new(
+        format!(
+            "已写入 {file}；重启节点后执行 shouwang region rotate-key {node} 加以下公钥，由各方会签；{first} 仍须保留"
+        ),
+        format!(
+            "wrote {file}; restart the node, then have shouwang region rotate-key {node} with the key below signed by the \
+             parties; {first} is still needed"
+        ),
+    );
+    say(context.lang, &message);
+    text_out(&format!("{}\n", key.public_hex()))
 }
 
 /// This node's id as the records know it.

@@ -214,8 +214,9 @@ fn template(args: &InitArgs) -> String {
         text,
         r#"federation = "{federation}"
 node = {node}
+# registry_node = 1           # 保存台账的本级节点 the node that keeps the municipality's registry
 # data_dir = "data"
-# signing_key = "signing.key"
+# signing_key = "signing.key" # 旁边的 signing-*.key 为其后的密钥 later keys lie beside it as signing-*.key
 # timing = "wan"              # lan | wan
 
 [municipality]

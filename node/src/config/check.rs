@@ -47,7 +47,8 @@ impl Checker<'_> {
             self.value("federation", |text| check_federation(text).map(|()| text.to_owned()).map_err(|e| e.text()));
         let municipality = self.value("municipality.code", |text| text.parse::<Municipality>().map_err(|e| e.text()));
         let short = self.value("municipality.short", short_name);
-        let node = self.number("node", 1, u64::from(u32::MAX)).and_then(|node| u32::try_from(node).ok());
+        let [node, registry_node] = ["node", "registry_node"]
+            .map(|key| self.number(key, 1, u64::from(u32::MAX)).and_then(|number| u32::try_from(number).ok()));
         let paths = ["data_dir", "tls.ca", "tls.cert", "tls.key", "signing_key"].map(|key| self.path(key));
         let listen = ["peer.listen", "operator.listen", "metrics.listen"].map(|key| self.value(key, socket));
         let advertise = self.advertise(listen[0]);
@@ -68,6 +69,7 @@ impl Checker<'_> {
             municipality: municipality?,
             short: short?,
             node: node?,
+            registry_node: registry_node?,
             data_dir: data_dir?,
             peer: PeerConfig { listen: peer_listen?, advertise: advertise? },
             operator_listen: operator_listen?,

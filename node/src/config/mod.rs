@@ -103,6 +103,8 @@ pub struct Config {
     pub short: String,
     /// The node's number within the municipality, from 1.
     pub node: u32,
+    /// Which of the municipality's nodes keeps its registry.
+    pub registry_node: u32,
     /// Where the records lie.
     pub data_dir: PathBuf,
     /// The listener for other nodes.
@@ -113,7 +115,7 @@ pub struct Config {
     pub metrics_listen: SocketAddr,
     /// The TLS credentials.
     pub tls: TlsPaths,
-    /// The record-signing key.
+    /// The record-signing key, the first of this node; later ones lie beside it.
     pub signing_key: PathBuf,
     /// The timing profile.
     pub timing: Timing,

@@ -1,6 +1,6 @@
 //! The key a node signs its batches of commands with: Ed25519, certified by the municipality in the region's charter.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rcgen::{KeyPair, PKCS_ED25519};
 use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -46,6 +46,42 @@ impl SigningKey {
         Ed25519Signer::from_pkcs8(der.secret_pkcs8_der()).map(Self).ok_or_else(|| refused("another kind of key"))
     }
 
+    /// Makes a further key beside `path`, as `signing-<the beginning of its name>.key` beside `signing.key`.
+    ///
+    /// # Errors
+    /// [`PkiError`].
+    pub fn create_beside(path: &Path) -> Result<(Self, PathBuf), PkiError> {
+        let made = KeyPair::generate_for(&PKCS_ED25519).map_err(|error| PkiError::crypto("making a key", error))?;
+        let key = Ed25519Signer::from_pkcs8(made.serialized_der())
+            .ok_or_else(|| PkiError::crypto("reading the new key", "it is no Ed25519 key"))?;
+        let key = Self(key);
+        let file = path.with_file_name(format!("{}{}.key", later_prefix(path), &key.public_hex()[..8]));
+        write_new(&file, made.serialize_pem().as_bytes(), Access::Secret)?;
+        Ok((key, file))
+    }
+
+    /// The files of the keys that were made after the one at `path`.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn files_beside(path: &Path) -> Result<Vec<PathBuf>, PkiError> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let unreadable = |source| {
+            let path = folder.to_path_buf();
+            PkiError::Io { doing: "reading the folder of the signing keys", path, source }
+        };
+        let prefix = later_prefix(path);
+        let is_later = |file: &PathBuf| {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.starts_with(&prefix) && file.extension().is_some_and(|kind| kind == "key")
+        };
+        let entries = std::fs::read_dir(folder).map_err(unreadable)?;
+        let files: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+        let mut files: Vec<PathBuf> = files.map_err(unreadable)?.into_iter().filter(is_later).collect();
+        files.sort();
+        Ok(files)
+    }
+
     /// The public key.
     pub fn public_key(&self) -> Vec<u8> {
         self.0.public_key()
@@ -65,6 +101,11 @@ impl SigningKey {
     pub fn into_signer(self) -> Ed25519Signer {
         self.0
     }
+}
+
+/// How the names of later keys begin: `signing-` for `signing.key`.
+fn later_prefix(path: &Path) -> String {
+    format!("{}-", path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("signing"))
 }
 
 /// Bytes in lower-case hexadecimal.
@@ -99,6 +140,18 @@ mod tests {
         assert_eq!(loaded.public_hex().len(), 64);
         assert_eq!(format!("{loaded:?}").matches(':').count(), 1, "it shows its public half alone");
         assert!(matches!(SigningKey::create(&path), Err(PkiError::Exists(_))));
+    }
+
+    #[test]
+    fn later_keys_lie_beside_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = dir.path().join("signing.key");
+        SigningKey::create(&first).unwrap();
+        assert_eq!(SigningKey::files_beside(&first).unwrap(), Vec::<PathBuf>::new());
+        let (made, file) = SigningKey::create_beside(&first).unwrap();
+        std::fs::write(dir.path().join("signing-old.pub"), "no key").unwrap();
+        assert_eq!(SigningKey::files_beside(&first).unwrap(), [file.clone()]);
+        assert_eq!(SigningKey::load(&file).unwrap().public_key(), made.public_key());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a node founds its own registry from: written once at its first start, read ever after.
+//! What a node founds its own registry from, if it keeps one: written once at its first start, read ever after.
 
 use std::path::Path;
 
@@ -12,41 +12,74 @@ use crate::lang::Bilingual;
 use crate::pki::SigningKey;
 use crate::pki::files::{Access, make_folder, read_text, write_new};
 
-/// The file below the data folder.
+/// The registry's founding document, below the data folder.
 const FILE: &str = "registry.json";
+/// What a node that keeps no registry leaves there at its first start.
+const STARTED: &str = "node.txt";
 
-/// A registry's founding document, and whether this start wrote it.
+/// A node's founding document: of the registry it keeps, or of nothing but its own first start.
 #[derive(Clone, Debug)]
 pub struct Founding {
-    /// The document.
-    pub genesis: RegistryGenesis,
+    /// The registry's founding document, if this node keeps the registry.
+    pub genesis: Option<RegistryGenesis>,
     /// It was there before: an empty store beside it is a lost disk.
     pub used_before: bool,
 }
 
-/// Reads the founding document of this node's registry, or writes it at the first start.
+/// Reads what this node was founded with, or writes it at the first start.
 ///
 /// # Errors
 /// A file that cannot be read or written, or that belongs to another municipality, node or key.
-pub fn registry(config: &Config, node: NodeId, name: &str, key: &SigningKey) -> Result<Founding, Failure> {
+pub fn founding(
+    config: &Config,
+    node: NodeId,
+    name: &str,
+    holds: impl Fn(&[u8]) -> bool,
+    key: &SigningKey,
+) -> Result<Founding, Failure> {
     make_folder(&config.data_dir, Access::Secret)?;
+    if config.registry_node != config.node {
+        return elsewhere(config, node);
+    }
     let path = config.data_dir.join(FILE);
-    let public_key = Bytes(key.public_key());
     if path.exists() {
         let genesis: RegistryGenesis =
             serde_json::from_str(&read_text(&path)?).map_err(|error| wrong(&path, &error))?;
         let known = genesis.nodes.iter().find(|known| known.node == node);
-        if known.is_none_or(|known| known.public_key != public_key) {
+        if !known.is_some_and(|known| holds(&known.public_key.0)) {
             return Err(wrong(&path, &"it was founded by another node or signing key / 由其他节点或签名密钥建立"));
         }
-        return Ok(Founding { genesis, used_before: true });
+        return Ok(Founding { genesis: Some(genesis), used_before: true });
     }
+    let public_key = Bytes(key.public_key());
     let nodes = vec![RegistryNode { node, algorithm: SignatureAlgorithm::Ed25519, public_key }];
     let owner: MunicipalityCode = node.municipality();
     let genesis = RegistryGenesis { owner, name: name.to_owned(), short: config.short.clone(), incarnation: 1, nodes };
     let json = serde_json::to_string_pretty(&genesis).map_err(|error| wrong(&path, &error))?;
     write_new(&path, json.as_bytes(), Access::Public)?;
-    Ok(Founding { genesis, used_before: false })
+    Ok(Founding { genesis: Some(genesis), used_before: false })
+}
+
+/// A node whose municipality's registry another node keeps. It must never have kept one itself: two nodes would speak for
+/// the same stock.
+fn elsewhere(config: &Config, node: NodeId) -> Result<Founding, Failure> {
+    let kept = config.data_dir.join(FILE);
+    if kept.exists() {
+        return Err(wrong(
+            &kept,
+            &"this node keeps the registry, registry_node names another / 本节点保存着台账，与 registry_node 不符",
+        ));
+    }
+    let path = config.data_dir.join(STARTED);
+    if path.exists() {
+        let told = read_text(&path)?;
+        if told.trim() != node.to_string() {
+            return Err(wrong(&path, &format!("it is of node {} / 属于节点 {}", told.trim(), told.trim())));
+        }
+        return Ok(Founding { genesis: None, used_before: true });
+    }
+    write_new(&path, format!("{node}\n").as_bytes(), Access::Public)?;
+    Ok(Founding { genesis: None, used_before: false })
 }
 
 fn wrong(path: &Path, why: &dyn std::fmt::Display) -> Failure {

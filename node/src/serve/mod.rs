@@ -6,6 +6,7 @@ pub mod connector;
 pub mod founding;
 mod signals;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,8 +16,10 @@ use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::{NodeId, RegionId};
 use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
+use shouwang_domain::registry::state::RegistryGenesis;
 use shouwang_driver::{
-    AuthenticatedPeer, Driver, DriverError, DriverOptions, Handle, HostSpec, Parts, RecordOptions, SystemClock, Timing,
+    AuthenticatedPeer, Driver, DriverError, DriverOptions, Handle, HostSpec, KeyRing, Parts, RecordOptions, SystemClock,
+    Timing,
 };
 use shouwang_store::StoreError;
 use tokio::sync::watch;
@@ -25,7 +28,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tracing::{error, info, warn};
 
-use crate::api;
+use crate::api::{self, RegistryKept};
 use crate::auth::{ListenLimits, PeerInfo, Surface, TlsIncoming, TlsStore};
 use crate::charter;
 use crate::cli::charter::node_id;
@@ -36,6 +39,7 @@ use crate::gateway::{self, Readiness};
 use crate::lang::Bilingual;
 use crate::pki::SigningKey;
 use connector::Connector;
+use founding::Founding;
 
 /// A region and what runs for it.
 struct Hosted {
@@ -60,15 +64,17 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
     let node = node_id(&config)?;
     let connector = Arc::new(Connector::new(&config, sources, Arc::clone(&tls)));
     let charters = load_charters(&config)?;
-    let driver = open(&config, node, &connector, &charters).await?;
-    let registry = host_registry(&driver, &config, node, &charters).await?;
+    let keys = keys(&config)?;
+    let founding = found(&config, node, &keys, &charters)?;
+    let driver = open(&config, node, &connector, (keys, founding.used_before)).await?;
+    let registry = host_registry(&driver, founding.genesis).await?;
     let regions = host_regions(&driver, &config, &connector, charters).await?;
 
-    let readiness = readiness(&ready, &registry, &regions);
+    let readiness = readiness(&ready, registry.as_ref(), &regions);
     let gateway = gateway::serve(config.metrics_listen, readiness, metrics, stopped(stopping.clone()));
     tasks.spawn(async move { gateway.await.map_err(plain) });
     tasks.spawn(listen_peers(&config, &driver, &tls, stopping.clone()).await?);
-    let services = services(&config, node, &registry, &regions, &stopping);
+    let services = services(&config, node, registry, &regions, &stopping)?;
     tasks.spawn(listen_operators(&config, &tls, services, stopping.clone()).await?);
     ready.store(true, Ordering::SeqCst);
     info!(%identity, operators = %config.operator_listen, peers = %config.peer.listen, "the node is up / 节点已启动");
@@ -116,21 +122,22 @@ fn load_charters(config: &Config) -> Result<Charters, Failure> {
     config.regions.iter().map(load).collect()
 }
 
+/// What this node was founded with, checked against the keys it holds.
+fn found(config: &Config, node: NodeId, keys: &KeyRing, charters: &Charters) -> Result<Founding, Failure> {
+    let key = SigningKey::load(&config.signing_key)?;
+    founding::founding(config, node, &own_name(config, node, charters), |name| keys.holds(name), &key)
+}
+
 async fn open(
     config: &Config,
     node: NodeId,
     connector: &Arc<Connector>,
-    charters: &Charters,
+    (keys, used_before): (KeyRing, bool),
 ) -> Result<Driver, Failure> {
-    let key = SigningKey::load(&config.signing_key)?;
-    let founding = founding::registry(config, node, &own_name(config, node, charters), &key)?;
     let cluster = Hash32::of(&[b"shouwang.cluster.v1\0", config.federation.as_bytes()]);
-    let options = DriverOptions {
-        used_before: founding.used_before,
-        ..DriverOptions::new(node, cluster.0, config.data_dir.join("records"))
-    };
+    let options = DriverOptions { used_before, ..DriverOptions::new(node, cluster.0, config.data_dir.join("records")) };
     let parts = Parts {
-        signer: Arc::new(key.into_signer()),
+        signer: Arc::new(keys),
         clock: Arc::new(SystemClock::default()),
         connector: Arc::clone(connector) as _,
         fatal: Arc::new(|error: &StoreError| {
@@ -140,6 +147,14 @@ async fn open(
         }),
     };
     Driver::open(options, parts).await.map_err(|error| from_driver(&error))
+}
+
+/// Every signing key of this node: the first one, and those that were made to follow it.
+fn keys(config: &Config) -> Result<KeyRing, Failure> {
+    let later = SigningKey::files_beside(&config.signing_key)?;
+    let signer = |file: &Path| SigningKey::load(file).map(SigningKey::into_signer);
+    let later: Result<Vec<_>, _> = later.iter().map(|file| signer(file)).collect();
+    Ok(KeyRing::new(signer(&config.signing_key)?, later?))
 }
 
 /// The municipality's name as its charters write it; the short name until it is in one.
@@ -156,17 +171,12 @@ fn record_options(config: &Config) -> RecordOptions {
     RecordOptions { timing, ..RecordOptions::default() }
 }
 
-async fn host_registry(
-    driver: &Driver,
-    config: &Config,
-    node: NodeId,
-    charters: &Charters,
-) -> Result<Handle<Registry>, Failure> {
-    let key = SigningKey::load(&config.signing_key)?;
-    let founding = founding::registry(config, node, &own_name(config, node, charters), &key)?;
+async fn host_registry(driver: &Driver, genesis: Option<RegistryGenesis>) -> Result<Option<Handle<Registry>>, Failure> {
+    let Some(genesis) = genesis else { return Ok(None) };
     // One voter on one machine: nobody else's line decides how fast it may elect itself.
     let options = RecordOptions { timing: Timing::lan(), ..RecordOptions::default() };
-    driver.host(HostSpec::<Registry>::found(founding.genesis, options)).await.map_err(|error| from_driver(&error))
+    let hosted = driver.host(HostSpec::<Registry>::found(genesis, options)).await;
+    hosted.map(Some).map_err(|error| from_driver(&error))
 }
 
 async fn host_regions(
@@ -186,19 +196,20 @@ async fn host_regions(
     Ok(hosted)
 }
 
-fn readiness(ready: &Arc<AtomicBool>, registry: &Handle<Registry>, regions: &[Hosted]) -> Readiness {
-    let (ready, registry) = (Arc::clone(ready), registry.clone());
+fn readiness(ready: &Arc<AtomicBool>, registry: Option<&Handle<Registry>>, regions: &[Hosted]) -> Readiness {
+    let (ready, registry) = (Arc::clone(ready), registry.cloned());
     let regions: Vec<_> = regions.iter().map(|region| (region.name.clone(), region.handle.clone())).collect();
     Arc::new(move || {
         if !ready.load(Ordering::SeqCst) {
             return Err("starting or stopping / 启动或停止中".to_owned());
         }
-        let status = registry.status();
-        if let Some(why) = status.halted {
-            return Err(format!("the registry is halted: {why}"));
-        }
-        if status.leader.is_none() {
-            return Err("the registry is not open yet / 台账尚未就绪".to_owned());
+        if let Some(status) = registry.as_ref().map(Handle::status) {
+            if let Some(why) = status.halted {
+                return Err(format!("the registry is halted: {why}"));
+            }
+            if status.leader.is_none() {
+                return Err("the registry is not open yet / 台账尚未就绪".to_owned());
+            }
         }
         // A region out of touch does not make the node unready: local work goes on. A halted one does.
         regions.iter().try_for_each(|(name, region)| match region.status().halted {
@@ -241,23 +252,27 @@ fn keepalive(server: Server) -> Server {
         .tcp_nodelay(true)
 }
 
-/// Builds what operators may call, and sets the couriers going.
+/// Builds what operators may call, and sets the couriers going where there is a registry to carry for.
 fn services(
     config: &Config,
     node: NodeId,
-    registry: &Handle<Registry>,
+    registry: Option<Handle<Registry>>,
     regions: &[Hosted],
     stopping: &watch::Receiver<bool>,
-) -> Arc<api::Node> {
-    let api = api::Node::new(node, config.municipality, &config.federation, registry.clone(), api::Limits::default());
+) -> Result<Arc<api::Node>, Failure> {
+    let keeper = NodeId::new(node.municipality(), config.registry_node).map_err(plain)?;
+    let kept = registry.clone().map_or(RegistryKept::By(keeper), RegistryKept::Here);
+    let api = api::Node::new(node, config.municipality, &config.federation, kept, api::Limits::default());
     for region in regions {
-        let (courier, status) =
-            Courier::new(registry.clone(), region.handle.clone(), region.id, region.name.clone(), node);
-        tokio::spawn(courier.run(stopping.clone()));
-        let trouble: api::CourierTrouble = Arc::new(move || status.borrow().stopped.clone());
-        api.add_region(region.id, &api::HostedRegion::new(region.handle.clone(), Some(trouble)));
+        let trouble = registry.clone().map(|registry| -> api::CourierTrouble {
+            let (courier, status) = Courier::new(registry, region.handle.clone(), region.id, region.name.clone(), node);
+            tokio::spawn(courier.run(stopping.clone()));
+            Arc::new(move || status.borrow().stopped.clone())
+        });
+        let hosted = api::HostedRegion::new(region.handle.clone(), trouble);
+        api.add_region(region.id, &hosted);
     }
-    Arc::new(api)
+    Ok(Arc::new(api))
 }
 
 async fn listen_operators(

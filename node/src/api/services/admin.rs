@@ -38,7 +38,9 @@ impl AdminService for Services {
     ) -> Result<Response<admin::GetNodeStatusResponse>, Status> {
         Caller::of(&request)?;
         let owner = self.node.municipality().to_string();
-        let mut records = vec![record_status(&self.registry, admin::RecordKind::Registry, owner)];
+        // A node that keeps no registry has none to tell of.
+        let registry = self.registry().ok().map(|kept| record_status(kept, admin::RecordKind::Registry, owner));
+        let mut records: Vec<_> = registry.into_iter().collect();
         for region in self.regions().values() {
             let name = region.handle.view().map(|view| view.record.machine().charter().name.clone());
             records.push(record_status(&region.handle, admin::RecordKind::Region, name.unwrap_or_default()));
@@ -70,7 +72,7 @@ impl AdminService for Services {
         let to = if request.node.is_empty() { Some(None) } else { parsing.node("node", &request.node).map(Some) };
         let to: Option<NodeId> = parsing.finish(to)?;
         let leader = match self.either(&request.record)? {
-            Either::Registry => transfer(&self.registry, to, by).await?,
+            Either::Registry => transfer(self.registry()?, to, by).await?,
             Either::Region(region) => transfer(&region.handle, to, by).await?,
         };
         Ok(Response::new(admin::TransferLeadershipResponse { leader: leader.map(node).unwrap_or_default() }))
@@ -82,7 +84,7 @@ impl AdminService for Services {
     ) -> Result<Response<admin::TakeCheckpointResponse>, Status> {
         Caller::of(&request)?;
         let taken = match self.either(&request.get_ref().record)? {
-            Either::Registry => self.registry.checkpoint_now().await,
+            Either::Registry => self.registry()?.checkpoint_now().await,
             Either::Region(region) => region.handle.checkpoint_now().await,
         };
         let revision = taken.map_err(|error| driver_failed(&error))?.meta.revision;
@@ -96,7 +98,8 @@ impl AdminService for Services {
         Caller::of(&request)?;
         let request = request.into_inner();
         let page = Page::new("couriers", &(), request.page_size, &request.page_token)?;
-        let (regions, registry) = (self.regions(), view(&self.registry)?);
+        let Ok(registry) = self.registry() else { return Ok(Response::new(admin::ListCouriersResponse::default())) };
+        let (regions, registry) = (self.regions(), view(registry)?);
         let registry = registry.record.machine();
         let all = regions
             .iter()

@@ -206,7 +206,7 @@ impl RegistryService for Services {
     ) -> Result<Response<v1::GetRegistryOutcomeResponse>, Status> {
         let caller = Caller::of(&request)?;
         let by = deadline::of(request.metadata());
-        let outcome = outcome_of(&self.registry, caller.municipality, &request.get_ref().request_id, by).await?;
+        let outcome = outcome_of(self.registry()?, caller.municipality, &request.get_ref().request_id, by).await?;
         let accepted = outcome.verdict == Verdict::Accepted;
         let number = if accepted { self.number_at(outcome.revision, by).await? } else { String::new() };
         let outcome = Some(words::outcome(&outcome, number));

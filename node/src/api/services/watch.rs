@@ -52,8 +52,9 @@ impl WatchService for Services {
     ) -> Result<Response<Self::WatchRegistryStream>, Status> {
         use v1::watch_registry_response::Item;
         Caller::of(&request)?;
-        let from = first(request.get_ref().from_revision, self.registry.revision());
-        let watch = Watch::open(self.registry.clone(), from, place(&self.watches)?);
+        let registry = self.registry()?;
+        let from = first(request.get_ref().from_revision, registry.revision());
+        let watch = Watch::open(registry.clone(), from, place(&self.watches)?);
         Ok(Response::new(watch.into_stream(
             |record| v1::WatchRegistryResponse { item: Some(Item::Record(ledger::registry_record(record))) },
             |as_of| v1::WatchRegistryResponse { item: Some(Item::Idle(as_of)) },
