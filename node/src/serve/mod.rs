@@ -57,7 +57,8 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
     let metrics = gateway::install_recorder().map_err(plain)?;
     let ready = Arc::new(AtomicBool::new(false));
     let (stop, stopping) = watch::channel(false);
-    let mut tasks = JoinSet::new();
+    let (hang_up, hanging_up) = watch::channel(false);
+    let (mut tasks, mut peers) = (JoinSet::new(), JoinSet::new());
 
     let identity = config.identity().map_err(plain)?;
     let tls = TlsStore::open(config.tls.clone(), Some(&identity))?;
@@ -73,7 +74,7 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
     let readiness = readiness(&ready, registry.as_ref(), &regions);
     let gateway = gateway::serve(config.metrics_listen, readiness, metrics, stopped(stopping.clone()));
     tasks.spawn(async move { gateway.await.map_err(plain) });
-    tasks.spawn(listen_peers(&config, &driver, &tls, stopping.clone()).await?);
+    peers.spawn(listen_peers(&config, &driver, &tls, hanging_up).await?);
     let services = services(&config, node, registry, &regions, &stopping)?;
     tasks.spawn(listen_operators(&config, &tls, services, stopping.clone()).await?);
     ready.store(true, Ordering::SeqCst);
@@ -82,6 +83,7 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
     let ended = tokio::select! {
         () = signals::stop(&tls) => Ok(()),
         Some(ended) = tasks.join_next() => ended.map_err(plain).and_then(|ended| ended),
+        Some(ended) = peers.join_next() => ended.map_err(plain).and_then(|ended| ended),
     };
     info!("stopping: handing leadership over and draining / 正在停止：移交主节点并排空");
     ready.store(false, Ordering::SeqCst);
@@ -94,7 +96,10 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
         warn!("connections were still open after the drain time and are cut");
     }
     tasks.shutdown().await;
+    // Peers are heard until the lead is handed over: their streams never end by themselves.
     driver.stop(config.limits.drain_timeout).await;
+    let _ = hang_up.send(true);
+    peers.shutdown().await;
     ended
 }
 
