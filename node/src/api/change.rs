@@ -13,6 +13,7 @@ use shouwang_driver::{DriverError, Handle, Indexed};
 use shouwang_proto::v1;
 use tonic::{Code, Request, Response, Status};
 
+use super::answered::{Word, asks_a_region};
 use super::caller::Caller;
 use super::convert::ledger::number_given;
 use super::convert::{RegionRequest, RegistryRequest, Respond, words};
@@ -61,10 +62,11 @@ impl Node {
         Ok(Response::new(R::respond(outcome, &command, &key)))
     }
 
-    /// Proposes a command to the registry and says what came of it, with the working number it was given.
+    /// Proposes a command to the registry and says what came of it, with the working number it was given and, for what a
+    /// region may refuse, with the region's word.
     ///
     /// # Errors
-    /// A refusal, or why the record cannot be reached.
+    /// A refusal of either record, or why the record cannot be reached.
     pub async fn give_to_registry(
         &self,
         caller: &Caller,
@@ -73,12 +75,25 @@ impl Node {
         by: Instant,
     ) -> Result<v1::Outcome, Status> {
         let numbered = matches!(command, RegistryCommand::RequestAid { .. } | RegistryCommand::AnswerAid { .. });
-        let outcome = propose(self.registry()?, caller, key, key.command(), command, by).await?;
+        let waits = asks_a_region(&command);
+        let registry = self.registry()?;
+        if registry.outcome(caller.municipality, key.command()).is_none() {
+            self.check_answer(&command)?;
+        }
+        let outcome = propose(registry, caller, key, key.command(), command, by).await?;
         if let Some(refused) = status::not_accepted(&outcome) {
             return Err(refused);
         }
         let number = if numbered { self.number_at(outcome.revision, by).await? } else { String::new() };
-        Ok(words::outcome(&outcome, number))
+        let mut said = words::outcome(&outcome, number);
+        match if waits { self.regions_word(outcome.revision, by).await? } else { Word::Settled } {
+            Word::Settled => Ok(said),
+            Word::Refused(refusal) => Err(status::refused_by_region(&refusal)),
+            Word::Awaited => {
+                said.awaits_region = true;
+                Ok(said)
+            }
+        }
     }
 
     /// Carries out a request that is one command of a region.
@@ -224,7 +239,8 @@ fn unknown_here(indexed: Indexed) -> Status {
     status::error(Code::Unavailable, "UNKNOWN_HERE", &text, &parameters)
 }
 
-fn too_late(id: Option<CommandId>) -> Status {
+/// A deadline that passed before the outcome was known.
+pub fn too_late(id: Option<CommandId>) -> Status {
     let text = Bilingual::fixed(
         "时限已过，结果未知：该命令可能已生效。请用同一请求编号重试或查询结果。",
         "the deadline passed and the outcome is not known: the command may have happened; ask again with the same request \

@@ -4,6 +4,7 @@
 //! Entry points: [`Node`] is what the services need to know; [`router`] gives all of them behind one door. What must never
 //! stand here: rules about goods, teams or missions, and anything a record would have to remember.
 
+pub mod answered;
 pub mod caller;
 pub mod change;
 pub mod contact;

@@ -70,13 +70,25 @@ pub fn parameters_of(refusal: &Refusal) -> BTreeMap<String, String> {
 
 /// The record's "no".
 pub fn refused(refusal: &Refusal) -> Status {
-    let text = Bilingual::new(refusal.zh(), refusal.en());
+    refused_as(refusal, &Bilingual::new(refusal.zh(), refusal.en()))
+}
+
+/// The region's "no" to what the registry has on record already.
+pub fn refused_by_region(refusal: &Refusal) -> Status {
+    let zh = format!("台账已记录，区域未予接受：{}", refusal.zh());
+    refused_as(
+        refusal,
+        &Bilingual::new(zh, format!("the registry has it on record, the region refused: {}", refusal.en())),
+    )
+}
+
+fn refused_as(refusal: &Refusal, text: &Bilingual) -> Status {
     let mut more = Vec::new();
     if let Refusal::InvalidField { field, rule } = refusal {
         more.push(BadRequest::with_violation(field, rule).into());
     }
     let parameters = parameters_of(refusal).into_iter().collect();
-    with_details(code_of(refusal.kind()), refusal.code(), &text, parameters, more)
+    with_details(code_of(refusal.kind()), refusal.code(), text, parameters, more)
 }
 
 /// The status of an outcome that is not a yes; `None` for a yes.

@@ -284,6 +284,16 @@ async fn ask(town: &Town) -> String {
     assert!(number.starts_with("乌-需-") && number.ends_with("-0001"), "{number}");
     assert_eq!(duty.request_aid(ask.clone()).await.unwrap().into_inner(), asked);
     let mut registry = RegistryServiceClient::new(town.door(OWN, "duty"));
+    // The registry cannot know who is a member: the region says no, however often it is asked for.
+    let astray =
+        v1::RequestAidRequest { request_id: request_id(), addressed: vec!["150100".to_owned()], ..ask.clone() };
+    for _ in 0..2 {
+        let no = (Code::PermissionDenied, "NOT_A_MEMBER".to_owned());
+        assert_eq!(reason(duty.request_aid(astray.clone()).await), no);
+    }
+    let of = v1::GetRegistryOutcomeRequest { request_id: astray.request_id };
+    let came = registry.get_registry_outcome(of).await.unwrap().into_inner().outcome.unwrap();
+    assert_eq!((came.verdict(), came.refusal.unwrap().reason.as_str()), (v1::Verdict::Refused, "NOT_A_MEMBER"));
     let of = v1::GetRegistryOutcomeRequest { request_id: ask.request_id };
     assert_eq!(registry.get_registry_outcome(of).await.unwrap().into_inner().outcome, asked.outcome);
     let unknown = v1::GetRegistryOutcomeRequest { request_id: request_id() };

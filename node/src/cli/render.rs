@@ -130,7 +130,19 @@ impl Client {
         let unknown = Outcome::default();
         let outcome = answer.outcome().unwrap_or(&unknown);
         self.show(answer, OUTCOME, &[self.outcome_row(outcome, &answer.made())])?;
+        self.awaited(outcome);
         self.settled(outcome)
+    }
+
+    /// Says that the region's word is still to come.
+    fn awaited(&self, outcome: &Outcome) {
+        if outcome.awaits_region {
+            self.say(
+                "台账已受理并留存待发；尚未得到区域答复，接通后自动送达，可再查询结果",
+                "the registry has taken it and will send it on by itself; the region has not answered yet, ask for the \
+                 outcome later",
+            );
+        }
     }
 
     /// An outcome as a row of the usual columns.
@@ -156,6 +168,7 @@ impl Client {
             row[4] = self.word(&refusal.zh, &refusal.en);
         }
         self.show(answer, OUTCOME, &[row])?;
+        self.awaited(outcome);
         self.settled(outcome)
     }
 

@@ -82,7 +82,8 @@ pub fn outcome(outcome: &Outcome, number: String) -> v1::Outcome {
         Verdict::Refused(refusal) => Some(self::refusal(refusal)),
         _ => None,
     };
-    v1::Outcome { verdict: verdict.into(), revision: outcome.revision, at: time(outcome.at), refusal, number }
+    let (revision, at, awaits_region) = (outcome.revision, time(outcome.at), false);
+    v1::Outcome { verdict: verdict.into(), revision, at, refusal, number, awaits_region }
 }
 
 /// A role as certificates spell it, for the domain.

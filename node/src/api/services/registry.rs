@@ -12,6 +12,7 @@ use shouwang_proto::v1::registry_service_server::RegistryService;
 use tonic::{Request, Response, Status};
 
 use super::Services;
+use crate::api::answered::Word;
 use crate::api::caller::Caller;
 use crate::api::change::outcome_of;
 use crate::api::convert::{Respond as _, registry as render, stock, words};
@@ -209,8 +210,16 @@ impl RegistryService for Services {
         let outcome = outcome_of(self.registry()?, caller.municipality, &request.get_ref().request_id, by).await?;
         let accepted = outcome.verdict == Verdict::Accepted;
         let number = if accepted { self.number_at(outcome.revision, by).await? } else { String::new() };
-        let outcome = Some(words::outcome(&outcome, number));
-        Ok(Response::new(v1::GetRegistryOutcomeResponse { outcome }))
+        let mut said = words::outcome(&outcome, number);
+        match if accepted { self.regions_word(outcome.revision, by).await? } else { Word::Settled } {
+            Word::Settled => {}
+            Word::Awaited => said.awaits_region = true,
+            Word::Refused(refusal) => {
+                said.verdict = v1::Verdict::Refused.into();
+                said.refusal = Some(words::refusal(&refusal));
+            }
+        }
+        Ok(Response::new(v1::GetRegistryOutcomeResponse { outcome: Some(said) }))
     }
 
     async fn add_store(&self, request: Request<v1::AddStoreRequest>) -> Result<Response<v1::AddStoreResponse>, Status> {
