@@ -238,7 +238,7 @@ async fn send(client: &Client, verb: Send) -> Result<(), Failure> {
         }
         Send::Dispatch { step, qty, seal, spoken } => {
             let (mission, happened_at) = step.told(client).await?;
-            let emergency = spoken.told(client, Side::Holder, qty).await?;
+            let emergency = spoken.told(client, &mission, Side::Holder, qty).await?;
             carry!(
                 client,
                 api,
@@ -268,7 +268,7 @@ async fn take(client: &Client, verb: Take) -> Result<(), Failure> {
         Take::Receive { step, store, good, damaged, spoken } => {
             let (mission, happened_at) = step.told(client).await?;
             let store = client.store(&store).await?;
-            let ahead = spoken.told(client, Side::Requester, good.saturating_add(damaged)).await?;
+            let ahead = spoken.told(client, &mission, Side::Requester, good.saturating_add(damaged)).await?;
             carry!(
                 client,
                 api,

@@ -1,7 +1,8 @@
-//! What was said on the telephone about a mission that the own registry has not heard of (口令补录).
+//! What was said on the telephone about a mission that the own registry has not heard of (口令补录). The region's copy on
+//! this node may know the mission as it was before the line was cut: what is not said stands there.
 
 use clap::Args;
-use shouwang_proto::v1::{GetLotRequest, Resource, SpokenMission};
+use shouwang_proto::v1::{GetLotRequest, GetMissionRequest, LotDetails, Mission, Resource, SpokenMission};
 
 use super::client::Client;
 use super::parse::{self, When};
@@ -16,7 +17,7 @@ pub struct SpokenArgs {
     /// Why it could not wait for the record 未等记录的原因
     #[arg(long = "spoken-reason", value_name = "REASON", requires = "code", id = "spoken_reason")]
     reason: Option<String>,
-    /// The pledge it takes from 承诺
+    /// The pledge it takes from [default, here and below: as the region's copy on this node says] 承诺（本项及以下默认按本节点的区域副本）
     #[arg(long = "spoken-pledge", value_name = "PLEDGE", requires = "code", id = "spoken_pledge")]
     pledge: Option<String>,
     /// The lot in the holder's registry 批次
@@ -31,7 +32,7 @@ pub struct SpokenArgs {
     /// The order's working number as told 业务编号
     #[arg(long = "spoken-number", value_name = "NUMBER", requires = "code", id = "spoken_number")]
     number: Option<String>,
-    /// Whose goods they are [default: the holder's] 物权单位
+    /// Whose goods they are 物权单位
     #[arg(
         long = "spoken-owner",
         value_name = "CODE",
@@ -49,7 +50,7 @@ pub struct SpokenArgs {
         value_parser = parse::municipality
     )]
     with: Option<String>,
-    /// What [default: as the own lot says] 资源
+    /// What 资源
     #[arg(
         long = "spoken-resource",
         value_name = "RESOURCE",
@@ -58,13 +59,13 @@ pub struct SpokenArgs {
         value_parser = parse::resource
     )]
     resource: Option<Resource>,
-    /// In the holder's words [default: as the own lot says] 名称
+    /// In the holder's words 名称
     #[arg(long = "spoken-title", value_name = "NAME", requires = "code", id = "spoken_title")]
     title: Option<String>,
-    /// Base unit [default: as the own lot says] 计量单位
+    /// Base unit 计量单位
     #[arg(long = "spoken-unit", value_name = "UNIT", requires = "code", id = "spoken_unit")]
     unit: Option<String>,
-    /// How much was ordered [default: what this step says] 下令数量
+    /// How much was ordered 下令数量
     #[arg(
         long = "spoken-qty",
         value_name = "QTY",
@@ -76,17 +77,15 @@ pub struct SpokenArgs {
     /// Whereto 送达地点
     #[arg(long = "spoken-place", value_name = "PLACE", requires = "code", id = "spoken_place")]
     place: Option<String>,
-    /// By when [default: as soon as it is asked] 需要的时刻
+    /// By when 需要的时刻
     #[arg(
         long = "spoken-needed-by",
         value_name = "TIME",
         requires = "code",
         id = "spoken_needed_by",
-        value_parser = parse::when,
-        default_value = "+0m",
-        hide_default_value = true
+        value_parser = parse::when
     )]
-    needed_by: When,
+    needed_by: Option<When>,
     /// It belongs to an exercise 演练
     #[arg(long = "spoken-exercise", requires = "code", id = "spoken_exercise")]
     exercise: bool,
@@ -102,48 +101,81 @@ pub enum Side {
 }
 
 impl SpokenArgs {
-    /// What was said, or `None`. What is not said of the goods stands in the holder's own lot.
+    /// What was said, or `None`. What was not said of the mission stands in the region's copy, of the goods also in the
+    /// holder's own lot.
     ///
     /// # Errors
     /// The own lot cannot be read.
-    pub async fn told(self, client: &Client, side: Side, quantity: u64) -> Result<Option<SpokenMission>, Failure> {
-        let Some(spoken_code) = self.code else { return Ok(None) };
-        let own = client.identity.municipality().to_string();
-        let with = self.with.unwrap_or_default();
-        let (holder, requester) = if side == Side::Holder { (own, with) } else { (with, own) };
-        let mut told = SpokenMission {
-            region: client.region.clone(),
-            pledge: self.pledge.unwrap_or_default(),
-            lot: self.lot.unwrap_or_default(),
-            aid_request: self.request.unwrap_or_default(),
-            line: self.line.unwrap_or_default(),
-            number: self.number.unwrap_or_default(),
-            owner: self.owner.unwrap_or_else(|| holder.clone()),
-            holder,
-            requester,
-            resource: self.resource,
-            title: self.title.unwrap_or_default(),
-            unit: self.unit.unwrap_or_default(),
-            quantity: self.quantity.unwrap_or(quantity),
-            place: self.place.unwrap_or_default(),
-            needed_by: Some(client.moment(self.needed_by)),
-            exercise: self.exercise,
-            spoken_code,
-            reason: self.reason.unwrap_or_default(),
-        };
-        if side == Side::Holder && !told.lot.is_empty() {
+    pub async fn told(
+        self,
+        client: &Client,
+        mission: &str,
+        side: Side,
+        quantity: u64,
+    ) -> Result<Option<SpokenMission>, Failure> {
+        if self.code.is_none() {
+            return Ok(None);
+        }
+        let known = known(client, mission).await;
+        let mut told = self.over(client, known, side, quantity);
+        if side == Side::Holder && !told.lot.is_empty() && told.resource.is_none() {
             let query = GetLotRequest { name: told.lot.clone(), linearizable: client.linearizable };
             let lot = client.done(client.registry().get_lot(client.request(query)).await)?.lot.unwrap_or_default();
-            let details = lot.details.unwrap_or_default();
-            told.resource = told.resource.or(lot.resource);
-            told.exercise |= details.exercise;
-            if told.title.is_empty() {
-                told.title = details.title;
-            }
-            if told.unit.is_empty() {
-                told.unit = details.unit;
-            }
+            told.resource = lot.resource;
+            goods(&mut told, lot.details.unwrap_or_default());
         }
         Ok(Some(told))
+    }
+
+    /// What was said, over what was known before.
+    fn over(self, client: &Client, known: Option<Mission>, side: Side, quantity: u64) -> SpokenMission {
+        let on_record = known.is_some();
+        let known = known.unwrap_or_default();
+        let own = client.identity.municipality().to_string();
+        let (holder, requester) = match (side, self.with) {
+            (Side::Holder, with) => (own, with.unwrap_or(known.requester)),
+            (Side::Requester, with) => (with.unwrap_or(known.holder), own),
+        };
+        let owner = if on_record { known.owner } else { holder.clone() };
+        let asked = Some(client.moment(self.needed_by.unwrap_or(When::In(jiff::SignedDuration::ZERO))));
+        SpokenMission {
+            region: client.region.clone(),
+            pledge: self.pledge.unwrap_or(known.pledge),
+            lot: self.lot.unwrap_or(known.lot),
+            aid_request: self.request.unwrap_or(known.aid_request),
+            line: self.line.unwrap_or(known.line),
+            number: self.number.unwrap_or(known.number),
+            owner: self.owner.unwrap_or(owner),
+            holder,
+            requester,
+            resource: self.resource.or(known.resource),
+            title: self.title.unwrap_or(known.title),
+            unit: self.unit.unwrap_or(known.unit),
+            quantity: self.quantity.unwrap_or(if on_record { known.quantity } else { quantity }),
+            place: self.place.unwrap_or(known.place),
+            needed_by: if self.needed_by.is_some() { asked } else { known.needed_by.or(asked) },
+            exercise: self.exercise || known.exercise,
+            spoken_code: self.code.unwrap_or_default(),
+            reason: self.reason.unwrap_or_default(),
+        }
+    }
+}
+
+/// The mission as the region's copy on this node knows it, if it does.
+async fn known(client: &Client, mission: &str) -> Option<Mission> {
+    let query =
+        GetMissionRequest { region: client.region.clone(), name: mission.to_owned(), ..GetMissionRequest::default() };
+    // A copy that does not know it, or cannot be read, is no failure: then everything has to be said.
+    super::mission::api(client).get_mission(client.request(query)).await.ok()?.into_inner().mission
+}
+
+/// What the holder's lot says of the goods.
+fn goods(told: &mut SpokenMission, details: LotDetails) {
+    told.exercise |= details.exercise;
+    if told.title.is_empty() {
+        told.title = details.title;
+    }
+    if told.unit.is_empty() {
+        told.unit = details.unit;
     }
 }
