@@ -299,7 +299,9 @@ impl Client {
     fn changed<R>(&self, request_id: &str, answer: Result<Response<R>, Status>) -> Result<R, Failure> {
         answer.map(Response::into_inner).map_err(|status| {
             let mut failure = failed(&status, self.lang);
-            if matches!(failure.exit, Exit::Deadline | Exit::Unavailable | Exit::Failure) {
+            // Without a leader nothing is sent, so nothing is unknown.
+            let sent = failure.code != "NO_LEADER";
+            if sent && matches!(failure.exit, Exit::Deadline | Exit::Unavailable | Exit::Failure) {
                 failure.text = Bilingual::new(
                     format!("{}\n结果未知，可查询：shouwang outcome {request_id}", failure.text.zh),
                     format!("{}\nthe outcome is unknown, ask for it: shouwang outcome {request_id}", failure.text.en),
@@ -398,7 +400,9 @@ pub fn failed(status: &Status, lang: Lang) -> Failure {
             ErrorDetail::LocalizedMessage(said) if Lang::of_locale(&said.locale) == Some(lang) => text = said.message,
             ErrorDetail::BadRequest(bad) => {
                 let told = |violation: FieldViolation| format!("\n  {}: {}", violation.field, violation.description);
-                fields.extend(bad.field_violations.into_iter().map(told));
+                // A refusal's own sentence names its field already.
+                let news = bad.field_violations.into_iter().filter(|violation| !text.contains(&violation.description));
+                fields.extend(news.map(told));
             }
             _ => {}
         }
