@@ -143,7 +143,7 @@ impl When {
     }
 }
 
-/// Reads RFC 3339, the same without an offset (in Asia/Shanghai), `HH:MM` of today, or `+30m`, `+4h`, `+2d`.
+/// Reads RFC 3339, the same without an offset (in Asia/Shanghai), `HH:MM` of today, or `+90s`, `+30m`, `+4h`, `+2d`.
 ///
 /// # Errors
 /// Says how to write it.
@@ -172,6 +172,7 @@ fn span(text: &str) -> Option<SignedDuration> {
     let unit = text.chars().last()?;
     let number: i64 = text.strip_suffix(unit)?.parse().ok().filter(|number| (0..=100_000).contains(number))?;
     match unit {
+        's' => Some(SignedDuration::from_secs(number)),
         'm' => Some(SignedDuration::from_mins(number)),
         'h' => Some(SignedDuration::from_hours(number)),
         'd' => Some(SignedDuration::from_hours(number * 24)),
@@ -221,6 +222,7 @@ mod tests {
             ("2026-03-01T23:40", "2026-03-01 23:40:00"),
             ("2026-03-01T23:40:05Z", "2026-03-02 07:40:05"),
             ("2026-03-01T23:40:05+08:00", "2026-03-01 23:40:05"),
+            ("+90s", "2026-03-01 23:31:30"),
             ("+30m", "2026-03-02 00:00:00"),
             ("+4h", "2026-03-02 03:30:00"),
             ("+2d", "2026-03-03 23:30:00"),
