@@ -75,7 +75,7 @@ fn import(federation: &Federation, root: &Path) -> Result<()> {
         tell(&format!("{stock}: {}; {teams}: {}", counts(&first), counts(&team)));
     }
     let again = import(WUHAI, "stock", &data.join(LEDGERS[0].1), &[])?;
-    ensure!(number(&again["opened"]) == 0, "the same file twice changed something: {again}");
+    ensure!(number(&again["entered"]) == 0, "the same file twice changed something: {again}");
     tell("the same file a second time changes nothing");
     let depot = import(WUHAI, "stock", &data.join(CENTRAL_DEPOT), &[])?;
     tell(&format!("{CENTRAL_DEPOT} (owner 自治区, custodian 乌海): {}", counts(&depot)));
