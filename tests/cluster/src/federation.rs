@@ -174,12 +174,9 @@ impl Federation {
         self.configure(member)?;
         self.contexts(member, ports)?;
         for other in self.members.clone() {
-            // What each bureau's administrator does: one more peer in the node's configuration.
             self.lines.insert((other.code, member.code), Line::to(ports.peer)?);
-            let line = &self.lines[&(other.code, member.code)];
-            let config = self.home(other.code).join("shouwang.toml");
-            let peer = format!("peers = [{{ node = \"{}/1\", address = \"127.0.0.1:{}\" }}, ", member.code, line.port);
-            std::fs::write(&config, std::fs::read_to_string(&config)?.replace("\npeers = [", &format!("\n{peer}")))?;
+            let port = self.lines[&(other.code, member.code)].port;
+            self.add_peer(other.code, &format!("{}/1", member.code), port)?;
         }
         let file = self.dir.join(format!("{}-admission.toml", member.code));
         std::fs::write(&file, self.member_table(member, "", false)?)?;
@@ -188,7 +185,22 @@ impl Federation {
         Ok(file)
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<String> {
+    /// What each bureau's administrator does for a node that joins later: one more peer in the own node's configuration.
+    ///
+    /// # Errors
+    /// The configuration cannot be written.
+    pub fn add_peer(&self, of: u32, node: &str, port: u16) -> Result<()> {
+        let config = self.home(of).join("shouwang.toml");
+        let peer = format!("\npeers = [{{ node = \"{node}\", address = \"127.0.0.1:{port}\" }}, ");
+        let text = std::fs::read_to_string(&config)?.replace("\npeers = [", &peer);
+        Ok(std::fs::write(&config, text)?)
+    }
+
+    /// Runs a command that needs no node, in English.
+    ///
+    /// # Errors
+    /// It failed; with what it said.
+    pub fn run(&self, arguments: &[&str]) -> Result<String> {
         let output = Command::new(&self.binary).args(arguments).env("SHOUWANG_LANG", "en").output()?;
         if !output.status.success() {
             bail!("shouwang {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));

@@ -65,7 +65,15 @@ impl Terminal {
     /// # Errors
     /// The command cannot be run at all.
     pub fn try_run(&self, arguments: &[&str]) -> Result<Answer> {
-        let output = self.command(arguments).args(["-o", "json"]).output()?;
+        self.try_with(arguments, "json")
+    }
+
+    /// As [`Terminal::try_run`], with another form of output.
+    ///
+    /// # Errors
+    /// The command cannot be run at all.
+    pub fn try_with(&self, arguments: &[&str], form: &str) -> Result<Answer> {
+        let output = self.command(arguments).args(["-o", form]).output()?;
         Ok(Answer {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
