@@ -281,7 +281,8 @@ impl<M: Machine> Handle<M> {
         let record = self.view()?.record;
         let (epoch, revision, root) = (record.epoch(), record.revision(), record.ledger_root());
         let head = Head { record: record.id(), epoch, revision, root };
-        let signer = &self.core().signer;
+        let core = self.core();
+        let signer = core.signer.among(&core.keys.load());
         Ok(SignedHead {
             head,
             node: self.node(),

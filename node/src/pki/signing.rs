@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(SigningKey::files_beside(&first).unwrap(), Vec::<PathBuf>::new());
         let (made, file) = SigningKey::create_beside(&first).unwrap();
         std::fs::write(dir.path().join("signing-old.pub"), "no key").unwrap();
-        assert_eq!(SigningKey::files_beside(&first).unwrap(), [file.clone()]);
+        assert_eq!(SigningKey::files_beside(&first).unwrap(), std::slice::from_ref(&file));
         assert_eq!(SigningKey::load(&file).unwrap().public_key(), made.public_key());
     }
 

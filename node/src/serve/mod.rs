@@ -18,8 +18,8 @@ use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::state::RegistryGenesis;
 use shouwang_driver::{
-    AuthenticatedPeer, Driver, DriverError, DriverOptions, Handle, HostSpec, KeyRing, Parts, RecordOptions, SystemClock,
-    Timing,
+    AuthenticatedPeer, Driver, DriverError, DriverOptions, Handle, HostSpec, KeyRing, Parts, RecordOptions,
+    SystemClock, Timing,
 };
 use shouwang_store::StoreError;
 use tokio::sync::watch;
@@ -75,7 +75,7 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
     let gateway = gateway::serve(config.metrics_listen, readiness, metrics, stopped(stopping.clone()));
     tasks.spawn(async move { gateway.await.map_err(plain) });
     peers.spawn(listen_peers(&config, &driver, &tls, hanging_up).await?);
-    let services = services(&config, node, registry, &regions, &stopping)?;
+    let services = services(&config, node, registry.as_ref(), &regions, &stopping)?;
     tasks.spawn(listen_operators(&config, &tls, services, stopping.clone()).await?);
     ready.store(true, Ordering::SeqCst);
     info!(%identity, operators = %config.operator_listen, peers = %config.peer.listen, "the node is up / 节点已启动");
@@ -261,15 +261,15 @@ fn keepalive(server: Server) -> Server {
 fn services(
     config: &Config,
     node: NodeId,
-    registry: Option<Handle<Registry>>,
+    registry: Option<&Handle<Registry>>,
     regions: &[Hosted],
     stopping: &watch::Receiver<bool>,
 ) -> Result<Arc<api::Node>, Failure> {
     let keeper = NodeId::new(node.municipality(), config.registry_node).map_err(plain)?;
-    let kept = registry.clone().map_or(RegistryKept::By(keeper), RegistryKept::Here);
+    let kept = registry.cloned().map_or(RegistryKept::By(keeper), RegistryKept::Here);
     let api = api::Node::new(node, config.municipality, &config.federation, kept, api::Limits::default());
     for region in regions {
-        let trouble = registry.clone().map(|registry| -> api::CourierTrouble {
+        let trouble = registry.cloned().map(|registry| -> api::CourierTrouble {
             let (courier, status) = Courier::new(registry, region.handle.clone(), region.id, region.name.clone(), node);
             tokio::spawn(courier.run(stopping.clone()));
             Arc::new(move || status.borrow().stopped.clone())

@@ -119,11 +119,14 @@ fn depart(draft: &mut Draft, mission: &Mission, qty: Qty, by: MunicipalityCode) 
 fn tell_the_other_side(draft: &mut Draft, mission: &Mission, fact: &Fact, by: MunicipalityCode) {
     let (holder, requester) = (mission.notice.holder, mission.notice.requester);
     let to = match &fact.step {
-        Step::Received { .. } | Step::Used(_) | Step::ReturnSent { .. } => holder,
         Step::Dispatched { .. } | Step::Returned { .. } | Step::TurnedBack { .. } => requester,
-        // Either side may say it.
+        // Either side may say it; the other one hears it.
         Step::Demobilised | Step::SafetyWithdrawal { .. } if by == holder => requester,
-        Step::Demobilised | Step::SafetyWithdrawal { .. } => holder,
+        Step::Demobilised
+        | Step::SafetyWithdrawal { .. }
+        | Step::Received { .. }
+        | Step::Used(_)
+        | Step::ReturnSent { .. } => holder,
         Step::Picked | Step::HandedOver { .. } | Step::OnSite => return,
     };
     draft.send(to, DownMessage::Fact(fact.clone()));

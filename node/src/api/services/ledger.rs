@@ -96,7 +96,7 @@ impl LedgerService for Services {
         let (by, request) = (deadline::of(request.metadata()), request.into_inner());
         let subjects = object::read(&request.object, |number| object::bearers_in_registry(look.state(), number))?;
         let page = Page::new("registry-history", &request.object, request.page_size, &request.page_token)?;
-        let history = history(&self.registry, &request.object, subjects.clone(), &page, by).await?;
+        let history = history(self.registry()?, &request.object, subjects.clone(), &page, by).await?;
         Ok(Response::new(v1::ListRegistryHistoryResponse {
             as_of: Some(look.as_of),
             records: about::<Registry>(&history, &subjects).iter().map(registry_record).collect(),

@@ -19,7 +19,7 @@ pub fn play(desk: &Desk<'_>) -> Result<()> {
 /// The answer of a member to the first line.
 fn answer(line: &Value, member: u32) -> Value {
     let mut answers = line["answers"].as_array().into_iter().flatten();
-    answers.find(|answer| answer["member"] == member.to_string()).cloned().unwrap_or_default()
+    answers.find(|answer| answer["member"] == member.to_string().as_str()).cloned().unwrap_or_default()
 }
 
 /// Everybody who was asked declines, each with a reason that all can read; first one of them had only said "perhaps".

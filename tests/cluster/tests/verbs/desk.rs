@@ -148,7 +148,6 @@ impl Desk<'_> {
 
     /// What a line shows, once it is as wanted.
     fn awaited(
-        &self,
         person: &Person,
         line: &str,
         pick: impl Fn(&Value) -> Value,
@@ -165,7 +164,7 @@ impl Desk<'_> {
     /// A mission as the region's copy at a member shows it.
     pub fn await_mission(&self, at: u32, mission: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let line = format!("mission show {mission}");
-        self.awaited(&self.at(at, "duty"), &line, |shown| shown["mission"].clone(), wanted)
+        Self::awaited(&self.at(at, "duty"), &line, |shown| shown["mission"].clone(), wanted)
     }
 
     /// A mission in a state.
@@ -177,18 +176,18 @@ impl Desk<'_> {
     /// A mission as a member's own registry knows it.
     pub fn await_own(&self, at: u32, mission: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let line = format!("mission show {mission} --own");
-        self.awaited(&self.at(at, "duty"), &line, |shown| shown["missions"][0].clone(), wanted)
+        Self::awaited(&self.at(at, "duty"), &line, |shown| shown["missions"][0].clone(), wanted)
     }
 
     /// A pledge as the region's copy at a member shows it.
     pub fn await_pledge(&self, at: u32, pledge: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        self.awaited(&self.at(at, "duty"), "region pledges", |shown| named(&shown["pledges"], pledge), wanted)
+        Self::awaited(&self.at(at, "duty"), "region pledges", |shown| named(&shown["pledges"], pledge), wanted)
     }
 
     /// A pledge as its holder's registry knows it.
     pub fn await_own_pledge(&self, at: u32, pledge: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let pick = |shown: &Value| named(&shown["pledges"], pledge);
-        self.awaited(&self.at(at, "leader"), "pledge list --closed", pick, wanted)
+        Self::awaited(&self.at(at, "leader"), "pledge list --closed", pick, wanted)
     }
 
     /// A line of a request as the region's copy at a member shows it.
@@ -199,14 +198,14 @@ impl Desk<'_> {
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<Value> {
         let pick = |shown: &Value| shown["aidRequest"]["lines"][line - 1].clone();
-        self.awaited(&self.at(at, "duty"), &format!("aid show {request}"), pick, wanted)
+        Self::awaited(&self.at(at, "duty"), &format!("aid show {request}"), pick, wanted)
     }
 
     /// What a lot holds in some accounts.
     pub fn await_stock(&self, at: u32, lot: &str, wanted: &[(&str, u64)]) -> Result<()> {
         let as_wanted = |lot: &Value| wanted.iter().all(|(account, qty)| balance(lot, account) == *qty);
         let pick = |shown: &Value| named(&shown["lots"], lot);
-        self.awaited(&self.at(at, "keeper"), "stock list --all", pick, as_wanted)
+        Self::awaited(&self.at(at, "keeper"), "stock list --all", pick, as_wanted)
             .with_context(|| format!("a lot of {at} should hold {wanted:?}"))
             .map(|_| ())
     }
@@ -214,14 +213,14 @@ impl Desk<'_> {
     /// A debt, `MISSION/KIND`.
     pub fn await_debt(&self, at: u32, debt: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let pick = |shown: &Value| named(&shown["obligations"], debt);
-        self.awaited(&self.at(at, "duty"), "obligation list --settled", pick, wanted)
+        Self::awaited(&self.at(at, "duty"), "obligation list --settled", pick, wanted)
             .with_context(|| format!("the debt {debt} at {at}"))
     }
 
     /// A discrepancy, `MISSION/KIND`.
     pub fn await_discrepancy(&self, at: u32, name: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let pick = |shown: &Value| named(&shown["discrepancies"], name);
-        self.awaited(&self.at(at, "duty"), "discrepancy list --closed", pick, wanted)
+        Self::awaited(&self.at(at, "duty"), "discrepancy list --closed", pick, wanted)
             .with_context(|| format!("the discrepancy {name} at {at}"))
     }
 
