@@ -14,7 +14,7 @@ use shouwang_domain::command::Envelope;
 use shouwang_domain::hash::Bytes;
 use shouwang_domain::ids::CommandId;
 use shouwang_domain::record::{Cause, Outcome, Verdict};
-use shouwang_driver::{Handle, RecordOptions};
+use shouwang_driver::{Handle, HostSpec, RecordOptions};
 use tokio::task::JoinHandle;
 
 type Acked = (CommandId, Outcome);
@@ -190,6 +190,21 @@ fn walk(dir: &std::path::Path, name: &str) -> std::path::PathBuf {
         }
     }
     panic!("no {name} below {}", dir.display());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_gone_altogether_is_named_and_nothing_is_founded_anew() {
+    let mut cluster = Cluster::start(&[1], fast()).await;
+    cluster.add(1, 1).await;
+    // In order, so that the ledger has what the log has.
+    cluster.stop(1).await;
+    std::fs::remove_dir_all(walk(cluster.dirs[&1].path(), "raft")).unwrap();
+    let driver = cluster.open(1).await;
+    let spec = HostSpec::<Counter>::found(cluster.genesis.clone(), fast());
+    let error = driver.host(spec).await.expect_err("a record without its log");
+    assert!(error.to_string().contains("the log") && error.to_string().contains("gone"), "{error}");
+    let ledger = walk(cluster.dirs[&1].path(), "ledger");
+    assert!(std::fs::read_dir(ledger).unwrap().next().is_some(), "the ledger was cut off");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -305,6 +305,13 @@ fn find<M: Machine>(
         (Some(log), Some(newest)) => go_on(spec.id, log, &newest),
         (None, newest) if newest.as_ref().is_none_or(|cp| cp.meta().raft_index == GENESIS_INDEX) => {
             match founded.filter(is_founder) {
+                // A founder has written its log before its ledger was ever opened: the log is gone, and founding anew
+                // would cut the ledger off in silence.
+                Some(_) if std::fs::read_dir(&dirs.ledger).is_ok_and(|mut held| held.next().is_some()) => Err(unfit(
+                    spec.id,
+                    "the log",
+                    "it is gone, though there is a ledger; restore it, do not start empty",
+                )),
                 Some(record) => begin(env, record, checkpoints, slot),
                 None => Ok(joining(None)),
             }
