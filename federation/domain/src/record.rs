@@ -210,7 +210,7 @@ impl<M: Machine> Record<M> {
         // Record time moves only with a ledger record, so that a state rebuilt from the ledger is equal to one that
         // saw every entry.
         let now = self.time.max(entry.stamp);
-        self.fire_timers(planted!(TimerByLocalClock, crate::planted::clock(), now), &mut applied);
+        self.fire_timers(now, &mut applied);
         for bytes in &entry.batches {
             self.apply_batch(&bytes.0, now, verifier, &mut applied);
         }
@@ -286,8 +286,7 @@ impl<M: Machine> Record<M> {
         let key = (municipality, envelope.id);
         let numbered = M::is_numbered(&envelope.body);
         let digest = Hash32::of(&[&bytes.0]);
-        let known_as = planted!(ResentElsewhereTwice, crate::planted::by_node(key, proof.node), key);
-        if !numbered && let Some(outcome) = self.answer_without_deciding(&known_as, &envelope, digest, now) {
+        if !numbered && let Some(outcome) = self.answer_without_deciding(&key, &envelope, digest, now) {
             applied.outcomes.push((key, outcome));
             return;
         }
@@ -305,8 +304,7 @@ impl<M: Machine> Record<M> {
         self.write(now, Cause::Command { bytes: bytes.clone(), proof }, events, refusal, applied);
         let outcome = Outcome { revision: self.revision, at: self.time, verdict };
         if !numbered {
-            let outcome = outcome.clone();
-            self.remember(known_as, Remembered { digest, valid_until: envelope.valid_until, outcome });
+            self.remember(key, Remembered { digest, valid_until: envelope.valid_until, outcome: outcome.clone() });
         }
         applied.outcomes.push((key, outcome));
     }
@@ -424,19 +422,17 @@ impl<M: Machine> Record<M> {
             let outcome = Outcome { revision: record.revision, at: record.at, verdict };
             let digest = Hash32::of(&[&bytes.0]);
             let key = (proof.node.municipality(), envelope.id);
-            let known_as = planted!(ResentElsewhereTwice, crate::planted::by_node(key, proof.node), key);
-            self.remember(known_as, Remembered { digest, valid_until: envelope.valid_until, outcome });
+            self.remember(key, Remembered { digest, valid_until: envelope.valid_until, outcome });
         }
         Ok(())
     }
 
     /// Hands the canonical records of the whole record to `sink`: head, memory of commands, then the machine.
     pub fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) {
-        let memory = planted!(DedupLostOnRestart, OrdMap::new(), self.remembered.clone());
-        let remembered = memory.len() as u64;
+        let remembered = self.remembered.len() as u64;
         let (id, epoch, revision, time) = (self.id, self.epoch, self.revision, self.time);
         sink(code::encode(&Head { id, epoch, revision, time, ledger: self.ledger.clone(), remembered }));
-        memory.iter().for_each(|pair| sink(code::encode(&pair)));
+        self.remembered.iter().for_each(|pair| sink(code::encode(&pair)));
         self.machine.records(sink);
     }
 
