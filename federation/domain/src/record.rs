@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::code::{self, CodeError};
 use crate::command::{Batch, CommandProof, Envelope};
 use crate::hash::{Bytes, Hash32, Verifier};
-use crate::ids::{CommandId, MunicipalityCode, RecordId};
+use crate::ids::{CommandId, MunicipalityCode, NodeId, RecordId};
 use crate::machine::{Context, Machine};
 use crate::merkle::{self, Frontier};
 use crate::refusal::Refusal;
@@ -68,6 +68,14 @@ pub struct LedgerRecord<E> {
     pub refusal: Option<Refusal>,
 }
 
+impl<E> LedgerRecord<E> {
+    /// What came of the command that caused it.
+    pub fn outcome(&self) -> Outcome {
+        let verdict = self.refusal.clone().map_or(Verdict::Accepted, Verdict::Refused);
+        Outcome { revision: self.revision, at: self.at, verdict }
+    }
+}
+
 /// Why a ledger record exists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cause {
@@ -110,6 +118,20 @@ struct Remembered {
 }
 
 type CommandKey = (MunicipalityCode, CommandId);
+
+/// What a command comes to.
+enum Judged<E> {
+    /// An answer and no ledger record: nothing new happens.
+    Answered(CommandKey, Outcome),
+    /// A ledger record, if of a refusal; of bytes that cannot be read nobody knows what was asked.
+    Decided { events: Vec<E>, refusal: Option<Refusal>, asked: Option<Asked> },
+}
+
+/// Who asked by which id, and up to when the id is remembered; numbered messages are known by their numbers instead.
+struct Asked {
+    key: CommandKey,
+    forget_after: Option<Timestamp>,
+}
 
 /// A machine at a revision. Cloning is O(1): readers take a clone and are never in the way.
 #[derive(Clone, Debug, PartialEq)]
@@ -278,42 +300,47 @@ impl<M: Machine> Record<M> {
         (municipality, now): (MunicipalityCode, Timestamp),
         applied: &mut Applied<M::Event>,
     ) {
+        let (events, refusal, asked) = match self.judge(bytes, municipality, proof.node, now) {
+            Judged::Answered(key, outcome) => return applied.outcomes.push((key, outcome)),
+            Judged::Decided { events, refusal, asked } => (events, refusal, asked),
+        };
+        let outcome = self.write(now, Cause::Command { bytes: bytes.clone(), proof }, events, refusal, applied);
+        let Some(Asked { key, forget_after }) = asked else { return };
+        if let Some(valid_until) = forget_after {
+            self.remember(key, Remembered { digest: Hash32::of(&[&bytes.0]), valid_until, outcome: outcome.clone() });
+        }
+        applied.outcomes.push((key, outcome));
+    }
+
+    /// What a command comes to where the record stands, before anything is written.
+    fn judge(&self, bytes: &Bytes, municipality: MunicipalityCode, node: NodeId, now: Timestamp) -> Judged<M::Event> {
         let Ok(envelope) = code::decode::<Envelope<M::Command>>("command", &bytes.0) else {
-            let refusal = unreadable();
-            self.write(now, Cause::Command { bytes: bytes.clone(), proof }, Vec::new(), Some(refusal), applied);
-            return;
+            return Judged::Decided { events: Vec::new(), refusal: Some(unreadable()), asked: None };
         };
         let key = (municipality, envelope.id);
         let numbered = M::is_numbered(&envelope.body);
-        let digest = Hash32::of(&[&bytes.0]);
-        if !numbered && let Some(outcome) = self.answer_without_deciding(&key, &envelope, digest, now) {
-            applied.outcomes.push((key, outcome));
-            return;
+        if !numbered && let Some(outcome) = self.answer_without_deciding(&key, &envelope, bytes, now) {
+            return Judged::Answered(key, outcome);
         }
-        let (events, refusal) = match self.decide(&envelope, municipality, proof.node, now) {
+        let (events, refusal) = match self.decide(&envelope, municipality, node, now) {
             Ok(events) => (events, None),
             Err(refusal) => (Vec::new(), Some(refusal)),
         };
-        let verdict = refusal.clone().map_or(Verdict::Accepted, Verdict::Refused);
         if numbered && events.is_empty() {
             // Sent again, out of turn, or by a member at odds with itself: the channel stands where it stood, and a
             // ledger that grew by it could be filled by one who never tires of sending.
-            applied.outcomes.push((key, Outcome { revision: 0, at: now, verdict }));
-            return;
+            let verdict = refusal.map_or(Verdict::Accepted, Verdict::Refused);
+            return Judged::Answered(key, Outcome { revision: 0, at: now, verdict });
         }
-        self.write(now, Cause::Command { bytes: bytes.clone(), proof }, events, refusal, applied);
-        let outcome = Outcome { revision: self.revision, at: self.time, verdict };
-        if !numbered {
-            self.remember(key, Remembered { digest, valid_until: envelope.valid_until, outcome: outcome.clone() });
-        }
-        applied.outcomes.push((key, outcome));
+        let forget_after = (!numbered).then_some(envelope.valid_until);
+        Judged::Decided { events, refusal, asked: Some(Asked { key, forget_after }) }
     }
 
     fn decide(
         &self,
         envelope: &Envelope<M::Command>,
         municipality: MunicipalityCode,
-        node: crate::ids::NodeId,
+        node: NodeId,
         now: Timestamp,
     ) -> Result<Vec<M::Event>, Refusal> {
         if envelope.actor.municipality != municipality {
@@ -338,21 +365,10 @@ impl<M: Machine> Record<M> {
                 let Some(signer) = self.machine.signers(proof.node, written.at).into_iter().next() else {
                     return false;
                 };
-                match code::decode::<Envelope<M::Command>>("command", &bytes.0) {
-                    Err(_) => (Vec::new(), Some(unreadable())),
-                    Ok(envelope) => {
-                        let key = (signer.municipality, envelope.id);
-                        let digest = Hash32::of(&[&bytes.0]);
-                        let numbered = M::is_numbered(&envelope.body);
-                        if !numbered && self.answer_without_deciding(&key, &envelope, digest, written.at).is_some() {
-                            return false;
-                        }
-                        match self.decide(&envelope, signer.municipality, proof.node, written.at) {
-                            Ok(events) if numbered && events.is_empty() => return false,
-                            Ok(events) => (events, None),
-                            Err(refusal) => (Vec::new(), Some(refusal)),
-                        }
-                    }
+                match self.judge(bytes, signer.municipality, proof.node, written.at) {
+                    Judged::Decided { events, refusal, .. } => (events, refusal),
+                    // It would have left no record.
+                    Judged::Answered(..) => return false,
                 }
             }
         };
@@ -363,12 +379,12 @@ impl<M: Machine> Record<M> {
         &self,
         key: &CommandKey,
         envelope: &Envelope<M::Command>,
-        digest: Hash32,
+        bytes: &Bytes,
         now: Timestamp,
     ) -> Option<Outcome> {
         let unrecorded = |verdict| Some(Outcome { revision: 0, at: now, verdict });
         match self.remembered.get(key) {
-            Some(first) if first.digest == digest => Some(first.outcome.clone()),
+            Some(first) if first.digest == Hash32::of(&[&bytes.0]) => Some(first.outcome.clone()),
             Some(_) => unrecorded(Verdict::IdReused),
             None if envelope.valid_until < now => unrecorded(Verdict::Expired),
             None if envelope.valid_until > now.plus_ms(VALIDITY_MS_MAX) => unrecorded(Verdict::Expired),
@@ -388,7 +404,7 @@ impl<M: Machine> Record<M> {
         events: Vec<M::Event>,
         refusal: Option<Refusal>,
         applied: &mut Applied<M::Event>,
-    ) {
+    ) -> Outcome {
         self.advance_time(now);
         for event in &events {
             self.machine.evolve(self.time, event);
@@ -397,7 +413,9 @@ impl<M: Machine> Record<M> {
         let record = LedgerRecord { revision: self.revision, at: self.time, cause, events, refusal };
         let bytes = code::encode(&record);
         self.ledger.push(merkle::leaf(&bytes));
+        let outcome = record.outcome();
         applied.written.push(Written { record, bytes });
+        outcome
     }
 
     /// Moves a record that was restored from a checkpoint forward by one ledger record, without deciding again.
@@ -418,11 +436,9 @@ impl<M: Machine> Record<M> {
             && let Ok(envelope) = code::decode::<Envelope<M::Command>>("command", &bytes.0)
             && !M::is_numbered(&envelope.body)
         {
-            let verdict = record.refusal.clone().map_or(Verdict::Accepted, Verdict::Refused);
-            let outcome = Outcome { revision: record.revision, at: record.at, verdict };
-            let digest = Hash32::of(&[&bytes.0]);
+            let (digest, valid_until, outcome) = (Hash32::of(&[&bytes.0]), envelope.valid_until, record.outcome());
             let key = (proof.node.municipality(), envelope.id);
-            self.remember(key, Remembered { digest, valid_until: envelope.valid_until, outcome });
+            self.remember(key, Remembered { digest, valid_until, outcome });
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ fn a_numbered_message_that_moves_nothing_leaves_no_trace() {
         ("taken twice", R::AckDown { through: 0 }, "ok"),
         ("taken ahead", R::AckDown { through: 9 }, "CHANNEL_GAP"),
     ] {
-        let applied = said(&mut desk, later, body);
+        let applied = said(&mut desk, later, body.clone());
         assert!(applied.written.is_empty(), "{what}");
         let [(_, outcome)] = &applied.outcomes[..] else { panic!("{what}: one outcome") };
         let told = match &outcome.verdict {
@@ -31,8 +31,25 @@ fn a_numbered_message_that_moves_nothing_leaves_no_trace() {
         };
         assert_eq!((told, outcome.revision), (code, 0), "{what}");
         assert_eq!((desk.record.digest(), desk.record.revision()), before, "{what}");
+        let forged = forged(&first.written[0].record, later, &desk.record, (body, outcome.verdict.clone()));
+        assert!(!desk.record.agrees(&forged), "{what}: nobody who decides once more writes it down");
     }
     assert_eq!(said(&mut desk, later, up(1, 2, figure(6))).written.len(), 1, "the next one is taken");
+}
+
+/// A ledger record such as no node would write: of a message that moved nothing.
+fn forged(
+    like: &LedgerRecord<RegionEvent>,
+    at: Timestamp,
+    record: &Record<Region>,
+    (body, verdict): (R, Verdict),
+) -> LedgerRecord<RegionEvent> {
+    let Cause::Command { proof, .. } = &like.cause else { panic!("a command caused it") };
+    let from = proof.node.municipality();
+    let bytes = Bytes(code::encode(&envelope(7, actor(from, Role::Node, 1), at, body)));
+    let refusal = if let Verdict::Refused(refusal) = verdict { Some(refusal) } else { None };
+    let (revision, cause) = (record.revision() + 1, Cause::Command { bytes, proof: proof.clone() });
+    LedgerRecord { revision, at, cause, events: Vec::new(), refusal }
 }
 
 #[test]

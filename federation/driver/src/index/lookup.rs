@@ -8,7 +8,7 @@ use shouwang_domain::code;
 use shouwang_domain::command::Envelope;
 use shouwang_domain::ids::{CommandId, MunicipalityCode};
 use shouwang_domain::machine::Machine;
-use shouwang_domain::record::{Cause, LedgerRecord, Outcome, Verdict};
+use shouwang_domain::record::{Cause, LedgerRecord, Outcome};
 use shouwang_domain::subject::Subject;
 use shouwang_store::StoreError;
 use tokio::task::spawn_blocking;
@@ -210,9 +210,5 @@ fn outcome_in<M: Machine>(
 ) -> Option<Outcome> {
     let Cause::Command { bytes, proof } = &record.cause else { return None };
     let envelope: Envelope<M::Command> = code::decode("command", &bytes.0).ok()?;
-    (envelope.id == command && proof.node.municipality() == municipality).then(|| Outcome {
-        revision: record.revision,
-        at: record.at,
-        verdict: record.refusal.clone().map_or(Verdict::Accepted, Verdict::Refused),
-    })
+    (envelope.id == command && proof.node.municipality() == municipality).then(|| record.outcome())
 }
