@@ -103,6 +103,23 @@ async fn leaders_are_killed_under_load_and_nothing_acknowledged_is_lost_or_doubl
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_came_too_late_stays_too_late_when_a_clock_goes_back() {
+    let mut cluster = Cluster::start(&[1], fast()).await;
+    cluster.add(1, 1).await;
+    let late = cluster.envelope(1, Ask::Add(1));
+    cluster.clock.advance_ms(7_200_000);
+    // It leaves no ledger record: only the stamp of its entry says how late it was.
+    assert_eq!(cluster.counter(1).propose(late.clone(), soon()).await.unwrap().verdict, Verdict::Expired);
+    cluster.counter(1).checkpoint_now().await.unwrap();
+    cluster.stop(1).await;
+    cluster.clock.advance_ms(-7_200_000);
+    cluster.up(1).await;
+    cluster.leader().await;
+    assert_eq!(cluster.counter(1).propose(late, soon()).await.unwrap().verdict, Verdict::Expired);
+    assert_eq!(cluster.counter(1).view().unwrap().record.machine().sum, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_follower_that_fell_out_of_the_log_gets_a_checkpoint() {
     let options = RecordOptions { log_slack: 5, ..fast() };
     let mut cluster = Cluster::start(&[1, 2, 3], options).await;

@@ -16,7 +16,7 @@ use shouwang_replica::{Committed, CommittedKind, follows};
 use shouwang_store::checkpoint::CheckpointInfo;
 use tokio::sync::oneshot;
 
-use super::checkpoints::Candidate;
+use super::checkpoints::{At, Candidate};
 use super::keeper::{KeeperJob, Kept};
 use super::open::keys_in_force;
 use super::waiters::CommandKey;
@@ -214,6 +214,7 @@ impl<M: Machine> ApplyLoop<M> {
             return;
         };
         let (adopted, answer) = std::sync::mpsc::channel();
+        let stamp = Timestamp(info.meta.time_ms).max(record.time()).max(self.note.stamp);
         core.keeper.push(KeeperJob::Install {
             info,
             revision: record.revision(),
@@ -225,7 +226,7 @@ impl<M: Machine> ApplyLoop<M> {
             return;
         }
         tracing::info!(record = %core.label, index, revision = record.revision(), "checkpoint installed");
-        self.note = AppliedNote { index, term, stamp: record.time().max(self.note.stamp), next_due: record.next_due() };
+        self.note = AppliedNote { index, term, stamp, next_due: record.next_due() };
         self.news = News { changes: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
         (self.since_records, self.since_bytes) = (0, 0);
         core.epoch.store(record.epoch(), std::sync::atomic::Ordering::Relaxed);
@@ -248,8 +249,7 @@ impl<M: Machine> ApplyLoop<M> {
         (self.since_records, self.since_bytes) = (0, 0);
         let candidate = Candidate {
             source: Box::new(record.clone()),
-            index: self.note.index,
-            term: self.note.term,
+            at: At { index: self.note.index, term: self.note.term, stamp: self.note.stamp },
             conf_state,
             began: Instant::now(),
             replies: reply.into_iter().collect(),

@@ -8,6 +8,7 @@ use shouwang_domain::code;
 use shouwang_domain::ids::RecordId;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::Record;
+use shouwang_domain::time::Timestamp;
 use shouwang_replica::eraftpb::ConfState;
 use shouwang_store::StoreError;
 use shouwang_store::checkpoint::{CheckpointInfo, CheckpointMeta, CheckpointStore, OpenedCheckpoint};
@@ -23,24 +24,35 @@ const FEATURE_LEVEL: u32 = 1;
 /// Canonical records on their way to the file.
 const IN_FLIGHT: usize = 256;
 
+/// Where in the log a state stands.
+#[derive(Clone, Copy)]
+pub(crate) struct At {
+    /// Raft index of the last entry in it.
+    pub index: u64,
+    /// Its term.
+    pub term: u64,
+    /// The newest stamp up to there: a later leader must not stamp below it.
+    pub stamp: Timestamp,
+}
+
 /// A state to be written down.
 pub(crate) trait Source: Send + Sync {
     /// What the file says about it.
-    fn meta(&self, index: u64, term: u64, conf_state: &ConfState) -> CheckpointMeta;
+    fn meta(&self, at: At, conf_state: &ConfState) -> CheckpointMeta;
     /// Every canonical record, in order.
     fn records(&self, sink: &mut dyn FnMut(Vec<u8>));
 }
 
 impl<M: Machine> Source for Record<M> {
-    fn meta(&self, index: u64, term: u64, conf_state: &ConfState) -> CheckpointMeta {
+    fn meta(&self, at: At, conf_state: &ConfState) -> CheckpointMeta {
         CheckpointMeta {
             record_id: self.id().0,
             epoch: self.epoch(),
             revision: self.revision(),
-            raft_index: index,
-            raft_term: term,
+            raft_index: at.index,
+            raft_term: at.term,
             conf_state: encode_conf_state(conf_state),
-            time_ms: self.time().0,
+            time_ms: self.time().max(at.stamp).0,
             state_digest: self.digest().0,
             feature_level: FEATURE_LEVEL,
             hash_algorithm: SHA256,
@@ -55,8 +67,7 @@ impl<M: Machine> Source for Record<M> {
 /// A checkpoint that is to be taken.
 pub(crate) struct Candidate {
     pub source: Box<dyn Source>,
-    pub index: u64,
-    pub term: u64,
+    pub at: At,
     pub conf_state: ConfState,
     pub began: Instant,
     pub replies: Vec<oneshot::Sender<Result<CheckpointInfo>>>,
@@ -66,10 +77,10 @@ pub(crate) struct Candidate {
 pub(crate) fn write(
     store: &CheckpointStore,
     source: &dyn Source,
-    (index, term): (u64, u64),
+    at: At,
     conf_state: &ConfState,
 ) -> Result<CheckpointInfo, StoreError> {
-    let meta = source.meta(index, term, conf_state);
+    let meta = source.meta(at, conf_state);
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(IN_FLIGHT);
         // A reader that fails hangs up; the rest is made for nothing, and the error is the reader's.

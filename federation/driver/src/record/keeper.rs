@@ -175,8 +175,8 @@ impl KeeperLoop {
         until_room(core, || self.ledger.sync())?;
         let port = self.port.clone();
         let thread = spawn("checkpoint", move || {
-            let Candidate { source, index, term, conf_state, began, replies } = candidate;
-            let result = checkpoints::write(port.checkpoints(), &*source, (index, term), &conf_state);
+            let Candidate { source, at, conf_state, began, replies } = candidate;
+            let result = checkpoints::write(port.checkpoints(), &*source, at, &conf_state);
             let written = Written { result, conf_state, began, replies };
             port.core().keeper.push(KeeperJob::Written(Box::new(written)));
         });

@@ -163,13 +163,13 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
         seed: uuid::Uuid::now_v7().as_u64_pair().1,
         applied: found.at.index,
     };
-    let (conf_index, conf_state) = (found.restored.conf_index, found.restored.conf_state.clone());
     let replica = Replica::new(config, found.restored)?;
+    let status = replica.status();
     let group = found.record.as_ref().map(|record| record.machine().group());
     let contacts = founded.iter().flat_map(|record| record.machine().group()).map(|member| member.node);
     let core = core(env, spec, &replica, group.unwrap_or_default(), contacts.chain(spec.contacts.iter().copied()));
     core.keys.store(Arc::new(found.record.as_ref().map(|record| keys_in_force(record, env.node)).unwrap_or_default()));
-    core.conf.set(conf_index, conf_state);
+    core.conf.set(status.conf_index, status.conf_state);
     let revision = found.record.as_ref().map_or(0, Record::revision);
     core.epoch.store(found.record.as_ref().map_or(0, Record::epoch), std::sync::atomic::Ordering::Relaxed);
     core.published.send_replace(revision);
@@ -363,7 +363,8 @@ fn begin<M: Machine>(
     let group = record.machine().group();
     let of = |voter: bool| group.iter().filter(move |m| m.voter == voter).map(|m| m.node.get());
     let restored = Restored::founding(conf_state_from(of(true), of(false)));
-    checkpoints::write(checkpoints, record, (GENESIS_INDEX, GENESIS_TERM), &restored.conf_state)?;
+    let at = checkpoints::At { index: GENESIS_INDEX, term: GENESIS_TERM, stamp: Timestamp::ZERO };
+    checkpoints::write(checkpoints, record, at, &restored.conf_state)?;
     env.store.write(&[LogWrite {
         reset_to: Some(log::LogBase { index: restored.base.index, term: restored.base.term }),
         hard_state: Some(restored.hard_state.clone()),
@@ -386,8 +387,8 @@ fn go_on<M: Machine>(id: RecordId, log: LoadedLog, newest: &OpenedCheckpoint) ->
     let meta = newest.meta();
     let conf_state = decode_conf_state(&meta.conf_state)
         .ok_or_else(|| unfit(id, "the checkpoint", "its membership cannot be read; set it aside and restart"))?;
-    let at =
-        AppliedNote { index: meta.raft_index, term: meta.raft_term, stamp: record.time(), next_due: record.next_due() };
+    let stamp = Timestamp(meta.time_ms).max(record.time());
+    let at = AppliedNote { index: meta.raft_index, term: meta.raft_term, stamp, next_due: record.next_due() };
     tracing::info!(record = %id.short(), index = at.index, revision = record.revision(), log = log.last_index(), "record found");
     let restored = Restored {
         hard_state: log.hard_state,

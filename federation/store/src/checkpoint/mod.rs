@@ -45,7 +45,8 @@ pub struct CheckpointMeta {
     pub raft_term: u64,
     /// Encoded membership as of that entry.
     pub conf_state: Vec<u8>,
-    /// Record time in milliseconds since 1970-01-01 UTC.
+    /// The newest stamp in the log up to that entry, in milliseconds since 1970-01-01 UTC: record time, or later by entries
+    /// that changed nothing.
     pub time_ms: i64,
     /// Digest of the state, to be compared between members.
     pub state_digest: [u8; 32],
