@@ -73,7 +73,8 @@ pub enum Action {
         /// Raft index of the checkpoint.
         index: u64,
     },
-    /// Follower: get the file from this peer; may be asked for again while it is on its way.
+    /// Follower: get the file from this peer; may be asked for again while it is on its way, but not between its
+    /// `CheckpointReceived` and the `Applied` that follows its installation.
     WantCheckpoint {
         /// The leader that holds it.
         from: u64,

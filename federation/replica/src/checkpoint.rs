@@ -15,7 +15,7 @@ use crate::replica::Replica;
 
 impl Replica {
     /// A leader says that we need its checkpoint.
-    pub(crate) fn on_snapshot_offer(&mut self, m: Message, out: &mut Vec<Action>) {
+    pub(crate) fn on_snapshot_offer(&mut self, m: Message) {
         let meta = m.get_snapshot().get_metadata();
         let (index, term) = (meta.get_index(), meta.get_term());
         let log = &self.raw.raft.raft_log;
@@ -33,10 +33,17 @@ impl Replica {
         alive.set_term(m.get_term());
         self.step_raft(alive);
         if is_member(&conf_state, self.config.id) {
-            out.push(Action::WantCheckpoint { from: m.get_from(), index, term, conf_state });
+            self.wanted = Some(Action::WantCheckpoint { from: m.get_from(), index, term, conf_state });
         } else {
             tracing::warn!(index, from = m.get_from(), "offered a checkpoint from before this node's membership");
         }
+    }
+
+    /// Asks for the checkpoint that was offered, unless one that was received is still on its way to become the state: the
+    /// driver stages one file, and the next would take its place. The leader offers again.
+    pub(crate) fn tell_wanted_checkpoint(&mut self, out: &mut Vec<Action>) {
+        let installing = self.applied_reported < self.raw.store().base().index;
+        out.extend(self.wanted.take().filter(|_| !installing));
     }
 
     /// The driver holds the staged file: restart the log behind it, if that still is a step forward.
@@ -84,14 +91,30 @@ impl Replica {
         out.push(Action::InstallCheckpoint { index: base.index, term: base.term });
     }
 
-    /// Drops what is applied, checkpointed and not needed any more.
-    pub(crate) fn on_compact(&mut self, index: u64, out: &mut Vec<Action>) {
-        let applied = self.raw.raft.raft_log.applied;
+    /// Drops what is not asked to be kept, and is applied, checkpointed and needed by nobody any more. What is still needed
+    /// now goes later: it is tried again with every heartbeat.
+    pub(crate) fn compact(&mut self, out: &mut Vec<Action>) {
+        if self.compact_to <= self.raw.store().base().index {
+            return;
+        }
+        let (applied, needed) = (self.raw.raft.raft_log.applied, self.needed_by_peers());
         let store = self.raw.mut_store();
         let Some(checkpoint) = store.checkpoint().map(|held| held.index) else { return };
-        if let Some(base) = store.compact(index.min(applied).min(checkpoint)) {
+        if let Some(base) = store.compact(self.compact_to.min(applied).min(checkpoint).min(needed)) {
             out.push(Action::Compacted(base));
         }
+    }
+
+    /// Up to where a leader's log can go without a live peer needing it: what follows on the checkpoint that is on its way
+    /// to one is kept until it is there, or a slow one would be sent checkpoint after checkpoint and never come back into
+    /// the log. With half of the memory for logs in use, nobody is waited for.
+    fn needed_by_peers(&self) -> u64 {
+        let raft = &self.raw.raft;
+        if raft.state != StateRole::Leader || self.log_bytes() > self.config.limits.max_log_bytes_in_memory / 2 {
+            return u64::MAX;
+        }
+        let alive = raft.prs().iter().filter(|(id, progress)| **id != raft.id && progress.recent_active);
+        alive.map(|(_, progress)| progress.matched.max(progress.pending_snapshot)).min().unwrap_or(u64::MAX)
     }
 
     /// Tells the driver which checkpoint raft has missed, once a heartbeat.

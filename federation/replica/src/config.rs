@@ -99,7 +99,7 @@ pub struct Checkpoint {
 pub struct Restored {
     /// Term, vote and commit as last persisted.
     pub hard_state: HardState,
-    /// Membership as last persisted; empty for a node that has yet to join.
+    /// Membership as the log notes it; empty for a node that has yet to join. A newer checkpoint knows better.
     pub conf_state: ConfState,
     /// Raft index of the entry that made `conf_state`. Membership entries up to it are not carried out a second time.
     pub conf_index: u64,
@@ -136,6 +136,16 @@ impl Restored {
     /// Raft index of the last entry, or of the base.
     pub fn last_index(&self) -> u64 {
         self.base.index + self.entries.len() as u64
+    }
+
+    /// The checkpoint's membership, if the log's note of it is older: the note is written beside the applying of its entry,
+    /// so a power cut can leave a durable checkpoint behind that entry and take the note.
+    pub(crate) fn take_newest_membership(&mut self) {
+        if let Some(Checkpoint { index, conf_state, .. }) =
+            self.checkpoint.as_ref().filter(|cp| cp.index > self.conf_index)
+        {
+            (self.conf_index, self.conf_state) = (*index, conf_state.clone());
+        }
     }
 
     /// Lifts the commit index over what is known to be applied.

@@ -77,7 +77,8 @@ pub enum Input {
         /// Membership as of that entry.
         conf_state: ConfState,
     },
-    /// The log up to and with this index is not needed any more. Goes no further than what is applied and checkpointed.
+    /// The log up to and with this index is not needed any more. Goes no further than what is applied and checkpointed, and
+    /// on a leader, within half of the memory for logs, not over what a live peer still needs; the rest goes when it can.
     Compact {
         /// Raft index.
         index: u64,

@@ -19,6 +19,7 @@ impl Replica {
         out.extend(self.reads.tick().into_iter().map(|ticket| Action::ReadRefused { ticket }));
         if self.ticks.is_multiple_of(u64::from(self.config.timing.heartbeat_ticks)) {
             self.needed_told = None;
+            self.compact(out);
             if self.raw.raft.state != StateRole::Leader {
                 // The question, or its answer, may be lost on the way; a leader repeats its own with each heartbeat.
                 self.reads.reissue();

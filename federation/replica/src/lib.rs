@@ -9,7 +9,7 @@
 //! | `Persist` | one atomic log record, synced if `must_sync` | `Persisted`, in order |
 //! | `Apply` | feeds the state machine, in order | `ConfChangeApplied` per membership entry, then `Applied` |
 //! | `SendCheckpoint` | lets the peer have the checkpoint file | `SnapshotStatus`, always |
-//! | `WantCheckpoint` | fetches and verifies the file, keeps it *staged* | `CheckpointReceived` |
+//! | `WantCheckpoint` | fetches and verifies the file, keeps it *staged*; one at a time | `CheckpointReceived` |
 //! | `InstallCheckpoint` | makes the staged file the state, behind all applies handed out before | `Applied` |
 //! | `NeedCheckpoint` | takes a checkpoint | `CheckpointReady` |
 //!

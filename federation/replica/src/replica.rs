@@ -27,12 +27,16 @@ pub struct Replica {
     /// Ticks this node has led although it is not fit to.
     pub(crate) unfit_ticks: u32,
     pub(crate) needed_told: Option<(u64, u64)>,
+    /// The log up to here is not to be kept for its own sake.
+    pub(crate) compact_to: u64,
+    /// A checkpoint that was offered and is to be asked for.
+    pub(crate) wanted: Option<Action>,
     /// The entry that made the membership in force.
     pub(crate) conf_index: u64,
     /// Membership entries handed out for apply and not yet answered.
     conf_pending: VecDeque<(u64, ConfChangeV2)>,
     /// What the driver has reported; raft may be told later.
-    applied_reported: u64,
+    pub(crate) applied_reported: u64,
     persists: PersistQueue,
     seen: (Role, u64, Option<u64>),
 }
@@ -42,9 +46,10 @@ impl Replica {
     ///
     /// # Errors
     /// If the configuration is senseless, or what was restored shows a loss; see [`ReplicaError`].
-    pub fn new(config: Config, restored: Restored) -> Result<Self, ReplicaError> {
+    pub fn new(config: Config, mut restored: Restored) -> Result<Self, ReplicaError> {
         config.check()?;
         restored.check(config.applied)?;
+        restored.take_newest_membership();
         let (conf_index, durable_term) = (restored.conf_index, restored.hard_state.get_term());
         let store = LogCache::new(restored, config.applied);
         let raw = RawNode::new(&config.raft(), store, &raft_logger(config.group))
@@ -56,6 +61,8 @@ impl Replica {
             may_campaign: true,
             unfit_ticks: 0,
             needed_told: None,
+            compact_to: 0,
+            wanted: None,
             conf_index,
             conf_pending: VecDeque::new(),
             applied_reported: config.applied,
@@ -115,7 +122,10 @@ impl Replica {
                 self.raw.mut_store().set_checkpoint(Checkpoint { index, term, conf_state });
                 self.needed_told = None;
             }
-            Input::Compact { index } => self.on_compact(index, out),
+            Input::Compact { index } => {
+                self.compact_to = self.compact_to.max(index);
+                self.compact(out);
+            }
             Input::CheckpointReceived { index, term, conf_state } => {
                 self.on_checkpoint_received(Checkpoint { index, term, conf_state });
             }
@@ -138,7 +148,7 @@ impl Replica {
             }
         }
         match m.get_msg_type() {
-            MessageType::MsgSnapshot => self.on_snapshot_offer(m, out),
+            MessageType::MsgSnapshot => self.on_snapshot_offer(m),
             MessageType::MsgTimeoutNow if !self.fit_to_campaign() => {
                 tracing::debug!(from = m.get_from(), "lead declined: not fit to campaign");
             }
@@ -285,6 +295,7 @@ impl Replica {
         }
         self.settle_election_timeout();
         self.tell_needed_checkpoint(out);
+        self.tell_wanted_checkpoint(out);
     }
 
     fn tell_role(&mut self, out: &mut Vec<Action>) {

@@ -83,6 +83,11 @@ impl Replica {
         }
     }
 
+    /// Raft index known to be committed.
+    pub fn commit(&self) -> u64 {
+        self.raw.raft.raft_log.committed
+    }
+
     /// Membership in force here, sorted by id.
     pub fn conf_state(&self) -> ConfState {
         sorted(self.raw.raft.prs().conf().to_conf_state())

@@ -4,8 +4,8 @@
 
 use shouwang_replica::eraftpb::{ConfState, Entry, EntryType, Message, MessageType};
 use shouwang_replica::{
-    Action, Committed, CommittedKind, Config, Input, Limits, MemberChange, Persist, Replica, Restored, Role, Timing,
-    conf_change, conf_state_from, decode_conf_change,
+    Action, Checkpoint, Committed, CommittedKind, Config, Input, Limits, MemberChange, Persist, Replica, Restored,
+    Role, Timing, conf_change, conf_state_from, decode_conf_change,
 };
 
 /// Membership entries as raft encodes them.
@@ -121,6 +121,23 @@ fn a_restart_does_not_carry_out_membership_entries_twice() {
 }
 
 #[test]
+fn a_restart_takes_the_newer_membership_of_log_and_checkpoint() {
+    // The power went after the checkpoint was durable, and before the log's own note of the entry in it was.
+    let (old, new) = (conf_state_from([1, 2], []), conf_state_from([1, 2], [3]));
+    for (noted, conf_index, expected) in [(&old, 1, &new), (&new, 2, &new), (&old, 4, &old)] {
+        let mut restored = Restored::founding(old.clone());
+        restored.entries = vec![entry(2, Some(ADD_LEARNER_3)), entry(3, None), entry(4, Some(REMOVE_3))];
+        restored.hard_state.set_commit(3);
+        (restored.conf_state, restored.conf_index) = (noted.clone(), conf_index);
+        restored.checkpoint = Some(Checkpoint { index: 3, term: 1, conf_state: new.clone() });
+        let config = Config { id: 1, group: 7, timing: Timing::lan(), limits: Limits::default(), seed: 1, applied: 3 };
+        let replica = Replica::new(config, restored).unwrap();
+        assert_eq!(replica.conf_state(), *expected, "noted at {conf_index}");
+        assert_eq!(replica.status().conf_index, conf_index.max(3));
+    }
+}
+
+#[test]
 fn who_becomes_the_sole_voter_waits_for_its_disk() {
     let mut replica = founding(&[1, 2], &[]);
     settle(&mut replica, append(vec![entry(2, Some(REMOVE_2))], 2));
@@ -180,6 +197,75 @@ fn a_checkpoint_is_asked_for_only_if_the_log_does_not_reach_it() {
     assert!(reset < install && install < answer, "{out:?}");
     let late = settle(&mut replica, Input::CheckpointReceived { index: 9, term: 1, conf_state });
     assert!(late.is_empty(), "{late:?}");
+}
+
+/// A leader's word that it can only send its checkpoint of this index.
+fn offer(index: u64) -> Input {
+    let mut m = message(MessageType::MsgSnapshot);
+    let meta = m.mut_snapshot().mut_metadata();
+    meta.set_index(index);
+    meta.set_term(1);
+    meta.set_conf_state(conf_state_from([1, 2], []));
+    Input::Message(Box::new(m))
+}
+
+#[test]
+fn no_second_checkpoint_is_asked_for_before_the_first_is_the_state() {
+    let wants = |actions: &[Action], wanted: u64| {
+        actions.iter().any(|a| matches!(a, Action::WantCheckpoint { index, .. } if *index == wanted))
+    };
+    let mut replica = founding(&[1, 2], &[]);
+    assert!(wants(&step(&mut replica, offer(10)), 10));
+    let received = Input::CheckpointReceived { index: 10, term: 1, conf_state: conf_state_from([1, 2], []) };
+    let mut out = Vec::new();
+    replica.step_all([offer(20), received], &mut out);
+    let restart = out.iter().find_map(|a| if let Action::Persist(p) = a { Some(p.number) } else { None }).unwrap();
+    assert!(!wants(&out, 20), "what is fetched next would take the place of what is to be installed: {out:?}");
+    assert!(!wants(&step(&mut replica, offer(20)), 20), "the restart of the log is not durable");
+    let out = step(&mut replica, Input::Persisted { number: restart });
+    assert!(out.iter().any(|a| matches!(a, Action::InstallCheckpoint { index: 10, .. })), "{out:?}");
+    assert!(!wants(&step(&mut replica, offer(20)), 20), "it is not the state yet");
+    step(&mut replica, Input::Applied { index: 10 });
+    assert!(wants(&step(&mut replica, offer(20)), 20));
+}
+
+#[test]
+fn a_leader_keeps_the_log_behind_a_checkpoint_that_is_on_its_way() {
+    let limits = Limits { max_log_bytes_in_memory: 4096, ..Limits::default() };
+    let config = Config { id: 1, group: 7, timing: Timing::lan(), limits, seed: 1, applied: 1 };
+    let mut leader = Replica::new(config, Restored::founding(conf_state_from([1], [2]))).unwrap();
+    settle(&mut leader, Input::Tick);
+    let lead = |leader: &mut Replica, bytes: usize| {
+        settle(leader, Input::Propose { ticket: 1, data: vec![7; bytes].into() });
+        let (index, term) = (leader.status().commit, leader.status().term);
+        step(leader, Input::Applied { index });
+        let conf_state = leader.conf_state();
+        step(leader, Input::CheckpointReady { index, term, conf_state });
+        let out = step(leader, Input::Compact { index });
+        out.iter().any(|a| matches!(a, Action::Compacted(base) if base.index == index))
+    };
+    let alive = || {
+        let mut m = message(MessageType::MsgHeartbeatResponse);
+        m.set_term(2);
+        Input::Message(Box::new(m))
+    };
+    assert!(lead(&mut leader, 10), "nobody has answered yet");
+    // The learner is there and has nothing: it is sent the checkpoint.
+    let sent = settle(&mut leader, alive());
+    assert!(sent.iter().any(|a| matches!(a, Action::SendCheckpoint { to: 2, .. })), "{sent:?}");
+    for _ in 0..30 {
+        settle(&mut leader, Input::Tick);
+    }
+    assert!(lead(&mut leader, 10), "it is silent");
+    settle(&mut leader, alive());
+    assert!(!lead(&mut leader, 10), "it is there, and will need what follows its checkpoint");
+    let later: Vec<_> = (0..30).flat_map(|_| settle(&mut leader, Input::Tick)).collect();
+    assert!(
+        later.iter().any(|a| matches!(a, Action::Compacted(_))),
+        "it is silent again, and nobody asks a second time"
+    );
+    settle(&mut leader, alive());
+    assert!(lead(&mut leader, 2500), "but not at any price");
 }
 
 #[test]
