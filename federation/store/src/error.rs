@@ -45,8 +45,9 @@ pub enum StoreError {
     },
     /// The Raft log of one record ends before what was once synced: votes or acknowledgements may be forgotten.
     #[error(
-        "the log of {slot} is damaged: it was synced up to {expected} and now ends at {found}; \
-         this node must leave the record and join anew under a new id"
+        "the log of {slot} in {dir} is damaged: it was synced up to {expected} and now ends at {found}; \
+         this node must leave the record and join anew under a new id",
+        dir = dir.display()
     )]
     LogDamaged {
         /// The record's place on this node.
@@ -55,6 +56,8 @@ pub enum StoreError {
         expected: LogEnd,
         /// The end that was found.
         found: LogEnd,
+        /// The log's directory.
+        dir: PathBuf,
     },
     /// The Raft log's files cannot be read, for every record on this node.
     #[error("the raft log in {path} is damaged: {detail}; this node must join its records anew under a new id", path = path.display())]

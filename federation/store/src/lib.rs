@@ -16,5 +16,5 @@ pub mod log;
 pub mod marker;
 pub mod reserve;
 
-pub use disk::{Disk, DiskFile, RealDisk, SimDisk, SimFault, quarantine, real_disk};
+pub use disk::{Disk, DiskFile, PowerLoss, RealDisk, SimDisk, SimFault, quarantine, real_disk};
 pub use error::{Result, StoreError};

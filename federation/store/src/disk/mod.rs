@@ -2,11 +2,13 @@
 
 mod real;
 mod sim;
+mod sim_state;
 
 use std::{fmt, io, path::Path, sync::Arc};
 
 pub use real::RealDisk;
-pub use sim::{SimDisk, SimFault};
+pub(crate) use sim::SimFile;
+pub use sim::{PowerLoss, SimDisk, SimFault};
 
 use crate::error::{Poison, Result, StoreError};
 
@@ -17,7 +19,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// # Errors
     /// What the operating system answers.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
-    /// The names of the files in `dir`, sorted; empty if there is no such directory.
+    /// The names of the files and directories in `dir`, sorted; empty if there is no such directory.
     ///
     /// # Errors
     /// What the operating system answers.

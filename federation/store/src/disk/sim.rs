@@ -1,13 +1,16 @@
-//! A disk in memory that can lose what was not synced, tear a write, fail and fill up – all from one seed.
+//! A disk in memory that can lose what was not synced, tear a write, fail and fill up – all from one seed. It can also
+//! remember every step, so that one run is cut short behind each of them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Disk, DiskFile};
+use super::{
+    Disk, DiskFile,
+    sim_state::{Change, Files, Step},
+};
 use crate::codec::SeededRandom;
 
 /// What the next matching operation answers with EIO.
@@ -21,6 +24,21 @@ pub enum SimFault {
     Sync,
 }
 
+/// What a power cut leaves of that which was not synced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PowerLoss {
+    /// Nothing.
+    All,
+    /// Of each file a random beginning of its writes; of each directory a random beginning of its changes.
+    AfterPrefix,
+    /// Everything but a part of the last write of each file.
+    TornEnd,
+    /// Of each file any of its writes, in no order; of each directory a random beginning of its changes.
+    Scattered,
+    /// Of each file a random beginning of its writes, the next perhaps torn; of each directory all or nothing.
+    Mixed,
+}
+
 /// A simulated disk. Clones share it. `crash()` is the power cut: handles opened before it are dead.
 #[derive(Debug, Clone)]
 pub struct SimDisk {
@@ -30,57 +48,29 @@ pub struct SimDisk {
 #[derive(Debug)]
 struct State {
     random: SeededRandom,
-    inodes: BTreeMap<u64, Inode>,
-    next_inode: u64,
-    names: BTreeMap<PathBuf, u64>,
-    durable_names: BTreeMap<PathBuf, u64>,
+    files: Files,
     generation: u64,
     capacity: Option<u64>,
     faults: Vec<(SimFault, String, u32)>,
     power: Option<u64>,
-}
-
-#[derive(Debug, Default)]
-struct Inode {
-    live: Vec<u8>,
-    durable: Vec<u8>,
-    pending: Vec<Change>,
-}
-
-#[derive(Debug)]
-enum Change {
-    Write(usize, Vec<u8>),
-    Size(usize),
-}
-
-impl Change {
-    fn apply(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Size(size) => bytes.resize(*size, 0),
-            Self::Write(offset, data) => {
-                let end = offset + data.len();
-                if bytes.len() < end {
-                    bytes.resize(end, 0);
-                }
-                bytes[*offset..end].copy_from_slice(data);
-            }
-        }
-    }
+    recording: Option<(Files, Vec<Step>)>,
 }
 
 impl SimDisk {
     /// An empty disk whose crashes follow from `seed`.
     pub fn new(seed: u64) -> Self {
+        Self::with(Files::default(), seed)
+    }
+
+    fn with(files: Files, seed: u64) -> Self {
         let state = State {
             random: SeededRandom(seed),
-            inodes: BTreeMap::new(),
-            next_inode: 0,
-            names: BTreeMap::new(),
-            durable_names: BTreeMap::new(),
+            files,
             generation: 0,
             capacity: None,
             faults: Vec::new(),
             power: None,
+            recording: None,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -93,31 +83,50 @@ impl SimDisk {
     /// Power cut and restart: of each file a random prefix of the writes since its last sync survives, the last of
     /// them perhaps torn; of each directory's names, all changes since its last sync or none.
     pub fn crash(&self) {
+        self.lose_power(PowerLoss::Mixed);
+    }
+
+    /// Power cut and restart of a kind.
+    pub fn lose_power(&self, loss: PowerLoss) {
         let state = &mut *self.lock();
         state.generation += 1;
         state.power = None;
-        for inode in state.inodes.values_mut() {
-            let kept = state.random.below(inode.pending.len() + 1);
-            for (i, change) in inode.pending.drain(..).enumerate() {
-                if i < kept {
-                    change.apply(&mut inode.durable);
-                } else if let (true, Change::Write(offset, data)) = (i == kept, &change) {
-                    let torn = state.random.below(data.len() + 1);
-                    Change::Write(*offset, data[..torn].to_vec()).apply(&mut inode.durable);
-                }
-            }
-            inode.live.clone_from(&inode.durable);
+        state.files.lose_power(&mut state.random, loss);
+    }
+
+    /// Remembers every change and sync from now on.
+    pub fn record(&self) {
+        let state = &mut *self.lock();
+        state.recording = Some((state.files.clone(), Vec::new()));
+    }
+
+    /// How many changes and syncs are remembered.
+    pub fn steps(&self) -> usize {
+        self.lock().recording.as_ref().map_or(0, |(_, steps)| steps.len())
+    }
+
+    /// The step before the `count`-th boundary, in words.
+    pub fn step(&self, count: usize) -> String {
+        let state = self.lock();
+        let steps = state.recording.as_ref().map(|(_, steps)| steps);
+        let step = count.checked_sub(1).and_then(|at| steps?.get(at));
+        step.map_or_else(|| "nothing yet".to_owned(), ToString::to_string)
+    }
+
+    /// Another disk, as this one was when `count` steps had been remembered.
+    pub fn as_of(&self, count: usize, seed: u64) -> Self {
+        let state = self.lock();
+        let (mut files, steps) = state.recording.clone().unwrap_or_else(|| (state.files.clone(), Vec::new()));
+        for step in steps.iter().take(count) {
+            // It went well the first time.
+            let _ = files.apply(step);
         }
-        let dirs: BTreeSet<PathBuf> =
-            state.names.keys().chain(state.durable_names.keys()).filter_map(|p| p.parent().map(Into::into)).collect();
-        for dir in dirs {
-            if state.random.below(2) == 0 {
-                state.sync_names(&dir);
-            }
-        }
-        state.names = state.durable_names.clone();
-        let used: BTreeSet<u64> = state.names.values().copied().collect();
-        state.inodes.retain(|id, _| used.contains(id));
+        Self::with(files, seed)
+    }
+
+    /// Gives everything below the directory `from` its place below `to`.
+    pub fn move_names(&self, from: &Path, to: &Path) {
+        self.lock().files.move_names(from, to);
     }
 
     /// From now on everything fails after `operations` more changes, until `crash()`: the power goes just there.
@@ -137,31 +146,17 @@ impl SimDisk {
 
     /// Flips one bit of a file where it lies, as a failing disk would. False if there is no such byte.
     pub fn flip_bit(&self, path: &Path, byte: u64, bit: u8) -> bool {
-        let state = &mut *self.lock();
-        let inode = state.names.get(path).and_then(|id| state.inodes.get_mut(id));
-        let (Some(inode), Ok(byte)) = (inode, usize::try_from(byte)) else { return false };
-        for copy in [&mut inode.live, &mut inode.durable] {
-            if let Some(b) = copy.get_mut(byte) {
-                *b ^= 1 << (bit % 8);
-            }
-        }
-        byte < inode.live.len()
+        usize::try_from(byte).is_ok_and(|byte| self.lock().files.flip(path, byte, bit))
     }
 
     /// The whole content of a file as a reader sees it now.
     pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
         let state = self.lock();
-        state.names.get(path).and_then(|id| state.inodes.get(id)).map(|inode| inode.live.clone())
+        state.files.inode(path).and_then(|inode| state.files.content(inode)).map(<[u8]>::to_vec)
     }
 }
 
 impl State {
-    fn sync_names(&mut self, dir: &Path) {
-        self.durable_names.retain(|p, _| p.parent() != Some(dir));
-        let names = self.names.iter().filter(|(p, _)| p.parent() == Some(dir));
-        self.durable_names.extend(names.map(|(p, id)| (p.clone(), *id)));
-    }
-
     fn check(&mut self, kind: SimFault, path: &Path) -> io::Result<()> {
         if let (Some(left), true) = (&mut self.power, kind != SimFault::Read) {
             *left = left.checked_sub(1).ok_or_else(|| io::Error::other("simulated power cut"))?;
@@ -180,20 +175,21 @@ impl State {
         Ok(())
     }
 
-    fn change(&mut self, id: u64, change: Change) -> io::Result<()> {
-        let used: usize = self.inodes.values().map(|i| i.live.len()).sum();
-        let inode = self.inodes.get_mut(&id).ok_or(io::ErrorKind::NotFound)?;
-        let end = match &change {
-            Change::Write(offset, data) => offset + data.len(),
-            Change::Size(size) => *size,
-        };
-        let grown = (used + end.saturating_sub(inode.live.len())) as u64;
-        if end > inode.live.len() && self.capacity.is_some_and(|max| grown > max) {
+    fn apply(&mut self, step: Step) -> io::Result<()> {
+        self.files.apply(&step)?;
+        if let Some((_, steps)) = &mut self.recording {
+            steps.push(step);
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, inode: u64, path: &Path, change: Change) -> io::Result<()> {
+        let size = self.files.content(inode).ok_or(io::ErrorKind::NotFound)?.len();
+        let grown = (self.files.used() + change.end().saturating_sub(size)) as u64;
+        if change.end() > size && self.capacity.is_some_and(|max| grown > max) {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        change.apply(&mut inode.live);
-        inode.pending.push(change);
-        Ok(())
+        self.apply(Step::Change(inode, path.into(), change))
     }
 }
 
@@ -206,53 +202,52 @@ impl Disk for SimDisk {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let mut state = self.lock();
         state.check(SimFault::Read, dir)?;
-        let here = state.names.keys().filter(|p| p.parent() == Some(dir));
-        Ok(here.filter_map(|p| p.file_name().map(|n| n.to_string_lossy().into_owned())).collect())
+        Ok(state.files.list(dir))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.lock();
-        state.check(SimFault::Read, path)?;
-        let inode = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        let generation = state.generation;
-        Ok(Arc::new(SimFile { disk: self.clone(), path: path.into(), inode, generation }))
+        Ok(Arc::new(self.open_file(path)?))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let mut state = self.lock();
-        state.check(SimFault::Write, path)?;
-        let inode = state.next_inode;
-        state.next_inode += 1;
-        state.inodes.insert(inode, Inode::default());
-        state.names.insert(path.into(), inode);
-        let generation = state.generation;
-        Ok(Arc::new(SimFile { disk: self.clone(), path: path.into(), inode, generation }))
+        {
+            let mut state = self.lock();
+            state.check(SimFault::Write, path)?;
+            state.apply(Step::Create(path.into()))?;
+        }
+        self.open(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.check(SimFault::Write, from)?;
-        let inode = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        state.names.insert(to.into(), inode);
-        Ok(())
+        state.apply(Step::Rename(from.into(), to.into()))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.check(SimFault::Write, path)?;
-        state.names.remove(path).map(|_| ()).ok_or_else(|| io::ErrorKind::NotFound.into())
+        state.apply(Step::Remove(path.into()))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.lock();
         state.check(SimFault::Sync, dir)?;
-        state.sync_names(dir);
-        Ok(())
+        state.apply(Step::SyncDir(dir.into()))
     }
 }
 
-#[derive(Debug)]
-struct SimFile {
+impl SimDisk {
+    pub(crate) fn open_file(&self, path: &Path) -> io::Result<SimFile> {
+        let mut state = self.lock();
+        state.check(SimFault::Read, path)?;
+        let inode = state.files.inode(path).ok_or(io::ErrorKind::NotFound)?;
+        Ok(SimFile { disk: self.clone(), path: path.into(), inode, generation: state.generation })
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct SimFile {
     disk: SimDisk,
     path: PathBuf,
     inode: u64,
@@ -273,37 +268,33 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         self.with(SimFault::Read, |state| {
-            let inode = state.inodes.get(&self.inode).ok_or(io::ErrorKind::NotFound)?;
-            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(inode.live.len());
-            let n = buf.len().min(inode.live.len() - start);
-            buf[..n].copy_from_slice(&inode.live[start..start + n]);
+            let content = state.files.content(self.inode).ok_or(io::ErrorKind::NotFound)?;
+            let start = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+            let n = buf.len().min(content.len() - start);
+            buf[..n].copy_from_slice(&content[start..start + n]);
             Ok(n)
         })
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
-        self.with(SimFault::Write, |state| state.change(self.inode, Change::Write(offset, bytes.to_vec())))
+        let change = Change::Write(offset, bytes.to_vec());
+        self.with(SimFault::Write, |state| state.change(self.inode, &self.path, change))
     }
 
     fn size(&self) -> io::Result<u64> {
         self.with(SimFault::Read, |state| {
-            state.inodes.get(&self.inode).map(|i| i.live.len() as u64).ok_or_else(|| io::ErrorKind::NotFound.into())
+            let content = state.files.content(self.inode).ok_or(io::ErrorKind::NotFound)?;
+            Ok(content.len() as u64)
         })
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {
         let size = usize::try_from(size).map_err(|_| io::ErrorKind::InvalidInput)?;
-        self.with(SimFault::Write, |state| state.change(self.inode, Change::Size(size)))
+        self.with(SimFault::Write, |state| state.change(self.inode, &self.path, Change::Size(size)))
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.with(SimFault::Sync, |state| {
-            let inode = state.inodes.get_mut(&self.inode).ok_or(io::ErrorKind::NotFound)?;
-            for change in inode.pending.drain(..) {
-                change.apply(&mut inode.durable);
-            }
-            Ok(())
-        })
+        self.with(SimFault::Sync, |state| state.apply(Step::Sync(self.inode, self.path.clone())))
     }
 }

@@ -108,7 +108,7 @@ fn a_failed_sync_or_write_poisons_the_log() {
     for (switch, code) in cases {
         let dir = tempfile::tempdir().unwrap();
         let files = FailingFiles::default();
-        let log = EngineLog::open_with_file_system(dir.path(), &tiny(), Arc::new(files.clone())).unwrap();
+        let log = EngineLog::open_on(dir.path(), &tiny(), &Arc::new(files.clone()), &*crate::real_disk()).unwrap();
         log.write(&[append(A, 1..=3, 1)]).unwrap();
         switch(&files.0).store(true, Ordering::SeqCst);
         let e = log.write(&[append(A, 4..=4, 1)]).unwrap_err();
@@ -128,7 +128,7 @@ fn a_failed_sync_or_write_poisons_the_log() {
 fn a_full_disk_refuses_and_heals() {
     let dir = tempfile::tempdir().unwrap();
     let files = FailingFiles::default();
-    let log = EngineLog::open_with_file_system(dir.path(), &tiny(), Arc::new(files.clone())).unwrap();
+    let log = EngineLog::open_on(dir.path(), &tiny(), &Arc::new(files.clone()), &*crate::real_disk()).unwrap();
     log.write(&[append(A, 1..=3, 1)]).unwrap();
     for round in 0..3 {
         files.0.full.store(true, Ordering::SeqCst);

@@ -1,8 +1,11 @@
 //! The Raft log and hard state of every record of a node, behind one trait: one log, one sync for all.
 
 mod engine;
+mod held;
 mod memory;
+mod recovery;
 mod sim;
+mod sim_files;
 mod tail;
 
 use std::fmt;
@@ -45,7 +48,7 @@ pub struct LogEnd {
     pub index: u64,
     /// Its term.
     pub term: u64,
-    /// CRC-32 of the last entry as stored; 0 if there is none.
+    /// Checksum over everything the log holds: hard state, membership, base and entries.
     pub crc: u32,
 }
 
@@ -109,6 +112,25 @@ pub trait LogStore: Send + Sync {
     /// # Errors
     /// `LogDamaged` if it ends before what was synced, `LogCorrupt` if it cannot be read.
     fn load(&self, slot: RecordSlot) -> Result<Option<LoadedLog>>;
+
+    /// What of a log can be read, damaged or not: everything before the first entry that cannot. It is not the log; what
+    /// a record has promised may be missing.
+    ///
+    /// # Errors
+    /// As `load` if not even that can be read.
+    fn salvage(&self, slot: RecordSlot) -> Result<Option<LoadedLog>> {
+        self.load(slot)
+    }
+
+    /// Compacts a log of which entries cannot be read to `base`, if all that cannot lie up to it: what is in a verified
+    /// checkpoint is not needed. No effect on a whole log.
+    ///
+    /// # Errors
+    /// The damage if more is damaged; else as `compact`.
+    fn forgive(&self, slot: RecordSlot, base: LogBase) -> Result<()> {
+        let _ = base;
+        self.load(slot).map(drop)
+    }
 
     /// Writes one atomic batch and syncs it: when this returns, it survives a power cut.
     ///

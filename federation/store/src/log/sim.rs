@@ -200,7 +200,9 @@ impl State {
     fn check_end(&self, slot: RecordSlot) -> Result<()> {
         let found = self.ends.get(&slot).copied().unwrap_or_default();
         match self.marker.get(&slot) {
-            Some(&expected) if found.write < expected.write => Err(StoreError::LogDamaged { slot, expected, found }),
+            Some(&expected) if found.write < expected.write => {
+                Err(StoreError::LogDamaged { slot, expected, found, dir: "simulated-log".into() })
+            }
             _ => Ok(()),
         }
     }

@@ -7,20 +7,21 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{LogEnd, MAX_SLOTS, RecordSlot};
 use crate::{
     codec::{Decoder, Encoder, checked},
+    disk::{Disk, DiskFile, read_exact_at},
     error::{Result, StoreError},
 };
 
 const REGION: usize = 64 * 1024;
-const MAGIC: &[u8; 8] = b"SWTAIL01";
+const REGIONS: usize = 4;
+const MAGIC: &[u8; 8] = b"SWTAIL02";
 const HEAD: usize = 8 + 8 + 4;
 const ROW: usize = 8 * 4 + 4;
 const _: () = assert!(HEAD + MAX_SLOTS * ROW + 4 <= REGION, "every slot must fit a region");
@@ -61,10 +62,19 @@ impl Tail {
     }
 }
 
+/// What the marker file says.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    /// The newest of its regions that can be read.
+    pub tail: Tail,
+    /// How many cannot: a power cut tears one that is just being written, a bad disk any.
+    pub unreadable: usize,
+}
+
 /// The open marker file.
 #[derive(Debug)]
 pub(crate) struct TailMarker {
-    file: File,
+    file: Arc<dyn DiskFile>,
     path: PathBuf,
     turn: usize,
     synced_turn: usize,
@@ -72,33 +82,41 @@ pub(crate) struct TailMarker {
 
 impl TailMarker {
     /// What the marker says, `None` if there is no such file.
-    pub fn load(path: &Path) -> Result<Option<Tail>> {
-        let bytes = match fs::read(path) {
+    pub fn load(disk: &dyn Disk, path: &Path) -> Result<Option<Noted>> {
+        let read = |file: Arc<dyn DiskFile>| {
+            let size = file.size()?.min(2 * (REGIONS * REGION) as u64);
+            read_exact_at(&*file, 0, usize::try_from(size).unwrap_or(usize::MAX))
+        };
+        let bytes = match disk.open(path).and_then(read) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|e| StoreError::io("read", path, e))?,
         };
-        let newest = bytes.chunks(REGION).filter_map(Tail::decode).max_by_key(|tail| tail.write);
-        newest.map(Some).ok_or_else(|| StoreError::LogCorrupt {
+        let readable: Vec<Tail> = bytes.chunks(REGION).filter_map(Tail::decode).collect();
+        let unreadable = REGIONS.saturating_sub(readable.len());
+        let newest = readable.into_iter().max_by_key(|tail| tail.write);
+        let noted = newest.map(|tail| Some(Noted { tail, unreadable }));
+        noted.ok_or_else(|| StoreError::LogCorrupt {
             path: path.into(),
             detail: "no part of the side marker can be read, so nothing tells whether the log is whole".into(),
         })
     }
 
     /// Writes a marker file that says `tail`, whole and synced, and opens it.
-    pub fn create(path: &Path, tail: &Tail) -> Result<Self> {
+    pub fn create(disk: &dyn Disk, path: &Path, tail: &Tail) -> Result<Self> {
         let mut region = tail.encode();
         region.resize(REGION, 0);
         let aside = path.with_extension("new");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&aside);
-        let file = file.map_err(|e| StoreError::io("create", &aside, e))?;
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |e: io::Error| StoreError::SyncFailed { path, detail: e.to_string() }
+        };
+        let file = disk.create(&aside).map_err(|e| StoreError::io("create", &aside, e))?;
         // Written in full, so that later writes need no new space even on a full disk.
-        file.write_all_at(&region.repeat(4), 0).map_err(|e| StoreError::io("write", &aside, e))?;
-        file.sync_all().map_err(|e| StoreError::SyncFailed { path: aside.clone(), detail: e.to_string() })?;
-        fs::rename(&aside, path).map_err(|e| StoreError::io("rename", &aside, e))?;
+        file.write_at(0, &region.repeat(REGIONS)).map_err(|e| StoreError::io("write", &aside, e))?;
+        file.sync().map_err(failed(&aside))?;
+        disk.rename(&aside, path).map_err(|e| StoreError::io("rename", &aside, e))?;
         let dir = path.parent().unwrap_or(Path::new("."));
-        File::open(dir)
-            .and_then(|d| d.sync_all())
-            .map_err(|e| StoreError::SyncFailed { path: dir.into(), detail: e.to_string() })?;
+        disk.sync_dir(dir).map_err(failed(dir))?;
         Ok(Self { file, path: path.into(), turn: 0, synced_turn: 0 })
     }
 
@@ -109,13 +127,13 @@ impl TailMarker {
     /// Notes a sync that has happened.
     pub fn note(&mut self, tail: &Tail) -> io::Result<()> {
         self.turn = (self.turn + 1) % 2;
-        self.file.write_all_at(&tail.encode(), (self.turn * REGION) as u64)
+        self.file.write_at((self.turn * REGION) as u64, &tail.encode())
     }
 
     /// Notes it so that it survives a power cut.
     pub fn note_durably(&mut self, tail: &Tail) -> io::Result<()> {
         self.synced_turn = (self.synced_turn + 1) % 2;
-        self.file.write_all_at(&tail.encode(), ((2 + self.synced_turn) * REGION) as u64)?;
-        self.file.sync_data()
+        self.file.write_at(((2 + self.synced_turn) * REGION) as u64, &tail.encode())?;
+        self.file.sync()
     }
 }

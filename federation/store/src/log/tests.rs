@@ -29,7 +29,7 @@ pub(super) fn vote(slot: RecordSlot, term: u64) -> LogWrite {
     LogWrite { hard_state: Some(hard(term, 1, 0)), ..LogWrite::new(slot) }
 }
 
-fn reset(slot: RecordSlot, index: u64, term: u64) -> LogWrite {
+pub(super) fn reset(slot: RecordSlot, index: u64, term: u64) -> LogWrite {
     LogWrite { reset_to: Some(LogBase { index, term }), ..LogWrite::new(slot) }
 }
 
@@ -174,7 +174,7 @@ fn a_synced_write_that_is_gone_is_damage_for_its_record_alone() {
             if damage {
                 let e = log.load(A).unwrap_err();
                 assert!(
-                    matches!(&e, StoreError::LogDamaged { slot: A, expected, found }
+                    matches!(&e, StoreError::LogDamaged { slot: A, expected, found, .. }
                     if expected.write > found.write && found.index == 3),
                     "{name}: {e}"
                 );
@@ -220,6 +220,115 @@ fn a_flipped_bit_in_a_synced_log_is_named() {
         let code = answer.map(|log| log.map(|l| l.last_index())).unwrap_err().code();
         assert!(["STORE_LOG_DAMAGED", "STORE_LOG_CORRUPT"].contains(&code), "byte {byte}: {code}");
     }
+}
+
+/// The log files of one kind, oldest first.
+fn log_files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(dir.join("raft")).unwrap().map(|e| e.unwrap().path());
+    let mut files: Vec<_> = files.filter(|p| p.to_string_lossy().ends_with(".raftlog")).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_batch_that_is_gone_from_the_middle_is_named() {
+    // Each case loses the end of the first of two files exactly at the border of two batches, which the engine accepts.
+    type Case = (&'static str, fn(&EngineLog), fn(&EngineLog));
+    let cases: [Case; 3] = [
+        ("a vote", |log| log.write(&[vote(A, 8)]).unwrap(), |log| log.write(&[append(A, 4..=4, 1)]).unwrap()),
+        (
+            "an overwritten end",
+            |log| log.write(&[append(A, 2..=3, 2)]).unwrap(),
+            |log| log.write(&[append(A, 4..=4, 2)]).unwrap(),
+        ),
+        (
+            "a membership",
+            |log| log.write(&[LogWrite { conf_state: Some((9, ConfState::default())), ..LogWrite::new(A) }]).unwrap(),
+            |log| log.write(&[vote(A, 3)]).unwrap(),
+        ),
+    ];
+    for (name, lost, later) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let log = EngineLog::open(dir.path(), &tiny()).unwrap();
+        log.write(&[append(A, 1..=3, 1), vote(A, 1)]).unwrap();
+        let keep = log_size(dir.path());
+        lost(&log);
+        // Fills the file, so that the next write begins another.
+        log.write(&[LogWrite { entries: (1..=9).map(big).collect(), ..LogWrite::new(B) }]).unwrap();
+        later(&log);
+        drop(log);
+        let files = log_files(dir.path());
+        assert_eq!(files.len(), 2, "{name}");
+        std::fs::OpenOptions::new().write(true).open(&files[0]).unwrap().set_len(keep).unwrap();
+        let log = EngineLog::open(dir.path(), &tiny());
+        let code = log.and_then(|log| log.load(A)).map(|_| ()).map_err(|e| e.code());
+        assert_eq!(code, Err("STORE_LOG_DAMAGED"), "{name}");
+    }
+}
+
+fn big(index: u64) -> Entry {
+    let mut e = entry(index, 1);
+    // Not compressible, or the engine would make little of it.
+    let noise = (0..600_u32)
+        .map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[usize::from(index.is_multiple_of(2))])
+        .collect::<Vec<_>>();
+    e.set_data(noise.into());
+    e
+}
+
+#[test]
+fn unreadable_entries_behind_a_checkpoint_are_dropped_and_others_are_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = EngineLog::open(dir.path(), &tiny()).unwrap();
+    for index in 1..=20 {
+        log.write(&[LogWrite { entries: vec![big(index)], ..LogWrite::new(A) }]).unwrap();
+    }
+    log.write(&[vote(A, 7)]).unwrap();
+    drop(log);
+    let files = log_files(dir.path());
+    assert!(files.len() > 2);
+    let whole = std::fs::read(&files[1]).unwrap();
+    let mut bytes = whole.clone();
+    // In the middle of an entry's data: what the engine looks at when it opens is elsewhere.
+    bytes[200] ^= 16;
+    std::fs::write(&files[1], &bytes).unwrap();
+    let log = EngineLog::open(dir.path(), &tiny()).unwrap();
+    let e = log.load(A).unwrap_err();
+    assert_eq!(e.code(), "STORE_LOG_CORRUPT");
+    let text = e.to_string();
+    let salvaged = log.salvage(A).unwrap().unwrap();
+    let bad = salvaged.last_index() + 1;
+    assert!(text.contains(&format!("the entry {bad} cannot be read")), "{text}");
+    assert_eq!(salvaged.hard_state.term, 7);
+    assert_eq!(log.forgive(A, LogBase { index: bad - 1, term: 1 }).unwrap_err().code(), "STORE_LOG_CORRUPT");
+    assert_eq!(log.write(&[vote(A, 8)]).unwrap_err().code(), "STORE_LOG_CORRUPT");
+    log.forgive(A, LogBase { index: bad, term: 1 }).unwrap();
+    for _ in 0..2 {
+        let log = log.load(A).unwrap().unwrap();
+        assert_eq!((log.base.index, log.last_index(), log.hard_state.term), (bad, 20, 7));
+    }
+    log.write(&[vote(A, 8)]).unwrap();
+    drop(log);
+    let log = EngineLog::open(dir.path(), &tiny()).unwrap();
+    assert_eq!(log.load(A).unwrap().unwrap().hard_state.term, 8);
+    log.forgive(A, LogBase { index: 20, term: 1 }).unwrap();
+    assert_eq!(log.load(A).unwrap().unwrap().base.index, bad, "a whole log is left alone");
+}
+
+#[test]
+fn the_file_that_keeps_a_log_from_opening_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = EngineLog::open(dir.path(), &tiny()).unwrap();
+    for index in 1..=30 {
+        log.write(&[LogWrite { entries: vec![big(index)], ..LogWrite::new(A) }]).unwrap();
+    }
+    drop(log);
+    let files = log_files(dir.path());
+    let mut bytes = std::fs::read(&files[1]).unwrap();
+    bytes[17] ^= 1;
+    std::fs::write(&files[1], &bytes).unwrap();
+    let e = EngineLog::open(dir.path(), &tiny()).unwrap_err();
+    assert!(matches!(&e, StoreError::LogCorrupt { path, .. } if *path == files[1]), "{e}");
 }
 
 #[test]
