@@ -10,7 +10,7 @@ use shouwang_domain::machine::Machine;
 use shouwang_proto::replication::v1::replication_service_server::ReplicationServiceServer;
 use shouwang_store::log::{EngineLog, LogStore};
 use shouwang_store::marker::{ExpectedMarker, MarkerState, StoreMarker, holds_data};
-use shouwang_store::reserve::Reserve;
+use shouwang_store::reserve::{Reserve, disk_size};
 use shouwang_store::{StoreError, real_disk};
 use tokio::runtime::Handle as Runtime;
 use tokio::task::spawn_blocking;
@@ -80,8 +80,17 @@ impl Driver {
                 marker
             }
         };
-        let store: Arc<dyn LogStore> = Arc::new(EngineLog::open(data_dir, &options.log)?);
         let reserve = Reserve::open(data_dir, options.reserve_bytes)?;
+        let log = options.log.on_disk_of(disk_size(data_dir)?);
+        let store = match EngineLog::open(data_dir, &log) {
+            // What the reserve is for: a node that is full must still come up, or it could not even be looked at.
+            Err(error) if error.is_full() => {
+                reserve.release()?;
+                EngineLog::open(data_dir, &log)?
+            }
+            other => other?,
+        };
+        let store: Arc<dyn LogStore> = Arc::new(store);
         let writer = LogWriter::start(store.clone(), data_dir.clone(), reserve, options.space, parts.fatal)?;
         let transport =
             Transport::new(*node, *cluster, options.transport, parts.clock.clone(), parts.connector, runtime);

@@ -100,7 +100,8 @@ impl<M: Machine> Handle<M> {
         if core.is_out() {
             return Err(DriverError::Removed);
         }
-        if core.disk.is_full() && core.leads() {
+        // Not even through another leader: without room this node would not hear what came of it.
+        if core.disk.is_full() {
             return Err(DriverError::DiskFull);
         }
         let bytes = code::encode(&envelope);

@@ -98,6 +98,8 @@ impl LogWriter {
         let writing = spawn("log", move || writer.run())?;
         let watcher =
             Watcher { store, dir, space, reserve, disk: disk.clone(), stop: watch.clone(), fatal: fatal.clone() };
+        // Before anything is taken.
+        watcher.look();
         let watching = spawn("disk", move || watcher.run())?;
         Ok(Self { mailbox, disk, fatal, watch, threads: Mutex::new(vec![writing, watching]) })
     }

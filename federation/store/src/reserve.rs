@@ -11,7 +11,7 @@ use crate::error::{Result, StoreError};
 
 /// Name of the reserve file in the data directory.
 pub const NAME: &str = "reserve.space";
-/// Size of the reserve in bytes unless told otherwise.
+/// Size of the reserve in bytes unless told otherwise; on a small disk an eighth of it.
 pub const DEFAULT_RESERVE_BYTES: u64 = 8 << 20;
 
 /// A file of real blocks that is given up when the disk is full, so that the log can still keep votes.
@@ -22,13 +22,13 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// Keeps `size` bytes of the disk holding `dir` back; a reserve that is there already is taken over. On a disk
-    /// that is full already the reserve is simply not held.
+    /// Keeps `size` bytes of the disk holding `dir` back, of a small disk at most an eighth; a reserve that is there
+    /// already is taken over. On a disk that is full already the reserve is simply not held.
     ///
     /// # Errors
     /// `Io`.
     pub fn open(dir: &Path, size: u64) -> Result<Self> {
-        let reserve = Self { path: dir.join(NAME), size };
+        let reserve = Self { path: dir.join(NAME), size: size.min(disk_size(dir)? / 8) };
         match reserve.restore() {
             Ok(()) => Ok(reserve),
             Err(e) if e.is_full() => {
@@ -106,7 +106,7 @@ pub enum SpaceState {
     Full(u64),
 }
 
-/// The limits between enough, low and full.
+/// The limits between enough, low and full. On a small disk a quarter and an eighth of it count where that is less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DiskSpace {
     /// Below this many free bytes the disk is low.
@@ -133,14 +133,34 @@ impl DiskSpace {
         }
     }
 
+    /// The limits on a disk of `size` bytes.
+    pub fn on_disk_of(self, size: u64) -> Self {
+        Self { low_bytes: self.low_bytes.min(size / 4), full_bytes: self.full_bytes.min(size / 8) }
+    }
+
     /// Asks the file system that holds `dir`.
     ///
     /// # Errors
     /// `Io`.
     pub fn check(self, dir: &Path) -> Result<SpaceState> {
-        let stat = statvfs(dir).map_err(|e| StoreError::io("ask the free space of", dir, e.into()))?;
-        Ok(self.judge(stat.f_bavail.saturating_mul(stat.f_frsize)))
+        let (free, size) = room(dir)?;
+        Ok(self.on_disk_of(size).judge(free))
     }
+}
+
+/// The size of the file system that holds `dir`, in bytes.
+///
+/// # Errors
+/// `Io`.
+pub fn disk_size(dir: &Path) -> Result<u64> {
+    room(dir).map(|(_, size)| size)
+}
+
+/// Free bytes of the file system that holds `dir`, and all it has.
+fn room(dir: &Path) -> Result<(u64, u64)> {
+    let stat = statvfs(dir).map_err(|e| StoreError::io("ask the free space of", dir, e.into()))?;
+    let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+    Ok((bytes(stat.f_bavail), bytes(stat.f_blocks)))
 }
 
 #[cfg(test)]
@@ -183,6 +203,14 @@ mod tests {
         for (free, want) in cases {
             assert_eq!(limits.judge(free), want);
         }
+        let small = DiskSpace::default().on_disk_of(16 << 20);
+        assert_eq!(
+            (small.low_bytes, small.full_bytes),
+            (4 << 20, 2 << 20),
+            "a small disk is not full when it is empty"
+        );
+        let large = DiskSpace::default().on_disk_of(1 << 40);
+        assert_eq!(large, DiskSpace::default());
         let dir = tempfile::tempdir().unwrap();
         let roomy = DiskSpace { low_bytes: 2, full_bytes: 1 };
         assert!(matches!(roomy.check(dir.path()).unwrap(), SpaceState::Ok(_)));

@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::ErrorKind,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -52,6 +53,15 @@ pub struct EngineLogOptions {
 impl Default for EngineLogOptions {
     fn default() -> Self {
         Self { file_bytes: 16 << 20, purge_bytes: 64 << 20, marker_sync_every: 256 }
+    }
+}
+
+impl EngineLogOptions {
+    /// These sizes on a disk of `size` bytes: of a small one the log takes a quarter before `purge` gives back, or it
+    /// would fill the disk with what nobody needs.
+    pub fn on_disk_of(&self, size: u64) -> Self {
+        let (file_bytes, purge_bytes) = (self.file_bytes.min(size / 32), self.purge_bytes.min(size / 4));
+        Self { file_bytes, purge_bytes, ..self.clone() }
     }
 }
 
@@ -441,6 +451,11 @@ fn open_error(dir: &Path, error: raft_engine::Error) -> StoreError {
         // The engine answers with text only when it cannot take the lock.
         raft_engine::Error::Other(e) if e.to_string().to_lowercase().contains("lock") => {
             StoreError::Locked { path: dir.into() }
+        }
+        // It cuts off a last batch that does not fit its checksum, and can do that in the last of its files only.
+        raft_engine::Error::Io(e) if e.kind() == ErrorKind::InvalidInput && e.to_string() == "ftruncate" => {
+            let detail = "the last entries of a file that others follow do not fit their checksum".into();
+            StoreError::LogCorrupt { path: dir.into(), detail }
         }
         other => engine_error("open", dir, other),
     }

@@ -332,6 +332,15 @@ fn the_file_that_keeps_a_log_from_opening_is_named() {
 }
 
 #[test]
+fn a_small_disk_gets_a_small_log() {
+    let sizes = |disk| {
+        let options = EngineLogOptions::default().on_disk_of(disk);
+        (options.file_bytes, options.purge_bytes)
+    };
+    assert_eq!((sizes(8 << 20), sizes(1 << 40)), ((256 << 10, 2 << 20), (16 << 20, 64 << 20)));
+}
+
+#[test]
 fn files_that_are_gone_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let marker = dir.path().join("raft/tail.marker");
