@@ -170,12 +170,13 @@ pub fn load_complete(path: &Path) -> Result<SignedCharter, Failure> {
 /// The node is no founder's, or the charter names another key for it.
 pub fn sign(signed: &mut SignedCharter, node: NodeId, key: &SigningKey) -> Result<(), Failure> {
     let found = signed.charter.nodes().find(|(_, entry)| entry.node == node);
+    let name = crate::api::convert::words::node(node);
     let refuse = |zh: String, en: String| Err(Failure::new(Exit::Permission, "CHARTER_SIGN", Bilingual::new(zh, en)));
     match found {
-        None => refuse(format!("协议中没有节点 {node}"), format!("the charter names no node {node}")),
+        None => refuse(format!("协议中没有节点 {name}"), format!("the charter names no node {name}")),
         Some((_, entry)) if entry.public_key.0 != key.public_key() => refuse(
-            format!("协议中节点 {node} 的公钥与本节点签名密钥不符"),
-            format!("the charter names another key for node {node} than this node's signing key"),
+            format!("协议中节点 {name} 的公钥与本节点签名密钥不符"),
+            format!("the charter names another key for node {name} than this node's signing key"),
         ),
         Some(_) => {
             signed.signatures.retain(|signature| signature.node != node);

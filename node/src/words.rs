@@ -5,6 +5,11 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::lang::Lang;
 
+/// A time of the record (ISO 8601 in Asia/Shanghai) as people read it: everybody's clock shows Beijing's anyway.
+pub fn moment(iso: &str) -> String {
+    iso.strip_suffix("+08:00").unwrap_or(iso).replace('T', " ")
+}
+
 /// The words of an enumeration: its number in the contract, the word on the command line (in English with hyphens), the
 /// name in Chinese, the name in English.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use shouwang_domain::actor::Role;
 use shouwang_domain::charter::CharterChange;
 use shouwang_domain::ids::{CommandId, MissionId, NodeId, PledgeId, RequestId};
 use shouwang_domain::machine::Machine;
@@ -12,7 +13,8 @@ use shouwang_domain::region::event::RegionEvent;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::event::RegistryEvent;
 use shouwang_domain::resource::ItemCode;
-use shouwang_domain::testing::{AnyVerifier, Rng, World, charter, founding, municipality};
+use shouwang_domain::testing::{AnyVerifier, Rng, World, actor, charter, founding, municipality};
+use shouwang_domain::time::Timestamp;
 
 use super::message_words::UNTOLD;
 use super::region_story::Story;
@@ -111,5 +113,25 @@ fn a_delivery_reads_as_it_was() {
     ] {
         assert!(said.iter().any(|said| said.zh.contains(zh)), "{zh}: {said:#?}");
         assert!(said.iter().any(|said| said.en.contains(en)), "{en}: {said:#?}");
+    }
+}
+
+#[test]
+fn nodes_and_times_read_as_people_write_them() {
+    let node = NodeId::new(municipality(150_300), 1).unwrap();
+    let by = actor(municipality(150_300), Role::Leader, 1);
+    let (mission, number, paper_due) = (MissionId::from_u128(1), "乌-调-2026-0001".to_owned(), Some(Timestamp(0)));
+    for (event, zh, en) in [
+        (RegionEvent::KeyRetired { node }, "节点 150300/1 的", "of node 150300/1 retired"),
+        (RegionEvent::VoterSet { node, voter: true }, "节点 150300/1 参加", "node 150300/1 votes"),
+        (RegionEvent::VoterSet { node, voter: false }, "节点 150300/1 不再", "node 150300/1 votes no longer"),
+        (
+            RegionEvent::MissionOrdered { mission, number, by, paper_due },
+            "1970-01-01 08:00:00 前补办手续",
+            "paper due 1970-01-01 08:00:00",
+        ),
+    ] {
+        let said = region_events::sentence(&event);
+        assert!(said.zh.contains(zh) && said.en.contains(en), "{said:?}");
     }
 }

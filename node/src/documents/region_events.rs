@@ -6,9 +6,10 @@ use shouwang_domain::region::lifecycle::{MissionState, ObligationState};
 use shouwang_domain::region::state::{DebtKind, DiscrepancyKind, LineEnd};
 
 use super::message_words::{UNTOLD, answer, down, fact, figure, pledge, request, say};
+use crate::api::convert::words::node as name_of;
 use crate::api::convert::{compensation, mission};
 use crate::lang::Bilingual;
-use crate::words::{self, Words};
+use crate::words::{self, Words, moment};
 
 /// An event as a sentence in both languages.
 pub fn sentence(event: &E) -> Bilingual {
@@ -94,9 +95,18 @@ fn of_charter(event: &E) -> Option<Bilingual> {
         }
         E::ChangeSigned { by, .. } => say!("{by} 签署", "signed by {by}"),
         E::CharterChanged { version, .. } => say!("协议第 {version} 版生效", "charter version {version} in force"),
-        E::KeyRetired { node } => say!("节点 {node} 的旧密钥停用", "the old key of node {node} retired"),
-        E::VoterSet { node, voter: true } => say!("节点 {node} 参加投票", "node {node} votes"),
-        E::VoterSet { node, voter: false } => say!("节点 {node} 不再投票", "node {node} votes no longer"),
+        E::KeyRetired { node } => {
+            let node = name_of(*node);
+            say!("节点 {node} 的旧密钥停用", "the old key of node {node} retired")
+        }
+        E::VoterSet { node, voter } => {
+            let node = name_of(*node);
+            if *voter {
+                say!("节点 {node} 参加投票", "node {node} votes")
+            } else {
+                say!("节点 {node} 不再投票", "node {node} votes no longer")
+            }
+        }
         _ => return None,
     })
 }
@@ -165,6 +175,7 @@ fn of_mission(event: &E) -> Option<Bilingual> {
         }
         E::MissionOrdered { number, paper_due: None, .. } => say!("下令，编号 {number}", "ordered, number {number}"),
         E::MissionOrdered { number, paper_due: Some(due), .. } => {
+            let due = moment(&due.to_string());
             say!(
                 "口头下令，编号 {number}，{due} 前补办手续",
                 "ordered by word of mouth, number {number}, paper due {due}"

@@ -9,6 +9,7 @@ use super::{LineRow, MissionRow, ObligationRow, RegionReport, RequestRow, Sectio
 use crate::cli::output::table;
 use crate::cli::text::{clean, span};
 use crate::lang::Lang;
+use crate::words::moment;
 
 /// A sheet that is being written.
 struct Sheet<'a> {
@@ -96,7 +97,7 @@ impl Sheet<'_> {
             ("区域编号", "region id", h.region_id.to_string()),
             ("纪元", "epoch", h.epoch.to_string()),
             ("版本", "revision", h.revision.to_string()),
-            ("截至", "as of", when(&h.record_time)),
+            ("截至", "as of", moment(&h.record_time)),
             ("账本根", "ledger root", h.ledger_root.to_string()),
             ("状态摘要", "state digest", h.state_digest.to_string()),
             ("协议版本", "charter version", h.charter_version.to_string()),
@@ -159,7 +160,7 @@ impl Sheet<'_> {
                 row.extend([share.unit.clone(), figure]);
                 row.extend([share.pledged, share.held, share.free, share.overdrawn].map(|qty| qty.to_string()));
                 row.push(if owners.is_empty() { "-".to_owned() } else { owners.join(" ") });
-                row.push(share.as_of.as_deref().map_or_else(|| "-".to_owned(), when));
+                row.push(share.as_of.as_deref().map_or_else(|| "-".to_owned(), moment));
                 row
             })
             .collect();
@@ -247,8 +248,8 @@ impl Sheet<'_> {
             row.extend([line.asked, line.committed, line.delivered].map(|qty| qty.to_string()));
             row.push(format!("{}%", line.fill_percent));
             row.push(line.state.get(self.lang).to_owned());
-            row.extend([when(&request.made_at), when(&request.needed_by)]);
-            row.push(request.closed_at.as_deref().map_or_else(|| "-".to_owned(), when));
+            row.extend([moment(&request.made_at), moment(&request.needed_by)]);
+            row.push(request.closed_at.as_deref().map_or_else(|| "-".to_owned(), moment));
             row
         };
         let rows: Vec<Vec<String>> = requests
@@ -289,7 +290,7 @@ impl Sheet<'_> {
                         self.member(answer.by),
                         answer.answer.get(self.lang).to_owned(),
                         answer.reason.clone().unwrap_or_default(),
-                        when(&answer.at),
+                        moment(&answer.at),
                     ]);
                 }
             }
@@ -345,7 +346,7 @@ impl Sheet<'_> {
                 let figures = [m.qty, m.dispatched, arrived, used, back, m.outstanding];
                 row.extend(figures.map(|qty| qty.to_string()));
                 let times = [&m.ordered_at, &m.dispatched_at, &m.received_at, &m.accounted_at];
-                row.extend(times.map(|at| at.as_deref().map_or_else(|| "-".to_owned(), when)));
+                row.extend(times.map(|at| at.as_deref().map_or_else(|| "-".to_owned(), moment)));
                 row
             })
             .collect();
@@ -387,7 +388,7 @@ impl Sheet<'_> {
             .map(|d| {
                 let number = if d.number.is_empty() { d.mission.to_string() } else { d.number.clone() };
                 let kind = d.kind.get(self.lang).to_owned();
-                vec![number, kind, d.qty.to_string(), self.member(d.reported_by), when(&d.opened_at)]
+                vec![number, kind, d.qty.to_string(), self.member(d.reported_by), moment(&d.opened_at)]
             })
             .collect();
         self.table(
@@ -501,9 +502,4 @@ impl Sheet<'_> {
         let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
         self.rows(&heads, &rows);
     }
-}
-
-/// A time of the paper as people read it: it is Beijing's anyway.
-fn when(iso: &str) -> String {
-    iso.strip_suffix("+08:00").unwrap_or(iso).replace('T', " ")
 }
