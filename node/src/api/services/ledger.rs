@@ -20,7 +20,7 @@ use super::Services;
 use super::watch::place;
 use crate::api::change::driver_failed;
 use crate::api::convert::ledger::{region_record, registry_record};
-use crate::api::convert::words;
+use crate::api::convert::{charter, words};
 use crate::api::page::Page;
 use crate::api::read::watch_failed;
 use crate::api::{deadline, object, status};
@@ -62,7 +62,7 @@ impl LedgerService for Services {
             revision: signed.head.revision,
             root: signed.head.root.to_string(),
             node: words::node(signed.node),
-            algorithm: format!("{:?}", signed.algorithm),
+            algorithm: charter::algorithm(signed.algorithm).into(),
             public_key: signed.public_key.0,
             signature: signed.signature.0,
         }))
