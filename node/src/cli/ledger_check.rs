@@ -10,14 +10,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use shouwang_domain::charter::Charter;
 use shouwang_domain::code;
-use shouwang_domain::hash::Hash32;
+use shouwang_domain::hash::{Bytes, Hash32};
 use shouwang_domain::head::SignedHead;
-use shouwang_domain::ids::{MunicipalityCode, RecordId};
+use shouwang_domain::ids::{MunicipalityCode, NodeId, RecordId};
 use shouwang_domain::machine::Machine as _;
 use shouwang_domain::merkle::{self, Frontier};
 use shouwang_domain::record::{Cause, LedgerRecord, Record};
 use shouwang_domain::region::Region;
 use shouwang_domain::region::event::RegionEvent;
+use shouwang_domain::time::Timestamp;
 use shouwang_driver::Ed25519Verifier;
 
 use super::client::failure;
@@ -138,15 +139,18 @@ impl Check {
         if !proof.holds(&self.id, self.epoch, &bytes.0, &Ed25519Verifier) {
             return wrong("命令签名不成立", "the command's signature does not hold");
         }
-        let known = self.replayed.as_ref().is_none_or(|replayed| {
-            let signers = replayed.machine().signers(proof.node, record.at);
-            signers.iter().any(|signer| signer.public_key == proof.public_key.0)
-        });
-        if !known {
+        if !self.knows(proof.node, &proof.public_key, record.at) {
             return wrong("签名密钥当时不在协议中", "the signing key was not in the charter at that time");
         }
         self.checked.commands += 1;
         Ok(())
+    }
+
+    /// Whether the charter has this key of the node in force at that time; without a charter nobody can tell.
+    fn knows(&self, node: NodeId, key: &Bytes, at: Timestamp) -> bool {
+        self.replayed
+            .as_ref()
+            .is_none_or(|replayed| replayed.machine().signers(node, at).iter().any(|signer| signer.public_key == key.0))
     }
 
     /// The heads that end here must have this root, and the word of a node that the charter knows.
@@ -163,11 +167,8 @@ impl Check {
                     "it is not what a kept head says: the ledger was rewritten",
                 ));
             }
-            let known = self.replayed.as_ref().is_none_or(|replayed| {
-                let signers = replayed.machine().signers(signed.node, replayed.time());
-                signers.iter().any(|signer| signer.public_key == signed.public_key.0)
-            });
-            if !known {
+            let now = self.replayed.as_ref().map(Record::time).unwrap_or_default();
+            if !self.knows(signed.node, &signed.public_key, now) {
                 return Err(Fault::new(
                     revision,
                     "账本头的签名密钥当时不在协议中",

@@ -6,12 +6,12 @@ use shouwang_domain::actor::{Actor, Role};
 use shouwang_domain::channel::DownMessage;
 use shouwang_domain::charter::{Charter, Member, MemberNode, Rules, Standing};
 use shouwang_domain::command::{Batch, Envelope};
-use shouwang_domain::hash::{Bytes, SignatureAlgorithm};
+use shouwang_domain::hash::SignatureAlgorithm;
 use shouwang_domain::head::Head;
-use shouwang_domain::ids::{CommandId, MissionId, MunicipalityCode, NodeId, RequestId};
+use shouwang_domain::ids::{CommandId, MissionId, RequestId};
 use shouwang_domain::record::Entry;
 use shouwang_domain::region::command::RegionCommand;
-use shouwang_domain::time::{DAY_MS, Timestamp};
+use shouwang_domain::time::DAY_MS;
 
 const START: Timestamp = Timestamp(1_772_380_800_000);
 

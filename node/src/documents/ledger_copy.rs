@@ -135,6 +135,11 @@ impl<R: Read> CopyReader<R> {
         &self.header
     }
 
+    /// The Merkle root over the records read so far.
+    pub fn root(&self) -> Hash32 {
+        self.frontier.root()
+    }
+
     /// The next record; `None` at the end, once the end has been found to fit.
     ///
     /// # Errors
@@ -207,6 +212,8 @@ mod tests {
         while let Some(record) = reader.next_record()? {
             records.push(record);
         }
+        let leaves: Vec<_> = records.iter().map(|record| merkle::leaf(record)).collect();
+        assert_eq!(reader.root(), merkle::root(&leaves));
         Ok(records)
     }
 
