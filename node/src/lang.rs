@@ -43,6 +43,14 @@ impl Lang {
         .unwrap_or_default()
     }
 
+    /// The one of two forms that stands in this language.
+    pub fn pick<T>(self, zh: T, en: T) -> T {
+        match self {
+            Self::Zh => zh,
+            Self::En => en,
+        }
+    }
+
     /// The language tag, `zh-CN` or `en`.
     pub const fn tag(self) -> &'static str {
         match self {
@@ -74,10 +82,7 @@ impl Bilingual {
 
     /// The sentence in `lang`.
     pub fn get(&self, lang: Lang) -> &str {
-        match lang {
-            Lang::Zh => &self.zh,
-            Lang::En => &self.en,
-        }
+        lang.pick(&self.zh, &self.en)
     }
 }
 

@@ -24,8 +24,7 @@ impl Words {
     /// The name of a value; the number itself for one this program does not know.
     pub fn get(self, value: i32, lang: Lang) -> String {
         match self.row(value) {
-            Some((_, zh, _)) if lang == Lang::Zh => zh.to_owned(),
-            Some((_, _, en)) => en.to_owned(),
+            Some((_, zh, en)) => lang.pick(zh, en).to_owned(),
             None if value == 0 => "-".to_owned(),
             None => value.to_string(),
         }

@@ -325,14 +325,19 @@ fn head(client: &Client, request: &AidRequest) -> String {
     let clean = super::text::clean;
     let (subject, place) = (clean(&request.subject), clean(&request.place));
     let (needed, until) = (time(request.needed_by), time(request.expires_at));
-    let to = if request.addressed.is_empty() { client.word("全体", "all") } else { request.addressed.join(" ") };
+    let to = if request.addressed.is_empty() {
+        client.lang.pick("全体", "all").to_owned()
+    } else {
+        request.addressed.join(" ")
+    };
     let closed = request.closed_at.map(|at| format!(" ✓ {}", time(Some(at)))).unwrap_or_default();
-    let exercise = if request.exercise { client.word("【演练】", "[exercise] ") } else { String::new() };
+    let exercise =
+        if request.exercise { client.lang.pick("【演练】", "[exercise] ").to_owned() } else { String::new() };
     let (name, number, from) = (id(&request.name), dash(&request.number), &request.requester);
     let priority = words::PRIORITY.get(request.priority, client.lang);
-    client.word(
-        &format!("{exercise}{number}（{name}）{from} → {to} {priority}{closed}\n{subject}；送至 {place}；{needed} 前需要，有效至 {until}\n"),
-        &format!(
+    client.lang.pick(
+        format!("{exercise}{number}（{name}）{from} → {to} {priority}{closed}\n{subject}；送至 {place}；{needed} 前需要，有效至 {until}\n"),
+        format!(
             "{exercise}{number} ({name}) {from} → {to} {priority}{closed}\n{subject}; to {place}; needed by {needed}, \
              stands until {until}\n"
         ),

@@ -162,7 +162,6 @@ fn shown(preview: &PreviewAnswerResponse, lang: Lang) -> String {
         ("有效期至", "EXPIRES"),
         ("建议", "SUGGESTED"),
     ];
-    let word = |zh: &'static str, en: &'static str| if lang == Lang::Zh { zh } else { en };
     let mut text = String::new();
     let (asked, open, free) = (preview.asked, preview.open, preview.pledged_free);
     let (what, colour) = (resource(preview.resource.as_ref()), words::WARNING.get(preview.warning, lang));
@@ -176,7 +175,7 @@ fn shown(preview: &PreviewAnswerResponse, lang: Lang) -> String {
         let left = left.unwrap_or_default();
         vec![name.to_owned(), left.usable.to_string(), left.floor.to_string(), left.pledgeable.to_string()]
     };
-    let left = [row(word("现在", "now"), preview.now), row(word("提供之后", "after"), preview.after)];
+    let left = [row(lang.pick("现在", "now"), preview.now), row(lang.pick("提供之后", "after"), preview.after)];
     text += &table(&heads(LEFT, lang), &left);
     let choices: Vec<Vec<String>> = preview
         .choices
@@ -191,9 +190,9 @@ fn shown(preview: &PreviewAnswerResponse, lang: Lang) -> String {
         text += &table(&heads(CHOICES, lang), &choices);
     }
     if preview.more_than_there_is {
-        let _ = writeln!(text, "{}", word("超过现有数量", "this is more than there is"));
+        let _ = writeln!(text, "{}", lang.pick("超过现有数量", "this is more than there is"));
     } else if preview.crosses_floor {
-        let told = word(
+        let told = lang.pick(
             "将突破保底：须由签发人以 --cross-floor 写明理由",
             "this crosses the floor: the signing leader must give a reason with --cross-floor",
         );

@@ -382,7 +382,7 @@ async fn discrepancies(client: &Client, closed: bool) -> Result<(), Failure> {
     let answer = read(client, closed).await?;
     let row = |open: &shouwang_proto::v1::Discrepancy| {
         let finding = |finding: &Finding, zh: &str, en: &str| {
-            format!("{} {} ({})", client.word(zh, en), finding.charge_requester, finding.note)
+            format!("{} {} ({})", client.lang.pick(zh, en), finding.charge_requester, finding.note)
         };
         let agreed = open.finding.as_ref().map(|of| finding(of, "双方同意：请求方承担", "agreed, requester bears"));
         let waiting =
@@ -440,9 +440,9 @@ pub fn statement(args: StatementArgs, context: &Context) -> Result<(), Failure> 
         let balances: Vec<_> = balances.collect();
         if client.output == super::output::Format::Table && !balances.is_empty() {
             let told = balances.join("  ");
-            super::output::text_out(&client.word(
-                &format!("各成员净额（元，合计为零）：{told}\n"),
-                &format!("net in yuan, summing to zero: {told}\n"),
+            super::output::text_out(&client.lang.pick(
+                format!("各成员净额（元，合计为零）：{told}\n"),
+                format!("net in yuan, summing to zero: {told}\n"),
             ))?;
         }
         client.age(answer.as_of.as_ref());

@@ -64,10 +64,10 @@ fn row(record: &LedgerRecord, lang: Lang) -> Vec<String> {
 
 /// Who asked: his pseudonym, post and municipality; nobody when a deadline passed.
 pub fn who(record: &LedgerRecord, lang: Lang) -> String {
-    let Some(by) = &record.actor else { return pick(lang, "时限", "deadline").to_owned() };
+    let Some(by) = &record.actor else { return lang.pick("时限", "deadline").to_owned() };
     let role = match by.role.parse::<Role>() {
         Ok(role) => role.name().get(lang).to_owned(),
-        Err(_) => pick(lang, "节点", "node").to_owned(),
+        Err(_) => lang.pick("节点", "node").to_owned(),
     };
     format!("{} {role} {}", by.municipality, by.operator)
 }
@@ -75,14 +75,10 @@ pub fn who(record: &LedgerRecord, lang: Lang) -> String {
 /// What happened, or why it did not.
 pub fn what(record: &LedgerRecord, lang: Lang) -> String {
     if let Some(refusal) = &record.refusal {
-        return format!("✗ {} ({})", pick(lang, &refusal.zh, &refusal.en), refusal.reason);
+        return format!("✗ {} ({})", lang.pick(&refusal.zh, &refusal.en), refusal.reason);
     }
-    let events = record.events.iter().map(|event| pick(lang, &event.zh, &event.en));
-    events.collect::<Vec<_>>().join(pick(lang, "；", "; "))
-}
-
-fn pick<'a>(lang: Lang, zh: &'a str, en: &'a str) -> &'a str {
-    if lang == Lang::Zh { zh } else { en }
+    let events = record.events.iter().map(|event| lang.pick(event.zh.as_str(), &event.en));
+    events.collect::<Vec<_>>().join(lang.pick("；", "; "))
 }
 
 /// What of the history may be missing, if anything.

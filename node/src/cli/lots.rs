@@ -159,7 +159,7 @@ pub async fn open(client: &Client, command: &str, row: OpenLotsRow) -> Result<()
     let result = answer.results.first().cloned().unwrap_or_default();
     let outcome = result.outcome.unwrap_or_default();
     let told = if result.already_there {
-        client.word("已在账，无变化", "already there, nothing changed")
+        client.lang.pick("已在账，无变化", "already there, nothing changed").to_owned()
     } else {
         words::VERDICT.get(outcome.verdict, client.lang)
     };

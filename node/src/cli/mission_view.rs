@@ -195,11 +195,10 @@ fn fields(client: &Client, mission: &Mission) -> Vec<Vec<String>> {
         ("核销", "accounted", at(mission.accounted_at)),
     ];
     let amounts = mission.amounts.as_ref().map(amounts).unwrap_or_default();
-    let word = |zh, en| client.word(zh, en);
     rows.into_iter()
         .chain(amounts)
         .filter(|(.., value)| !value.is_empty())
-        .map(|(zh, en, value)| vec![word(zh, en), value])
+        .map(|(zh, en, value)| vec![client.lang.pick(zh, en).to_owned(), value])
         .collect()
 }
 

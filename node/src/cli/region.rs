@@ -149,12 +149,13 @@ async fn status(client: &Client) -> Result<(), Failure> {
     let row = |record: &RecordStatus| {
         let as_of = record.as_of.clone().unwrap_or_default();
         let touch = if as_of.in_touch {
-            client.word("正常", "in touch")
+            client.lang.pick("正常", "in touch").to_owned()
         } else {
             let seconds = as_of.stale_ms.div_ceil(1000);
-            client.word(&format!("断开 {seconds} 秒"), &format!("cut off {seconds} s"))
+            client.lang.pick(format!("断开 {seconds} 秒"), format!("cut off {seconds} s"))
         };
-        let full = if record.disk_full { client.word("磁盘已满 ", "disk full ") } else { String::new() };
+        let full =
+            if record.disk_full { client.lang.pick("磁盘已满 ", "disk full ").to_owned() } else { String::new() };
         vec![
             record.id.chars().take(8).collect(),
             words::RECORD_KIND.get(record.kind, client.lang),
@@ -191,7 +192,7 @@ const GROUP: &Heads =
     &[("节点", "NODE"), ("投票", "VOTES"), ("联系", "TOUCH"), ("已同步至", "MATCHED"), ("追赶中", "CATCHING UP")];
 
 fn group_row(client: &Client, node: &GroupNode) -> Vec<String> {
-    let yes = |set: bool| if set { client.word("是", "yes") } else { String::new() };
+    let yes = |set: bool| if set { client.lang.pick("是", "yes").to_owned() } else { String::new() };
     vec![
         node.node.clone(),
         yes(node.voter),

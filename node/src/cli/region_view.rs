@@ -126,7 +126,7 @@ async fn show(client: &Client, digest: bool) -> Result<(), Failure> {
     let rows: Vec<_> = rows
         .into_iter()
         .filter(|(.., value)| !value.is_empty())
-        .map(|(zh, en, value)| vec![client.word(zh, en), value])
+        .map(|(zh, en, value)| vec![client.lang.pick(zh, en).to_owned(), value])
         .collect();
     client.show(&answer, &[("项目", "FIELD"), ("内容", "VALUE")], &rows)?;
     client.age(answer.as_of.as_ref());
@@ -173,7 +173,7 @@ fn touch(client: &Client, member: &Member, region: &GetRegionResponse) -> String
         let touch = client.contact(contact);
         if several { format!("{}: {touch}", contact.node) } else { touch }
     });
-    dash(&told.collect::<Vec<_>>().join(client.pick("；", "; ")))
+    dash(&told.collect::<Vec<_>>().join(client.lang.pick("；", "; ")))
 }
 
 async fn pledges(
@@ -306,9 +306,9 @@ async fn changes(client: &Client) -> Result<(), Failure> {
 
 fn what(client: &Client, change: Option<&CharterChange>) -> String {
     use charter_change::Change as Kind;
-    let told = |zh: &str, en: &str, of: &str| format!("{} {of}", client.word(zh, en));
+    let told = |zh: &str, en: &str, of: &str| format!("{} {of}", client.lang.pick(zh, en));
     match change.and_then(|change| change.change.as_ref()) {
-        Some(Kind::Rules(_)) => client.word("修改规则", "rules"),
+        Some(Kind::Rules(_)) => client.lang.pick("修改规则", "rules").to_owned(),
         Some(Kind::AdmitMember(member)) => told("接纳成员", "admit", &format!("{} {}", member.code, member.title)),
         Some(Kind::RemoveMember(code)) => told("成员退出", "remove", code),
         Some(Kind::AddNode(node)) => told("增加节点", "add node", &node.node),

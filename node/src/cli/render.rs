@@ -50,7 +50,7 @@ impl Serialize for Canonical {
 
 /// The heads in one language.
 pub fn heads(heads: &Heads, lang: Lang) -> Vec<&'static str> {
-    heads.iter().map(|(zh, en)| if lang == Lang::Zh { *zh } else { *en }).collect()
+    heads.iter().map(|(zh, en)| lang.pick(*zh, *en)).collect()
 }
 
 /// What came of a mutation, as one row.
@@ -63,23 +63,13 @@ impl Client {
         eprintln!("{}", Bilingual::new(zh.into(), en.into()).get(self.lang));
     }
 
-    /// A text in the reader's language.
-    pub fn word(&self, zh: &str, en: &str) -> String {
-        if self.lang == Lang::Zh { zh } else { en }.to_owned()
-    }
-
-    /// A fixed word in the reader's language.
-    pub fn pick(&self, zh: &'static str, en: &'static str) -> &'static str {
-        if self.lang == Lang::Zh { zh } else { en }
-    }
-
     /// Whether a node is in touch, and who has heard it when.
     pub fn contact(&self, contact: &NodeContact) -> String {
         let touch = words::TOUCH.get(contact.touch, self.lang);
         let Some(heard) = contact.last_heard else { return touch };
         let ago = span(Timestamp::now().as_second().saturating_sub(heard.seconds).max(0), self.lang);
         let by = &contact.heard_by;
-        self.word(&format!("{touch}（{ago}前，{by} 听到）"), &format!("{touch} ({ago} ago, heard by {by})"))
+        self.lang.pick(format!("{touch}（{ago}前，{by} 听到）"), format!("{touch} ({ago} ago, heard by {by})"))
     }
 
     /// Writes a message, or its rows as a table.
@@ -165,7 +155,7 @@ impl Client {
         let outcome = outcome.unwrap_or(&unknown);
         let mut row = self.outcome_row(outcome, &[]);
         if let Some(refusal) = &outcome.refusal {
-            row[4] = self.word(&refusal.zh, &refusal.en);
+            self.lang.pick(&refusal.zh, &refusal.en).clone_into(&mut row[4]);
         }
         self.show(answer, OUTCOME, &[row])?;
         self.awaited(outcome);

@@ -157,7 +157,7 @@ impl Client {
                 "there is no terminal to confirm at; scripts say --yes",
             ));
         }
-        eprint!("{} [y/N] ", self.word(zh, en));
+        eprint!("{} [y/N] ", self.lang.pick(zh, en));
         let mut answer = String::new();
         let read = std::io::stdin().read_line(&mut answer);
         match (read, answer.trim().to_lowercase().as_str()) {

@@ -122,10 +122,10 @@ fn where_it_is(client: &Client, lot: &Lot) -> String {
         (Account::Pledged, "预置", "pledged"),
     ];
     if let Some((_, zh, en)) = states.into_iter().find(|(account, ..)| lots::balance(lot, *account) > 0) {
-        return client.word(zh, en);
+        return client.lang.pick(zh, en).to_owned();
     }
     if lot.usable {
-        return client.word("待命", "ready");
+        return client.lang.pick("待命", "ready").to_owned();
     }
     words::CONDITION.get(lot.details.as_ref().map_or(0, |details| details.condition), client.lang)
 }

@@ -42,13 +42,12 @@ pub fn resource(of: Option<&Resource>) -> String {
 
 /// A published figure.
 pub fn figure(of: Option<&Figure>, lang: Lang) -> String {
-    let zh = lang == Lang::Zh;
     let Some(of) = of else { return "-".to_owned() };
     match of.form() {
         FigureForm::Exact => of.quantity.to_string(),
         FigureForm::AtLeast => format!("≥ {}", of.quantity),
-        FigureForm::AskUs => if zh { "面议" } else { "ask us" }.to_owned(),
-        FigureForm::Withdrawn => if zh { "不再发布" } else { "withdrawn" }.to_owned(),
+        FigureForm::AskUs => lang.pick("面议", "ask us").to_owned(),
+        FigureForm::Withdrawn => lang.pick("不再发布", "withdrawn").to_owned(),
         FigureForm::Unspecified => "-".to_owned(),
     }
 }

@@ -186,5 +186,5 @@ impl Problem {
 
 fn list(fields: &[Bilingual], lang: Lang) -> String {
     let names: Vec<_> = fields.iter().map(|field| field.get(lang)).collect();
-    names.join(if lang == Lang::Zh { "、" } else { ", " })
+    names.join(lang.pick("、", ", "))
 }

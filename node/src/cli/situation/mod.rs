@@ -136,7 +136,7 @@ impl Watched<'_> {
     /// A second has passed, and an answer is due for as long as this.
     fn tick(&mut self, overdue: Duration) -> Result<(), Failure> {
         if overdue > PATIENCE && self.trouble.is_none() {
-            let why = self.teller.client.word("没有应答", "no answer");
+            let why = self.teller.client.lang.pick("没有应答", "no answer").to_owned();
             return self.troubled(&why);
         }
         if self.teller.terminal.is_some() { self.draw() } else { Ok(()) }

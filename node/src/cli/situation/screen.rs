@@ -59,14 +59,6 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn pick(&self, zh: &'static str, en: &'static str) -> &'static str {
-        if self.lang == Lang::Zh { zh } else { en }
-    }
-
-    fn told(&self, zh: String, en: String) -> String {
-        if self.lang == Lang::Zh { zh } else { en }
-    }
-
     fn member(&self, code: &str) -> String {
         self.titles.get(code).copied().filter(|title| !title.is_empty()).unwrap_or(code).to_owned()
     }
@@ -78,7 +70,7 @@ impl View<'_> {
 
     fn ago(&self, at: Option<Timestamp>) -> String {
         let since = self.since(at);
-        if at.is_none() { since } else { self.told(format!("{since}前"), format!("{since} ago")) }
+        if at.is_none() { since } else { self.lang.pick(format!("{since}前"), format!("{since} ago")) }
     }
 
     fn is_past(&self, at: Option<Timestamp>) -> bool {
@@ -92,15 +84,15 @@ impl View<'_> {
 
     fn head(&self) -> Vec<Line> {
         let (answer, as_of) = (self.answer, self.answer.as_of.clone().unwrap_or_default());
-        let exercise = if answer.exercise { self.pick("【演练】", "[EXERCISE] ") } else { "" };
+        let exercise = if answer.exercise { self.lang.pick("【演练】", "[EXERCISE] ") } else { "" };
         let (title, revision, at, last) = (&answer.title, as_of.revision, time(answer.taken_at), self.ago(as_of.at));
-        let title = self.told(
+        let title = self.lang.pick(
             format!("{exercise}{title} · {at} · 版本 {revision}（{last}）"),
             format!("{exercise}{title} · {at} · revision {revision} ({last})"),
         );
         let heard = answer.members.iter().filter(|member| self.touch(member) == Touch::InTouch).count();
         let (node, leader, of) = (dash(&answer.node), dash(&answer.leader), answer.members.len());
-        let lines = self.told(
+        let lines = self.lang.pick(
             format!("本节点 {node} · 日志主节点 {leader} · 成员在线 {heard}/{of}"),
             format!("this node {node} · log leader {leader} · members in touch {heard}/{of}"),
         );
@@ -115,7 +107,7 @@ impl View<'_> {
     fn trouble(&self) -> Option<String> {
         let why = self.picture.trouble?;
         let age = span(i64::try_from(self.picture.age.as_secs()).unwrap_or(i64::MAX), self.lang);
-        Some(self.told(
+        Some(self.lang.pick(
             format!("联系不上本节点，以下为 {age} 前的画面（{why}）"),
             format!("this node does not answer; the picture is {age} old ({why})"),
         ))
@@ -126,7 +118,7 @@ impl View<'_> {
         let as_of = self.answer.as_of.as_ref().filter(|as_of| !as_of.in_touch)?;
         let silent = i64::try_from(as_of.stale_ms / 1000).unwrap_or(i64::MAX);
         let age = span(silent.saturating_add(i64::try_from(self.picture.age.as_secs()).unwrap_or(0)), self.lang);
-        Some(self.told(
+        Some(self.lang.pick(
             format!("与区域断开，仅可动用本地储备 · 已失联 {age}，以下为此前的画面"),
             format!(
                 "cut off from the region: only local stock can be used · no quorum for {age}; what follows is older"
@@ -142,7 +134,7 @@ impl View<'_> {
         let row = |member: &&SituationMember| {
             let (touch, own) = (self.touch(member), is_own(member));
             let told = if own && touch == Touch::OutOfTouch {
-                self.pick("断开", "cut off").to_owned()
+                self.lang.pick("断开", "cut off").to_owned()
             } else {
                 words::TOUCH.get(touch.into(), self.lang)
             };
@@ -151,7 +143,7 @@ impl View<'_> {
                 member.title.clone(),
                 told,
                 self.ago(member.last_heard),
-                if own { self.pick("本节点", "this node").to_owned() } else { self.heard_by(member) },
+                if own { self.lang.pick("本节点", "this node").to_owned() } else { self.heard_by(member) },
                 self.standing(member),
                 format!("{}/{}", member.nodes, member.voters),
                 if member.waiting > 0 { member.waiting.to_string() } else { String::new() },
@@ -160,24 +152,24 @@ impl View<'_> {
         };
         let count = |touch| members.iter().filter(|member| !is_own(member) && self.touch(member) == touch).count();
         let (silent, unknown) = (count(Touch::OutOfTouch), count(Touch::Unknown));
-        let mut title = format!("{} {}", self.pick("成员", "Members"), members.len());
+        let mut title = format!("{} {}", self.lang.pick("成员", "Members"), members.len());
         if silent > 0 {
-            title += &self.told(format!(" · 失联 {silent}"), format!(" · {silent} out of touch"));
+            title += &self.lang.pick(format!(" · 失联 {silent}"), format!(" · {silent} out of touch"));
         }
         if unknown > 0 {
-            title += &self.told(format!(" · 未知 {unknown}"), format!(" · {unknown} unknown"));
+            title += &self.lang.pick(format!(" · 未知 {unknown}"), format!(" · {unknown} unknown"));
         }
         List {
             title,
             columns: vec![
-                (self.pick("代码", "CODE"), Cut::Never),
-                (self.pick("名称", "NAME"), Cut::End),
-                (self.pick("联系", "TOUCH"), Cut::Never),
-                (self.pick("最近听到", "LAST HEARD"), Cut::Never),
-                (self.pick("由谁听到", "BY"), Cut::End),
-                (self.pick("身份", "STANDING"), Cut::Drop),
-                (self.pick("节点/投票", "NODES/VOTES"), Cut::Drop),
-                (self.pick("待收", "WAITING"), Cut::Drop),
+                (self.lang.pick("代码", "CODE"), Cut::Never),
+                (self.lang.pick("名称", "NAME"), Cut::End),
+                (self.lang.pick("联系", "TOUCH"), Cut::Never),
+                (self.lang.pick("最近听到", "LAST HEARD"), Cut::Never),
+                (self.lang.pick("由谁听到", "BY"), Cut::End),
+                (self.lang.pick("身份", "STANDING"), Cut::Drop),
+                (self.lang.pick("节点/投票", "NODES/VOTES"), Cut::Drop),
+                (self.lang.pick("待收", "WAITING"), Cut::Drop),
             ],
             rows: members.iter().map(row).collect(),
             more: 0,
@@ -189,21 +181,21 @@ impl View<'_> {
         if by.is_empty() {
             "-".to_owned()
         } else if *by == answer.node {
-            self.pick("本节点", "this node").to_owned()
+            self.lang.pick("本节点", "this node").to_owned()
         } else if *by == answer.leader {
-            self.told(format!("主节点 {by}"), format!("leader {by}"))
+            self.lang.pick(format!("主节点 {by}"), format!("leader {by}"))
         } else {
-            self.told(format!("原主节点 {by}"), format!("former leader {by}"))
+            self.lang.pick(format!("原主节点 {by}"), format!("former leader {by}"))
         }
     }
 
     fn standing(&self, member: &SituationMember) -> String {
         let mut standing = words::STANDING.get(member.standing, self.lang);
         if member.hub {
-            standing += self.pick("·中心", ", hub");
+            standing += self.lang.pick("·中心", ", hub");
         }
         if member.leads {
-            standing += self.pick("·主", ", leads");
+            standing += self.lang.pick("·主", ", leads");
         }
         standing
     }
@@ -211,9 +203,9 @@ impl View<'_> {
     fn missions(&self) -> List {
         let answer = self.answer;
         let late = answer.missions.iter().filter(|mission| mission.late).count();
-        let mut title = format!("{} {}", self.pick("在途调派", "Missions under way"), answer.missions_under_way);
+        let mut title = format!("{} {}", self.lang.pick("在途调派", "Missions under way"), answer.missions_under_way);
         if late > 0 {
-            title += &self.told(format!(" · 逾期 {late}"), format!(" · {late} late"));
+            title += &self.lang.pick(format!(" · 逾期 {late}"), format!(" · {late} late"));
         }
         let row = |mission: &SituationMission| {
             let cells = vec![
@@ -232,15 +224,15 @@ impl View<'_> {
         List {
             title,
             columns: vec![
-                (self.pick("编号", "NUMBER"), Cut::Front),
-                (self.pick("路线", "ROUTE"), Cut::End),
-                (self.pick("内容", "WHAT"), Cut::End),
-                (self.pick("数量", "QTY"), Cut::Never),
-                (self.pick("状态", "STATE"), Cut::Never),
-                (self.pick("已历时", "FOR"), Cut::Never),
-                (self.pick("预计到", "ETA"), Cut::Drop),
-                (self.pick("需于", "NEEDED"), Cut::Drop),
-                (self.pick("标记", "FLAGS"), Cut::End),
+                (self.lang.pick("编号", "NUMBER"), Cut::Front),
+                (self.lang.pick("路线", "ROUTE"), Cut::End),
+                (self.lang.pick("内容", "WHAT"), Cut::End),
+                (self.lang.pick("数量", "QTY"), Cut::Never),
+                (self.lang.pick("状态", "STATE"), Cut::Never),
+                (self.lang.pick("已历时", "FOR"), Cut::Never),
+                (self.lang.pick("预计到", "ETA"), Cut::Drop),
+                (self.lang.pick("需于", "NEEDED"), Cut::Drop),
+                (self.lang.pick("标记", "FLAGS"), Cut::End),
             ],
             rows: answer.missions.iter().map(row).collect(),
             more: u64::from(answer.missions_under_way).saturating_sub(answer.missions.len() as u64),
@@ -257,8 +249,9 @@ impl View<'_> {
             (paper_late, "欠补手续", "paper late"),
             (mission.paper_due.is_some() && !paper_late, "待补手续", "paper due"),
         ];
-        let set: Vec<&str> = flags.into_iter().filter(|(set, ..)| *set).map(|(_, zh, en)| self.pick(zh, en)).collect();
-        set.join(self.pick("、", ", "))
+        let set: Vec<&str> =
+            flags.into_iter().filter(|(set, ..)| *set).map(|(_, zh, en)| self.lang.pick(zh, en)).collect();
+        set.join(self.lang.pick("、", ", "))
     }
 
     fn requests(&self) -> List {
@@ -268,12 +261,12 @@ impl View<'_> {
         };
         let lines = answer.lines.iter().map(counts).collect::<Vec<_>>().join(" · ");
         let (open, closed) = (answer.requests_open, answer.requests_closed);
-        let mut title = self.told(format!("支援请求未结 {open} 份"), format!("Aid requests open: {open}"));
+        let mut title = self.lang.pick(format!("支援请求未结 {open} 份"), format!("Aid requests open: {open}"));
         if !lines.is_empty() {
-            title += &self.told(format!("（需求行：{lines}）"), format!(" (lines: {lines})"));
+            title += &self.lang.pick(format!("（需求行：{lines}）"), format!(" (lines: {lines})"));
         }
         if closed > 0 {
-            title += &self.told(format!("，已办结 {closed} 份"), format!(", closed: {closed}"));
+            title += &self.lang.pick(format!("，已办结 {closed} 份"), format!(", closed: {closed}"));
         }
         let rows = answer.requests.iter().flat_map(|request| {
             request.lines.iter().map(move |line| (self.request_line(request, line), self.is_wanting(request, line)))
@@ -282,18 +275,18 @@ impl View<'_> {
         List {
             title,
             columns: vec![
-                (self.pick("编号-行", "NUMBER-LINE"), Cut::Front),
-                (self.pick("请求方", "FROM"), Cut::End),
-                (self.pick("紧急", "PRIORITY"), Cut::Drop),
-                (self.pick("需求", "NEED"), Cut::End),
-                (self.pick("需", "ASK"), Cut::Never),
-                (self.pick("落实", "COM"), Cut::Never),
-                (self.pick("发", "SENT"), Cut::Never),
-                (self.pick("到", "GOT"), Cut::Never),
-                (self.pick("状态", "STATE"), Cut::Never),
-                (self.pick("需于", "NEEDED"), Cut::Never),
-                (self.pick("婉拒", "DECLINED"), Cut::Drop),
-                (self.pick("事由", "SUBJECT"), Cut::Drop),
+                (self.lang.pick("编号-行", "NUMBER-LINE"), Cut::Front),
+                (self.lang.pick("请求方", "FROM"), Cut::End),
+                (self.lang.pick("紧急", "PRIORITY"), Cut::Drop),
+                (self.lang.pick("需求", "NEED"), Cut::End),
+                (self.lang.pick("需", "ASK"), Cut::Never),
+                (self.lang.pick("落实", "COM"), Cut::Never),
+                (self.lang.pick("发", "SENT"), Cut::Never),
+                (self.lang.pick("到", "GOT"), Cut::Never),
+                (self.lang.pick("状态", "STATE"), Cut::Never),
+                (self.lang.pick("需于", "NEEDED"), Cut::Never),
+                (self.lang.pick("婉拒", "DECLINED"), Cut::Drop),
+                (self.lang.pick("事由", "SUBJECT"), Cut::Drop),
             ],
             rows: rows.collect(),
             more: u64::from(answer.requests_open).saturating_sub(shown),
@@ -355,17 +348,17 @@ impl View<'_> {
             (cells, over > 0)
         };
         List {
-            title: format!("{} {}", self.pick("可用与承诺", "Available and pledged"), all.len()),
+            title: format!("{} {}", self.lang.pick("可用与承诺", "Available and pledged"), all.len()),
             columns: vec![
-                (self.pick("资源", "RESOURCE"), Cut::Drop),
-                (self.pick("名称", "NAME"), Cut::End),
-                (self.pick("单位", "UNIT"), Cut::Never),
-                (self.pick("已发布", "PUBLISHED"), Cut::Never),
-                (self.pick("承诺", "PLEDGED"), Cut::Never),
-                (self.pick("已占用", "HELD"), Cut::Never),
-                (self.pick("可占用", "FREE"), Cut::Never),
-                (self.pick("透支", "OVER"), Cut::Drop),
-                (self.pick("各成员：发布/可占用", "BY MEMBER: PUBLISHED/FREE"), Cut::End),
+                (self.lang.pick("资源", "RESOURCE"), Cut::Drop),
+                (self.lang.pick("名称", "NAME"), Cut::End),
+                (self.lang.pick("单位", "UNIT"), Cut::Never),
+                (self.lang.pick("已发布", "PUBLISHED"), Cut::Never),
+                (self.lang.pick("承诺", "PLEDGED"), Cut::Never),
+                (self.lang.pick("已占用", "HELD"), Cut::Never),
+                (self.lang.pick("可占用", "FREE"), Cut::Never),
+                (self.lang.pick("透支", "OVER"), Cut::Drop),
+                (self.lang.pick("各成员：发布/可占用", "BY MEMBER: PUBLISHED/FREE"), Cut::End),
             ],
             rows: all.iter().map(row).collect(),
             more: 0,
@@ -382,9 +375,9 @@ impl View<'_> {
         let answer = self.answer;
         let row = |known: &Discrepancy| {
             let next = if known.proposed.is_some() {
-                self.pick("待对方确认", "waits for the other side")
+                self.lang.pick("待对方确认", "waits for the other side")
             } else {
-                self.pick("待提出认定", "waits for a proposal")
+                self.lang.pick("待提出认定", "waits for a proposal")
             };
             let cells = vec![
                 if known.number.is_empty() { id(&known.mission) } else { known.number.clone() },
@@ -397,14 +390,14 @@ impl View<'_> {
             (cells, false)
         };
         List {
-            title: format!("{} {}", self.pick("未关闭差异", "Discrepancies open"), answer.discrepancies_open),
+            title: format!("{} {}", self.lang.pick("未关闭差异", "Discrepancies open"), answer.discrepancies_open),
             columns: vec![
-                (self.pick("调派", "MISSION"), Cut::Front),
-                (self.pick("差异", "WHAT"), Cut::End),
-                (self.pick("数量", "QTY"), Cut::Never),
-                (self.pick("报告方", "REPORTED BY"), Cut::End),
-                (self.pick("自", "SINCE"), Cut::Never),
-                (self.pick("处理", "NEXT"), Cut::Drop),
+                (self.lang.pick("调派", "MISSION"), Cut::Front),
+                (self.lang.pick("差异", "WHAT"), Cut::End),
+                (self.lang.pick("数量", "QTY"), Cut::Never),
+                (self.lang.pick("报告方", "REPORTED BY"), Cut::End),
+                (self.lang.pick("自", "SINCE"), Cut::Never),
+                (self.lang.pick("处理", "NEXT"), Cut::Drop),
             ],
             rows: answer.discrepancies.iter().map(row).collect(),
             more: u64::from(answer.discrepancies_open).saturating_sub(answer.discrepancies.len() as u64),
@@ -418,7 +411,7 @@ impl View<'_> {
             let owed = if goods {
                 format!("{} {}/{}{}", debt.title, debt.accepted, debt.quantity, debt.unit)
             } else {
-                self.told(format!("{} 元", yuan(debt.amount_fen)), format!("CNY {}", yuan(debt.amount_fen)))
+                self.lang.pick(format!("{} 元", yuan(debt.amount_fen)), format!("CNY {}", yuan(debt.amount_fen)))
             };
             let cells = vec![
                 if debt.number.is_empty() { id(&debt.mission) } else { debt.number.clone() },
@@ -431,14 +424,14 @@ impl View<'_> {
             (cells, false)
         };
         List {
-            title: format!("{} {}", self.pick("未结补偿义务", "Obligations open"), answer.obligations_open),
+            title: format!("{} {}", self.lang.pick("未结补偿义务", "Obligations open"), answer.obligations_open),
             columns: vec![
-                (self.pick("调派", "MISSION"), Cut::Front),
-                (self.pick("欠方→应收方", "DEBTOR→CREDITOR"), Cut::End),
-                (self.pick("类别", "KIND"), Cut::Drop),
-                (self.pick("已补/应补", "RESTOCKED/OWED"), Cut::End),
-                (self.pick("状态", "STATE"), Cut::Never),
-                (self.pick("自", "SINCE"), Cut::Drop),
+                (self.lang.pick("调派", "MISSION"), Cut::Front),
+                (self.lang.pick("欠方→应收方", "DEBTOR→CREDITOR"), Cut::End),
+                (self.lang.pick("类别", "KIND"), Cut::Drop),
+                (self.lang.pick("已补/应补", "RESTOCKED/OWED"), Cut::End),
+                (self.lang.pick("状态", "STATE"), Cut::Never),
+                (self.lang.pick("自", "SINCE"), Cut::Drop),
             ],
             rows: answer.owed.iter().map(row).collect(),
             more: u64::from(answer.obligations_open).saturating_sub(answer.owed.len() as u64),

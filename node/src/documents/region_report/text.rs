@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shouwang_domain::ids::MunicipalityCode;
 
-use super::words::{pick, yuan};
+use super::words::yuan;
 use super::{LineRow, MissionRow, ObligationRow, RegionReport, RequestRow, Section, Share};
 use crate::cli::output::table;
 use crate::cli::text::{clean, span};
@@ -49,12 +49,8 @@ impl Section {
 }
 
 impl Sheet<'_> {
-    fn pick(&self, zh: &'static str, en: &'static str) -> &'static str {
-        pick(self.lang, zh, en)
-    }
-
     fn line(&mut self, zh: &'static str, en: &'static str) {
-        self.out.push_str(pick(self.lang, zh, en));
+        self.out.push_str(self.lang.pick(zh, en));
         self.out.push('\n');
     }
 
@@ -67,7 +63,7 @@ impl Sheet<'_> {
 
     /// A table under its heads, or a word that there is nothing.
     fn table(&mut self, heads: &[(&'static str, &'static str)], rows: &[Vec<String>]) {
-        let heads: Vec<&str> = heads.iter().map(|(zh, en)| self.pick(zh, en)).collect();
+        let heads: Vec<&str> = heads.iter().map(|(zh, en)| self.lang.pick(*zh, *en)).collect();
         self.rows(&heads, rows);
     }
 
@@ -90,7 +86,7 @@ impl Sheet<'_> {
 
     fn header(&mut self, report: &RegionReport) {
         let h = &report.header;
-        let title = format!("{} · {}\n", clean(&h.region), self.pick("区域报表", "region report"));
+        let title = format!("{} · {}\n", clean(&h.region), self.lang.pick("区域报表", "region report"));
         self.out.push_str(&title);
         let facts = [
             ("联盟", "federation", h.federation.clone()),
@@ -104,7 +100,7 @@ impl Sheet<'_> {
             ("区域中心", "hub", self.member(h.hub)),
         ];
         let rows: Vec<Vec<String>> =
-            facts.into_iter().map(|(zh, en, value)| vec![self.pick(zh, en).to_owned(), clean(&value)]).collect();
+            facts.into_iter().map(|(zh, en, value)| vec![self.lang.pick(zh, en).to_owned(), clean(&value)]).collect();
         self.out.push_str(&table(&[], &rows));
         self.line("时刻均为北京时间，金额以元计", "times are those of Beijing (UTC+8), money is in yuan");
         self.heading("成员", "Members");
@@ -452,7 +448,7 @@ impl Sheet<'_> {
                 ] {
                     if fen != 0 {
                         let mut row = ends.to_vec();
-                        row.extend([self.pick(zh, en).to_owned(), String::new(), String::new(), yuan(fen)]);
+                        row.extend([self.lang.pick(zh, en).to_owned(), String::new(), String::new(), yuan(fen)]);
                         rows.push(row);
                     }
                 }
@@ -474,10 +470,10 @@ impl Sheet<'_> {
     fn balances(&mut self, section: &Section) {
         self.heading("成员往来结存（正为应收，负为应付）", "Balance by member (positive is owed to it)");
         let debts = &section.debts;
-        let mut heads = vec![self.pick("成员", "MEMBER").to_owned()];
+        let mut heads = vec![self.lang.pick("成员", "MEMBER").to_owned()];
         heads.extend(debts.resources.iter().map(|column| format!("{} {}", column.resource, clean(&column.name))));
-        heads.push(self.pick("物资价值（元）", "GOODS VALUE, YUAN").to_owned());
-        heads.push(self.pick("款项（元）", "MONEY, YUAN").to_owned());
+        heads.push(self.lang.pick("物资价值（元）", "GOODS VALUE, YUAN").to_owned());
+        heads.push(self.lang.pick("款项（元）", "MONEY, YUAN").to_owned());
         let row = |name: String, units: &[super::UnitBalance], value, money| {
             let mut row = vec![name];
             row.extend(units.iter().map(|cell| cell.balance.to_string()));
@@ -493,7 +489,7 @@ impl Sheet<'_> {
             let sums = &debts.sums;
             // A paper whose sums are not zero is never made.
             rows.push(row(
-                self.pick("合计（恒为零）", "sum, always zero").to_owned(),
+                self.lang.pick("合计（恒为零）", "sum, always zero").to_owned(),
                 &sums.units,
                 sums.value_fen,
                 sums.money_fen,

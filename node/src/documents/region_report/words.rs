@@ -41,10 +41,7 @@ impl Word {
 
     /// The name in `lang`.
     pub fn get(&self, lang: Lang) -> &str {
-        match lang {
-            Lang::Zh => &self.zh,
-            Lang::En => &self.en,
-        }
+        lang.pick(&self.zh, &self.en)
     }
 }
 
@@ -85,14 +82,6 @@ pub(super) fn figure_qty(figure: Figure) -> Option<u64> {
     match figure {
         Figure::Exact(qty) | Figure::AtLeast(qty) => Some(qty.0),
         Figure::AskUs | Figure::Withdrawn => None,
-    }
-}
-
-/// One of two texts, by language.
-pub(super) fn pick(lang: Lang, zh: &'static str, en: &'static str) -> &'static str {
-    match lang {
-        Lang::Zh => zh,
-        Lang::En => en,
     }
 }
 
