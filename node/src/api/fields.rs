@@ -6,7 +6,7 @@
 use prost_types::Timestamp as WireTime;
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::{
-    LineNumber, LotId, MissionId, MunicipalityCode, NodeId, PledgeId, RegionId, RequestId, StoreId,
+    CommandId, LineNumber, LotId, MissionId, MunicipalityCode, NodeId, PledgeId, RegionId, RequestId, StoreId,
 };
 use shouwang_domain::quantity::{Fen, Qty};
 use shouwang_domain::resource::{ItemCode, Resource, UnitKind};
@@ -19,7 +19,8 @@ use super::request_key::RequestKey;
 use super::status::{Violation, violated};
 use crate::lang::Bilingual;
 
-/// An id that is a UUID with a collection of its own in resource names.
+/// An id that is a UUID with a collection of its own in resource names. A change of the charter goes by the id of the
+/// command that proposed it.
 pub trait Named: Copy {
     /// The collection, e.g. `lots`.
     const COLLECTION: &'static str;
@@ -50,7 +51,14 @@ macro_rules! named {
     )*};
 }
 
-named! { StoreId = "stores", LotId = "lots", PledgeId = "pledges", RequestId = "requests", MissionId = "missions" }
+named! {
+    StoreId = "stores",
+    LotId = "lots",
+    PledgeId = "pledges",
+    RequestId = "requests",
+    MissionId = "missions",
+    CommandId = "changes",
+}
 
 /// Which regions there are, by the names that people use.
 pub trait Regions: Sync {

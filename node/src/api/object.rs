@@ -1,28 +1,26 @@
 //! Objects as people name them when they ask where a figure comes from.
 
-use shouwang_domain::ids::{CommandId, LotId, MissionId, MunicipalityCode, PledgeId, RequestId, StoreId};
+use shouwang_domain::ids::MunicipalityCode;
 use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::resource::{Resource, UnitKind};
 use shouwang_domain::subject::Subject;
 use tonic::Status;
-use uuid::Uuid;
 
+use super::fields::read_id;
 use super::status;
 
 /// The longest name read, in characters.
 const NAME_MAX: usize = 100;
 
-/// A kind of object that has a UUID: its collection, and the subject of one.
-type Kind = (&'static str, fn(Uuid) -> Subject);
-
-const KINDS: [Kind; 6] = [
-    ("stores", |id| Subject::Store(StoreId(id))),
-    ("lots", |id| Subject::Lot(LotId(id))),
-    ("pledges", |id| Subject::Pledge(PledgeId(id))),
-    ("requests", |id| Subject::Request(RequestId(id))),
-    ("missions", |id| Subject::Mission(MissionId(id))),
-    ("changes", |id| Subject::Change(CommandId(id))),
+/// The kinds of objects that have a UUID: each reads its own resource names, and any UUID that stands alone.
+const KINDS: [fn(&str) -> Option<Subject>; 6] = [
+    |text| read_id(text).map(Subject::Store),
+    |text| read_id(text).map(Subject::Lot),
+    |text| read_id(text).map(Subject::Pledge),
+    |text| read_id(text).map(Subject::Request),
+    |text| read_id(text).map(Subject::Mission),
+    |text| read_id(text).map(Subject::Change),
 ];
 
 /// The subjects that a name stands for: a bare UUID for whatever has it, a working number also for what `bearers` says
@@ -39,12 +37,12 @@ pub fn read(text: &str, bearers: impl FnOnce(&str) -> Vec<Subject>) -> Result<Ve
              resources/<resource>",
         )
     };
-    let uuid = |text: &str| Some(text).filter(|text| text.len() == 36).and_then(|text| Uuid::try_parse(text).ok());
     if text.is_empty() || text.chars().count() > NAME_MAX || text.chars().any(char::is_control) {
         return Err(wrong());
     }
-    if let Some(id) = uuid(text) {
-        return Ok(KINDS.iter().map(|(_, of)| of(id)).collect());
+    let known: Vec<Subject> = KINDS.iter().filter_map(|read| read(text)).collect();
+    if !known.is_empty() {
+        return Ok(known);
     }
     let Some((collection, rest)) = text.split_once('/') else {
         return Ok([Subject::Number(text.to_owned())].into_iter().chain(bearers(text)).collect());
@@ -55,7 +53,7 @@ pub fn read(text: &str, bearers: impl FnOnce(&str) -> Vec<Subject>) -> Result<Ve
             Some(Subject::Figure(member, resource(of)?))
         }),
         "resources" => resource(rest).map(Subject::Resource),
-        other => KINDS.iter().find(|(name, _)| *name == other).and_then(|(_, of)| uuid(rest).map(of)),
+        _ => None,
     };
     named.map(|subject| vec![subject]).ok_or_else(wrong)
 }
@@ -86,6 +84,9 @@ pub fn bearers_in_registry(registry: &Registry, text: &str) -> Vec<Subject> {
 
 #[cfg(test)]
 mod tests {
+    use shouwang_domain::ids::{CommandId, LotId, MissionId, PledgeId, RequestId, StoreId};
+    use uuid::Uuid;
+
     use super::*;
 
     const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -97,7 +98,17 @@ mod tests {
         for (text, expected) in [
             (format!("missions/{ID}"), vec![mission.clone()]),
             (format!("changes/{ID}"), vec![Subject::Change(CommandId(uuid))]),
-            (ID.to_owned(), KINDS.iter().map(|(_, of)| of(uuid)).collect()),
+            (
+                ID.to_owned(),
+                vec![
+                    Subject::Store(StoreId(uuid)),
+                    Subject::Lot(LotId(uuid)),
+                    Subject::Pledge(PledgeId(uuid)),
+                    Subject::Request(RequestId(uuid)),
+                    mission.clone(),
+                    Subject::Change(CommandId(uuid)),
+                ],
+            ),
             ("乌-调-2026-0012".to_owned(), vec![Subject::Number("乌-调-2026-0012".to_owned()), mission.clone()]),
             (
                 "published/150300/2160401".to_owned(),
@@ -122,6 +133,8 @@ mod tests {
             "",
             "missions/",
             "missions/1",
+            "missions/missions/01890a5d-ac96-774b-bcce-b302099a8057",
+            "missions/01890a5dac96774bbcceb302099a8057",
             "houses/01890a5d-ac96-774b-bcce-b302099a8057",
             "published/150300",
             "published/15030/2160401",

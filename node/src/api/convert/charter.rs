@@ -10,7 +10,7 @@ use shouwang_proto::{admin, v1};
 use super::compensation::{basis, read_basis};
 use super::words::{enumeration, node, time};
 use super::{RegionRequest, Respond, plain_responses, region_requests};
-use crate::api::fields::Parsing;
+use crate::api::fields::{Named as _, Parsing};
 use crate::api::request_key::RequestKey;
 
 /// Most nodes of a member in one change.
@@ -45,7 +45,7 @@ region_requests! {
         let change = read_change(p, request.change.as_ref());
         Some(R::ProposeChange { base_version: request.base_version, change: change? })
     };
-    v1::SignChangeRequest, |request, p| Some(R::SignChange { change: read_change_id(p, &request.change)? });
+    v1::SignChangeRequest, |request, p| Some(R::SignChange { change: p.id("change", &request.change)? });
 }
 
 impl RegionRequest for admin::v1::SetVoterRequest {
@@ -72,21 +72,8 @@ impl Respond<R> for admin::v1::SetVoterResponse {
 
 impl Respond<R> for v1::ProposeChangeResponse {
     fn respond(outcome: v1::Outcome, _command: &R, key: &RequestKey) -> Self {
-        Self { outcome: Some(outcome), change: change_name(key.command()) }
+        Self { outcome: Some(outcome), change: key.command().name() }
     }
-}
-
-/// The resource name of a change.
-fn change_name(id: CommandId) -> String {
-    format!("changes/{id}")
-}
-
-fn read_change_id(p: &mut Parsing<'_>, text: &str) -> Option<CommandId> {
-    let id = text.strip_prefix("changes/").unwrap_or(text).parse().ok();
-    if id.is_none() {
-        p.violate("change", "须为 changes/<UUID>", "must be changes/<UUID>");
-    }
-    id
 }
 
 fn read_change(p: &mut Parsing<'_>, change: Option<&v1::CharterChange>) -> Option<CharterChange> {
@@ -235,7 +222,7 @@ fn what(change: &CharterChange) -> v1::CharterChange {
 /// A change of the charter on record.
 pub fn change(charter: &Charter, id: CommandId, change: &Change) -> v1::Change {
     v1::Change {
-        name: change_name(id),
+        name: id.name(),
         change: Some(what(&change.change)),
         base_version: change.base_version,
         signed: change.signed.iter().map(ToString::to_string).collect(),
