@@ -201,13 +201,27 @@ fn requests(region: &Region, exercise: bool) -> Requests {
 /// The missions under way that are shown, and how many there are.
 fn missions(region: &Region, exercise: bool, now: Timestamp) -> (Vec<v1::SituationMission>, u32) {
     let under_way = region.missions().filter(|(_, known)| !known.state.is_over() && known.notice.exercise == exercise);
-    let mut under_way: Vec<_> = under_way.map(|(_, known)| (eta(region, known), known)).collect();
-    under_way.sort_by_key(|(eta, known)| {
-        let notice = &known.notice;
-        (Reverse(is_late(known, *eta, now)), notice.needed_by, known.sequence, notice.mission)
+    let mut under_way: Vec<_> = under_way.map(|(_, known)| Expected::of(region, known, now)).collect();
+    under_way.sort_by_key(|expected| {
+        let (known, notice) = (expected.known, &expected.known.notice);
+        (Reverse(expected.late), notice.needed_by, known.sequence, notice.mission)
     });
-    let shown = under_way.iter().take(ROWS_MAX).map(|(eta, known)| situation_mission(known, *eta, now));
+    let shown = under_way.iter().take(ROWS_MAX).map(|expected| situation_mission(expected, now));
     (shown.collect(), count(under_way.len()))
+}
+
+/// A mission under way, when its holder said it arrives, and whether it should have.
+struct Expected<'a> {
+    known: &'a Mission,
+    eta: Option<Timestamp>,
+    late: bool,
+}
+
+impl<'a> Expected<'a> {
+    fn of(region: &Region, known: &'a Mission, now: Timestamp) -> Self {
+        let eta = eta(region, known);
+        Self { known, eta, late: is_late(known, eta, now) }
+    }
 }
 
 /// Expected arrival by the holder's answer.
@@ -224,7 +238,8 @@ fn is_late(known: &Mission, eta: Option<Timestamp>, now: Timestamp) -> bool {
     to_come && now > eta.map_or(known.notice.needed_by, |eta| eta.min(known.notice.needed_by))
 }
 
-fn situation_mission(known: &Mission, eta: Option<Timestamp>, now: Timestamp) -> v1::SituationMission {
+fn situation_mission(expected: &Expected<'_>, now: Timestamp) -> v1::SituationMission {
+    let known = expected.known;
     let (notice, left) = (&known.notice, known.amounts.left());
     let since = since(known);
     v1::SituationMission {
@@ -240,9 +255,9 @@ fn situation_mission(known: &Mission, eta: Option<Timestamp>, now: Timestamp) ->
         place: notice.place.clone(),
         since: time(since),
         age: Some(age(since, now)),
-        eta: eta.and_then(time),
+        eta: expected.eta.and_then(time),
         needed_by: time(notice.needed_by),
-        late: is_late(known, eta, now),
+        late: expected.late,
         outstanding: known.amounts.outstanding().0,
         hold_until: (known.state == MissionState::Held).then_some(known.hold_until).and_then(time),
         paper_due: known.paper_due.and_then(time),
