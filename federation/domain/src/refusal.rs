@@ -173,6 +173,7 @@ const IN_CHINESE: &[(&str, &str)] = &[
     ("discrepancy", "差异"),
     ("proposal", "认定意见"),
     ("outcome", "命令结果"),
+    ("object", "对象"),
     ("duty", "值班员"),
     ("leader", "签发领导"),
     ("keeper", "库管"),
@@ -221,6 +222,7 @@ mod tests {
     #[test]
     fn a_chinese_sentence_has_chinese_words() {
         assert_eq!(Refusal::not_found("lot", 7).zh(), "未找到批次 7。请核对编号，或等待记录同步。");
+        assert_eq!(Refusal::not_found("object", "lots/7").zh(), "未找到对象 lots/7。请核对编号，或等待记录同步。");
         assert_eq!(Refusal::exists("something new", 7).zh(), "something new 7 已存在。");
         let refusal = Refusal::RoleNotAllowed { role: Role::Duty, command: "pledge".to_owned() };
         assert_eq!(refusal.zh(), "岗位 值班员 无权执行 pledge。");

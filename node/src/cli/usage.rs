@@ -52,6 +52,9 @@ shouwang situation -o json
 shouwang report region
 shouwang report region --at 120 -o json
 shouwang ledger verify --charter charter.json
+shouwang ledger history 乌-调-2026-0001
+shouwang ledger history published/150300/2990101
+shouwang ledger history lots/ID --registry
 shouwang region status
 shouwang region admit member.toml
 ";
@@ -215,8 +218,13 @@ mod tests {
     #[test]
     fn examples_work() {
         let id = "01890a5d-0000-7000-8000-000000000001";
-        let whole = EXAMPLES.replace("\\\n", " ").replace(" ID", &format!(" {id}"));
+        let whole = EXAMPLES.replace("\\\n", " ").replace(" ID", &format!(" {id}")).replace("/ID", &format!("/{id}"));
         for line in whole.lines() {
+            // What the command line takes as any text, the node must know as a name.
+            if let Some(object) = line.strip_prefix("shouwang ledger history ") {
+                let object = object.split(' ').next().unwrap_or_default();
+                assert!(crate::api::object::read(object, |_| Vec::new()).is_ok(), "{line}");
+            }
             if let Err(error) = command().try_get_matches_from(line.split_whitespace()) {
                 panic!("{line}\n{error}");
             }
