@@ -49,14 +49,7 @@ impl Hash32 {
 
     /// Reads 64 hex digits.
     pub fn from_hex(text: &str) -> Option<Self> {
-        if text.len() != 64 || !text.is_ascii() {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        for (i, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
-        }
-        Some(Self(bytes))
+        Bytes::from_hex(text)?.0.try_into().ok().map(Self)
     }
 }
 
@@ -104,6 +97,18 @@ impl fmt::Display for Hex<'_> {
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(pub Vec<u8>);
 
+impl Bytes {
+    /// Reads hex digits, two for each byte.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digit = |letter: &u8| char::from(*letter).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let pairs = text.as_bytes().chunks(2).map(|pair| match pair {
+            [high, low] => Some(digit(high)? << 4 | digit(low)?),
+            _ => None,
+        });
+        pairs.collect::<Option<_>>().map(Self)
+    }
+}
+
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes", self.0.len())
@@ -135,18 +140,41 @@ impl<'de> Deserialize<'de> for Bytes {
                 Ok(Bytes(bytes))
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Bytes, E> {
-                let odd = || E::custom("bytes are written as an even number of hex digits");
-                if !text.len().is_multiple_of(2) || !text.is_ascii() {
-                    return Err(odd());
-                }
-                let pairs = (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16));
-                pairs.collect::<Result<_, _>>().map(Bytes).map_err(|_| odd())
+                Bytes::from_hex(text).ok_or_else(|| E::custom("bytes are written as an even number of hex digits"))
             }
         }
         if deserializer.is_human_readable() {
             deserializer.deserialize_str(Visitor)
         } else {
             deserializer.deserialize_byte_buf(Visitor)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_one_reading() {
+        for (text, bytes) in [
+            ("", Some(&[][..])),
+            ("00ff7a", Some(&[0, 0xff, 0x7a])),
+            ("7A", Some(&[0x7a])),
+            ("7", None),
+            ("7g", None),
+            // What reads numbers would take a sign.
+            ("+7", None),
+            ("-7", None),
+            ("中a", None),
+        ] {
+            assert_eq!(Bytes::from_hex(text), bytes.map(|bytes| Bytes(bytes.to_vec())), "{text}");
+        }
+        let hash = Hash32::of(&[b"x"]);
+        let text = hash.to_string();
+        assert_eq!(Hash32::from_hex(&text), Some(hash));
+        for wrong in ["", &text[2..], &format!("{text}00"), &text.replacen(&text[..1], "+", 1)] {
+            assert_eq!(Hash32::from_hex(wrong), None, "{wrong}");
         }
     }
 }

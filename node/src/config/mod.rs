@@ -48,6 +48,15 @@ pub enum Timing {
     Wan,
 }
 
+impl From<Timing> for shouwang_driver::Timing {
+    fn from(timing: Timing) -> Self {
+        match timing {
+            Timing::Lan => Self::lan(),
+            Timing::Wan => Self::wan(),
+        }
+    }
+}
+
 /// The listener for other nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerConfig {

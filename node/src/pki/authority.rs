@@ -109,6 +109,7 @@ pub struct Authority {
     federation: String,
     files: CaFiles,
     pem: String,
+    der: CertificateDer<'static>,
     until: OffsetDateTime,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -171,7 +172,7 @@ impl Authority {
         let until = validity.not_after.to_datetime();
         let issuer = Issuer::from_ca_cert_der(&der, KeyPair::try_from(key.pair().serialized_der()).map_err(crypto)?)
             .map_err(|error| PkiError::crypto("reading the CA", error))?;
-        Ok(Self { federation, files, pem, until, issuer })
+        Ok(Self { federation, files, pem, der, until, issuer })
     }
 
     /// The federation this CA speaks for.
@@ -185,12 +186,8 @@ impl Authority {
     }
 
     /// The CA's certificate, DER.
-    ///
-    /// # Errors
-    /// There is none: it was read when the CA was opened.
-    pub fn certificate_der(&self) -> Result<CertificateDer<'static>, PkiError> {
-        CertificateDer::from_pem_slice(self.pem.as_bytes())
-            .map_err(|error| PkiError::crypto("reading the CA's certificate", error))
+    pub fn certificate_der(&self) -> &CertificateDer<'static> {
+        &self.der
     }
 
     pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {

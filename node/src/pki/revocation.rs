@@ -10,6 +10,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
+use shouwang_domain::hash::Bytes;
 use time::{Duration, OffsetDateTime};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
@@ -135,7 +136,7 @@ impl Authority {
             .map_err(|_| refused("不是 PEM 格式的证书", "it is no certificate in PEM form"))?;
         let (_, parsed) =
             X509Certificate::from_der(&der).map_err(|_| refused("证书无法解析", "the certificate cannot be parsed"))?;
-        if is_signed_by(&self.certificate_der()?, parsed.tbs_certificate.as_ref(), &parsed.signature_value.data) {
+        if is_signed_by(self.certificate_der(), parsed.tbs_certificate.as_ref(), &parsed.signature_value.data) {
             Ok(der)
         } else {
             Err(refused("不是本 CA 签发的证书", "this CA has not signed it"))
@@ -159,7 +160,7 @@ impl Authority {
         let now = OffsetDateTime::now_utc().truncate_to_second();
         let entry = |taken: &TakenBack| {
             Ok(RevokedCertParams {
-                serial_number: SerialNumber::from_slice(&unhex(&taken.serial).ok_or_else(|| {
+                serial_number: SerialNumber::from_slice(&serial(&taken.serial).ok_or_else(|| {
                     PkiError::content(&self.files().revoked, "序列号有误", "a serial number is no hexadecimal number")
                 })?),
                 revocation_time: OffsetDateTime::from_unix_timestamp(taken.at).unwrap_or(now),
@@ -199,13 +200,8 @@ fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<T>, PkiError
     read_text(path)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if digits.is_empty() || !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    let pairs = digits.chunks_exact(2).map(|pair| std::str::from_utf8(pair).ok());
-    pairs.map(|pair| pair.and_then(|pair| u8::from_str_radix(pair, 16).ok())).collect()
+fn serial(text: &str) -> Option<Vec<u8>> {
+    Bytes::from_hex(text).map(|bytes| bytes.0).filter(|bytes| !bytes.is_empty())
 }
 
 #[cfg(test)]
@@ -232,7 +228,7 @@ mod tests {
         let (first, first_file) = operator(&ca, dir.path(), "d01");
         let (second, second_file) = operator(&ca, dir.path(), "d02");
         let list = ca.files().cert.with_file_name(REVOKED_FILE);
-        let authorities = [ca.certificate_der().unwrap()];
+        let authorities = [ca.certificate_der().clone()];
         let read = || Revoked::read(&list, &authorities).unwrap();
         assert!(read().is_empty(), "no file, nothing taken back");
         assert_eq!(ca.serial_of(&first_file).unwrap(), first);
@@ -258,10 +254,10 @@ mod tests {
         assert!(ours.revoke(&serial, " ").is_err());
         ours.revoke(&serial, "x").unwrap();
         let list = ours.files().cert.with_file_name(REVOKED_FILE);
-        let error = Revoked::read(&list, &[theirs.certificate_der().unwrap()]).unwrap_err().to_string();
+        let error = Revoked::read(&list, std::slice::from_ref(theirs.certificate_der())).unwrap_err().to_string();
         assert!(error.contains("not signed by the CA"), "{error}");
         std::fs::write(&list, "nothing").unwrap();
-        assert!(Revoked::read(&list, &[ours.certificate_der().unwrap()]).is_err());
+        assert!(Revoked::read(&list, std::slice::from_ref(ours.certificate_der())).is_err());
     }
 
     #[test]

@@ -25,11 +25,17 @@ impl SigningKey {
     /// # Errors
     /// [`PkiError`].
     pub fn create(path: &Path) -> Result<Self, PkiError> {
+        let (key, pem) = Self::generate()?;
+        write_new(path, pem.as_bytes(), Access::Secret)?;
+        Ok(key)
+    }
+
+    /// A new key, and how its file has it.
+    fn generate() -> Result<(Self, String), PkiError> {
         let made = KeyPair::generate_for(&PKCS_ED25519).map_err(|error| PkiError::crypto("making a key", error))?;
         let key = Ed25519Signer::from_pkcs8(made.serialized_der())
             .ok_or_else(|| PkiError::crypto("reading the new key", "it is no Ed25519 key"))?;
-        write_new(path, made.serialize_pem().as_bytes(), Access::Secret)?;
-        Ok(Self(key))
+        Ok((Self(key), made.serialize_pem()))
     }
 
     /// Reads the key.
@@ -51,12 +57,9 @@ impl SigningKey {
     /// # Errors
     /// [`PkiError`].
     pub fn create_beside(path: &Path) -> Result<(Self, PathBuf), PkiError> {
-        let made = KeyPair::generate_for(&PKCS_ED25519).map_err(|error| PkiError::crypto("making a key", error))?;
-        let key = Ed25519Signer::from_pkcs8(made.serialized_der())
-            .ok_or_else(|| PkiError::crypto("reading the new key", "it is no Ed25519 key"))?;
-        let key = Self(key);
+        let (key, pem) = Self::generate()?;
         let file = path.with_file_name(format!("{}{}.key", later_prefix(path), &key.public_hex()[..8]));
-        write_new(&file, made.serialize_pem().as_bytes(), Access::Secret)?;
+        write_new(&file, pem.as_bytes(), Access::Secret)?;
         Ok((key, file))
     }
 

@@ -5,11 +5,11 @@ use std::path::Path;
 use shouwang_domain::hash::{Bytes, SignatureAlgorithm};
 use shouwang_domain::ids::{MunicipalityCode, NodeId};
 use shouwang_domain::registry::state::{RegistryGenesis, RegistryNode};
+use shouwang_driver::{KeyRing, Signer as _};
 
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
-use crate::pki::SigningKey;
 use crate::pki::files::{Access, make_folder, read_text, write_new};
 
 /// The registry's founding document, below the data folder.
@@ -30,13 +30,7 @@ pub struct Founding {
 ///
 /// # Errors
 /// A file that cannot be read or written, or that belongs to another municipality, node or key.
-pub fn founding(
-    config: &Config,
-    node: NodeId,
-    name: &str,
-    holds: impl Fn(&[u8]) -> bool,
-    key: &SigningKey,
-) -> Result<Founding, Failure> {
+pub fn founding(config: &Config, node: NodeId, name: &str, keys: &KeyRing) -> Result<Founding, Failure> {
     make_folder(&config.data_dir, Access::Secret)?;
     if config.registry_node != config.node {
         return elsewhere(config, node);
@@ -46,12 +40,12 @@ pub fn founding(
         let genesis: RegistryGenesis =
             serde_json::from_str(&read_text(&path)?).map_err(|error| wrong(&path, &error))?;
         let known = genesis.nodes.iter().find(|known| known.node == node);
-        if !known.is_some_and(|known| holds(&known.public_key.0)) {
+        if !known.is_some_and(|known| keys.holds(&known.public_key.0)) {
             return Err(wrong(&path, &"it was founded by another node or signing key / 由其他节点或签名密钥建立"));
         }
         return Ok(Founding { genesis: Some(genesis), used_before: true });
     }
-    let public_key = Bytes(key.public_key());
+    let public_key = Bytes(keys.public_key());
     let nodes = vec![RegistryNode { node, algorithm: SignatureAlgorithm::Ed25519, public_key }];
     let owner: MunicipalityCode = node.municipality();
     let genesis = RegistryGenesis { owner, name: name.to_owned(), short: config.short.clone(), incarnation: 1, nodes };

@@ -32,14 +32,13 @@ use crate::api::{self, RegistryKept};
 use crate::auth::{ListenLimits, PeerInfo, Surface, TlsIncoming, TlsStore};
 use crate::charter;
 use crate::cli::charter::node_id;
-use crate::config::{Config, RegionConfig, Sources, Timing as Profile};
+use crate::config::{Config, RegionConfig, Sources};
 use crate::courier::Courier;
 use crate::exit::{Exit, Failure};
 use crate::gateway::{self, Readiness};
 use crate::lang::Bilingual;
 use crate::pki::SigningKey;
 use connector::Connector;
-use founding::Founding;
 
 /// A region and what runs for it.
 struct Hosted {
@@ -66,7 +65,7 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
     let connector = Arc::new(Connector::new(&config, sources, Arc::clone(&tls)));
     let charters = load_charters(&config)?;
     let keys = keys(&config)?;
-    let founding = found(&config, node, &keys, &charters)?;
+    let founding = founding::founding(&config, node, &own_name(&config, node, &charters), &keys)?;
     let driver = open(&config, node, &connector, (keys, founding.used_before)).await?;
     let registry = host_registry(&driver, founding.genesis).await?;
     let regions = host_regions(&driver, &config, &connector, charters).await?;
@@ -127,12 +126,6 @@ fn load_charters(config: &Config) -> Result<Charters, Failure> {
     config.regions.iter().map(load).collect()
 }
 
-/// What this node was founded with, checked against the keys it holds.
-fn found(config: &Config, node: NodeId, keys: &KeyRing, charters: &Charters) -> Result<Founding, Failure> {
-    let key = SigningKey::load(&config.signing_key)?;
-    founding::founding(config, node, &own_name(config, node, charters), |name| keys.holds(name), &key)
-}
-
 async fn open(
     config: &Config,
     node: NodeId,
@@ -169,11 +162,7 @@ fn own_name(config: &Config, node: NodeId, charters: &Charters) -> String {
 }
 
 fn record_options(config: &Config) -> RecordOptions {
-    let timing = match config.timing {
-        Profile::Lan => Timing::lan(),
-        Profile::Wan => Timing::wan(),
-    };
-    RecordOptions { timing, ..RecordOptions::default() }
+    RecordOptions { timing: config.timing.into(), ..RecordOptions::default() }
 }
 
 async fn host_registry(driver: &Driver, genesis: Option<RegistryGenesis>) -> Result<Option<Handle<Registry>>, Failure> {
