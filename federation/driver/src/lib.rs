@@ -43,7 +43,7 @@ pub use index::{History, Indexed, Recalled};
 pub use keys::{CachedVerifier, Ed25519Signer, Ed25519Verifier, KeyRing, Signer};
 pub use options::{DriverOptions, HostSpec, RecordOptions, TransportOptions};
 pub use proof::InclusionProof;
-pub use shouwang_replica::{Limits, PeerStatus, Role, Timing};
+pub use shouwang_replica::{CLOCK_OFFSET_MS_MAX, Limits, PeerStatus, Role, Timing};
 pub use shouwang_store::checkpoint::CheckpointInfo;
 pub use status::{Contact, Heard, RecordStatus, SyncStats, Touch};
 pub use tail::Change;

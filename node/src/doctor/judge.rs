@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use shouwang_domain::charter::Charter;
-use shouwang_driver::Timing;
+use shouwang_driver::{CLOCK_OFFSET_MS_MAX, Timing};
 use shouwang_store::reserve::SpaceState;
 
 use super::measure::{Certificates, Peer, Port, Syncs};
@@ -17,8 +17,6 @@ use crate::lang::Bilingual;
 const SYNCS_PER_ELECTION: u32 = 10;
 /// A certificate with fewer days than this should be renewed, and with fewer than the second at once.
 const DAYS: (i64, i64) = (30, 7);
-/// A clock further than this from the median of its peers neither campaigns nor keeps the lead (ARCHITECTURE.md, "Time").
-const OFFSET_MS_MAX: i64 = 2_000;
 
 /// Room on the disk.
 pub fn space(folder: &Path, space: Result<SpaceState, String>) -> Finding {
@@ -123,14 +121,10 @@ pub fn certificates(found: &Certificates) -> Vec<Finding> {
     );
     findings
         .extend(found.ca_days.map(|days| lasting("certificate.ca", ("CA 证书", "the CA's certificate"), days, anew)));
-    let revoked = found.revoked;
-    findings.push(Finding::good(
-        "certificate.revoked",
-        Bilingual::new(
-            format!("已吊销证书 {revoked} 张"),
-            format!("{revoked} certificates on the list of revoked ones"),
-        ),
-    ));
+    findings.extend(found.revoked.map(|revoked| {
+        let told = format!("{revoked} certificates on the list of revoked ones");
+        Finding::good("certificate.revoked", Bilingual::new(format!("已吊销证书 {revoked} 张"), told))
+    }));
     findings
 }
 
@@ -203,9 +197,9 @@ pub fn clock(region: &str, offsets_ms: &[i64]) -> Option<Finding> {
         "启用时钟同步（chrony 或 systemd-timesyncd）",
         "keep the clock in step (chrony or systemd-timesyncd)",
     );
-    Some(if median.abs() <= OFFSET_MS_MAX / 2 {
+    Some(if median.abs() <= CLOCK_OFFSET_MS_MAX / 2 {
         Finding::good(CHECK, found)
-    } else if median.abs() <= OFFSET_MS_MAX {
+    } else if median.abs() <= CLOCK_OFFSET_MS_MAX {
         Finding::warning(CHECK, found, mend)
     } else {
         Finding::bad(CHECK, found, mend)
@@ -292,6 +286,10 @@ mod tests {
         }
         let found = Certificates { trouble: Some("the key does not belong".to_owned()), ..Certificates::default() };
         assert_eq!(certificates(&found)[0].verdict, Verdict::Bad);
+        let counted =
+            |found: &Certificates| certificates(found).iter().any(|finding| finding.check == "certificate.revoked");
+        assert!(!counted(&found), "of a list that cannot be read nothing is known");
+        assert!(counted(&Certificates { revoked: Some(0), ..Certificates::default() }));
     }
 
     #[test]

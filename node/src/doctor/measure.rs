@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use shouwang_store::reserve::{DiskSpace, SpaceState};
 use time::OffsetDateTime;
@@ -13,7 +13,7 @@ use time::format_description::well_known::Rfc2822;
 use tonic::client::Grpc;
 use tonic_prost::ProstCodec;
 
-use crate::auth::revoked::Revoked;
+use crate::api::read::clock;
 use crate::auth::{ExpectedNode, Target, TlsStore, connect};
 use crate::config::{Config, PeerAddress};
 use crate::pki::{Inspected, inspect};
@@ -118,29 +118,22 @@ pub struct Certificates {
     pub node_days: Option<i64>,
     /// Whole days the CA's certificate lasts.
     pub ca_days: Option<i64>,
-    /// How many certificates the list of revoked ones holds.
-    pub revoked: usize,
+    /// How many certificates the list of revoked ones holds; nothing when the files cannot be used together.
+    pub revoked: Option<usize>,
 }
 
-/// Reads them again, one by one. `trouble` is what the node itself would say to them.
-pub fn certificates(config: &Config, trouble: Option<&str>) -> Certificates {
+/// Reads them again, one by one. `tls` is what the node itself makes of them.
+pub fn certificates(config: &Config, tls: &Result<Arc<TlsStore>, String>) -> Certificates {
     let days = |path: &Path| match inspect(path) {
         Ok(Inspected::Certificate { days_left, .. }) => Some(days_left),
         _ => None,
     };
-    let authorities = std::fs::read(&config.tls.ca).unwrap_or_default();
-    let authorities = authorities_of(&authorities);
     Certificates {
-        trouble: trouble.map(str::to_owned),
+        trouble: tls.as_ref().err().cloned(),
         node_days: days(&config.tls.cert),
         ca_days: days(&config.tls.ca),
-        revoked: Revoked::read(&config.tls.revoked(), &authorities).map_or(0, |revoked| revoked.len()),
+        revoked: tls.as_ref().ok().map(|tls| tls.revoked().borrow().len()),
     }
-}
-
-fn authorities_of(pem: &[u8]) -> Vec<rustls::pki_types::CertificateDer<'static>> {
-    use rustls::pki_types::pem::PemObject as _;
-    rustls::pki_types::CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect()
 }
 
 /// A peer that answered as who it should be.
@@ -164,7 +157,7 @@ pub async fn peer(federation: &str, peer: &PeerAddress, tls: &Arc<TlsStore>) -> 
         let channel = connect(&target, tls).await.map_err(|error| error.to_string())?;
         let mut client = Grpc::new(channel);
         client.ready().await.map_err(|error| error.to_string())?;
-        let (began, before) = (Instant::now(), now_ms());
+        let (began, before) = (Instant::now(), clock().0);
         let path = tonic::codegen::http::uri::PathAndQuery::from_static("/grpc.health.v1.Health/Check");
         let codec = ProstCodec::<(), ()>::default();
         let answer = client.unary(tonic::Request::new(()), path, codec).await;
@@ -175,7 +168,7 @@ pub async fn peer(federation: &str, peer: &PeerAddress, tls: &Arc<TlsStore>) -> 
         };
         let date = metadata.get("date").and_then(|date| date.to_str().ok()).and_then(at_ms);
         // The header has whole seconds: it is half a second old on average, and was written half-way.
-        let offset_ms = date.map(|at| at + 500 - before.midpoint(now_ms()));
+        let offset_ms = date.map(|at| at + 500 - before.midpoint(clock().0));
         Ok(Peer { round_trip, offset_ms })
     };
     tokio::time::timeout(PEER_PATIENCE, asked).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
@@ -185,11 +178,6 @@ pub async fn peer(federation: &str, peer: &PeerAddress, tls: &Arc<TlsStore>) -> 
 fn at_ms(date: &str) -> Option<i64> {
     let date = date.replace("GMT", "+0000");
     Some(OffsetDateTime::parse(&date, &Rfc2822).ok()?.unix_timestamp() * 1000)
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

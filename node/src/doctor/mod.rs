@@ -10,11 +10,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shouwang_domain::charter::Charter;
-use shouwang_driver::Timing;
 
 use crate::auth::{NodeName, TlsStore};
 use crate::charter;
-use crate::config::{Config, PeerAddress, Timing as Profile};
+use crate::config::{Config, PeerAddress};
 use crate::lang::Bilingual;
 
 /// How bad it is.
@@ -71,13 +70,9 @@ impl Finding {
 /// Looks at everything, in the order in which a node needs it. Takes some seconds: a silent peer is waited for.
 pub async fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let timing = match config.timing {
-        Profile::Lan => Timing::lan(),
-        Profile::Wan => Timing::wan(),
-    };
     let space = measure::free_bytes(&config.data_dir);
     findings.push(judge::space(&config.data_dir, space));
-    findings.push(judge::fsync(timing, &measure::fsync(&config.data_dir)));
+    findings.push(judge::fsync(config.timing.into(), &measure::fsync(&config.data_dir)));
     for (key, address) in [
         ("peer.listen", config.peer.listen),
         ("operator.listen", config.operator_listen),
@@ -88,7 +83,7 @@ pub async fn examine(config: &Config) -> Vec<Finding> {
     let identity = config.identity().map_err(|error| error.to_string());
     let tls =
         identity.and_then(|who| TlsStore::open(config.tls.clone(), Some(&who)).map_err(|error| error.to_string()));
-    findings.extend(judge::certificates(&measure::certificates(config, tls.as_ref().err().map(String::as_str))));
+    findings.extend(judge::certificates(&measure::certificates(config, &tls)));
     for region in &config.regions {
         let charter = charter::load_complete(&region.charter).map(|signed| signed.charter);
         let Ok(charter) = charter else {
