@@ -7,17 +7,23 @@ use shouwang_domain::actor::{Actor, Role};
 use shouwang_domain::channel::{AnswerGiven, DownMessage, UpEnvelope, UpMessage};
 use shouwang_domain::ids::{CommandId, NodeId, RegionId};
 use shouwang_domain::machine::{Context, Machine as _};
+use shouwang_domain::record::Outcome;
 use shouwang_domain::refusal::Refusal;
 use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::region::event::RegionEvent;
+use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::command::RegistryCommand;
 use shouwang_domain::registry::event::RegistryEvent;
 use shouwang_domain::time::Timestamp;
+use shouwang_driver::WatchCursor;
+use shouwang_proto::v1;
 use tonic::Status;
 
-use super::change::too_late;
-use super::read::{clock, watch_failed};
+use super::change::next_change;
+use super::convert::ledger::number_given;
+use super::convert::words;
+use super::read::clock;
 use super::{Node, status};
 
 /// For how long the region's word is waited for.
@@ -27,8 +33,8 @@ const SPARE: Duration = Duration::from_millis(250);
 
 /// The region's word.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Word {
-    /// It was not asked, or has said yes.
+enum Word {
+    /// It has said yes.
     Settled,
     /// It has said no.
     Refused(Refusal),
@@ -37,25 +43,36 @@ pub enum Word {
 }
 
 impl Node {
-    /// What the region says to what the registry's record of this revision has sent it.
+    /// What came of a command that the registry has accepted: the working number it was given and, if its record has sent
+    /// a region what that may refuse, whether the region's word is still to come, or its refusal.
     ///
     /// # Errors
-    /// The ledger does not hold that revision any more, or is not read within the deadline.
-    pub async fn regions_word(&self, revision: u64, by: Instant) -> Result<Word, Status> {
-        let registry = self.registry()?;
-        let (mut ledger, mut read) = (registry.watch(revision), revision);
-        let sent = match tokio::time::timeout_at(by.into(), ledger.next()).await {
-            Ok(Ok(change)) => change.record.events.iter().find_map(asked),
-            Ok(Err(error)) => return Err(watch_failed(&error, revision)),
-            Err(_) => return Err(too_late(None)),
+    /// The ledger does not hold the record any more, or is not read within the deadline.
+    pub async fn in_full(&self, outcome: &Outcome, by: Instant) -> Result<(v1::Outcome, Option<Refusal>), Status> {
+        let mut ledger = self.registry()?.watch(outcome.revision);
+        let written = next_change(&mut ledger, by).await?;
+        let mut said = words::outcome(outcome, number_given(&written.record));
+        let word = match written.record.events.iter().find_map(asked) {
+            Some(sent) => self.regions_word(ledger, sent, by).await?,
+            None => Word::Settled,
         };
-        let Some((region, number)) = sent else { return Ok(Word::Settled) };
+        said.awaits_region = word == Word::Awaited;
+        Ok((said, if let Word::Refused(refusal) = word { Some(refusal) } else { None }))
+    }
+
+    /// What the region says to a message, read off the registry's ledger behind the record that sent it.
+    async fn regions_word(
+        &self,
+        mut ledger: WatchCursor<Registry>,
+        (region, number): (RegionId, u64),
+        by: Instant,
+    ) -> Result<Word, Status> {
+        let registry = self.registry()?;
         let until = (Instant::now() + WAIT).min(by.checked_sub(SPARE).unwrap_or(by));
         // A word that has come already is read even when the line is cut by now.
-        while self.is_in_touch(region) || registry.revision() > read {
+        while self.is_in_touch(region) || registry.revision() >= ledger.position() {
             match tokio::time::timeout_at(until.into(), ledger.next()).await {
                 Ok(Ok(change)) => {
-                    read = change.record.revision;
                     if let Some(word) = change.record.events.iter().find_map(|event| answer(event, region, number)) {
                         return Ok(word);
                     }
@@ -69,17 +86,6 @@ impl Node {
     fn is_in_touch(&self, region: RegionId) -> bool {
         self.regions().get(&region).and_then(|hosted| hosted.handle.view().ok()).is_some_and(|view| view.in_touch)
     }
-}
-
-/// Whether a command sends a region something that it may refuse, and that somebody waits for.
-pub fn asks_a_region(command: &RegistryCommand) -> bool {
-    matches!(
-        command,
-        RegistryCommand::RequestAid { .. }
-            | RegistryCommand::AnswerAid { .. }
-            | RegistryCommand::WithdrawPledge { .. }
-            | RegistryCommand::Revoke { .. }
-    )
 }
 
 /// The region and number of a message that the region may refuse and that somebody waits for.

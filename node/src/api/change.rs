@@ -1,5 +1,6 @@
 //! Changes: a request becomes a command, the command is proposed, and what came of it is said.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use shouwang_domain::command::Envelope;
@@ -9,11 +10,10 @@ use shouwang_domain::record::Outcome;
 use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::registry::command::RegistryCommand;
 use shouwang_domain::registry::state::NumberKind;
-use shouwang_driver::{DriverError, Handle, Indexed};
+use shouwang_driver::{Change, DriverError, Handle, Indexed, WatchCursor};
 use shouwang_proto::v1;
 use tonic::{Code, Request, Response, Status};
 
-use super::answered::{Word, asks_a_region};
 use super::caller::Caller;
 use super::convert::ledger::number_given;
 use super::convert::{RegionRequest, RegistryRequest, Respond, words};
@@ -74,8 +74,6 @@ impl Node {
         command: RegistryCommand,
         by: Instant,
     ) -> Result<v1::Outcome, Status> {
-        let numbered = matches!(command, RegistryCommand::RequestAid { .. } | RegistryCommand::AnswerAid { .. });
-        let waits = asks_a_region(&command);
         let registry = self.registry()?;
         if registry.outcome(caller.municipality, key.command()).is_none() {
             self.check_answer(&command)?;
@@ -84,15 +82,9 @@ impl Node {
         if let Some(refused) = status::not_accepted(&outcome) {
             return Err(refused);
         }
-        let number = if numbered { self.number_at(outcome.revision, by).await? } else { String::new() };
-        let mut said = words::outcome(&outcome, number);
-        match if waits { self.regions_word(outcome.revision, by).await? } else { Word::Settled } {
-            Word::Settled => Ok(said),
-            Word::Refused(refusal) => Err(status::refused_by_region(&refusal)),
-            Word::Awaited => {
-                said.awaits_region = true;
-                Ok(said)
-            }
+        match self.in_full(&outcome, by).await? {
+            (said, None) => Ok(said),
+            (_, Some(refusal)) => Err(status::refused_by_region(&refusal)),
         }
     }
 
@@ -141,23 +133,26 @@ impl Node {
     async fn order_number(&self, caller: &Caller, key: &RequestKey, by: Instant) -> Result<String, Status> {
         let command = RegistryCommand::AllocateNumber { kind: NumberKind::Mission };
         let outcome = propose(self.registry()?, caller, key, key.derived_command(NUMBER), command, by).await?;
-        match status::not_accepted(&outcome) {
-            Some(refused) => Err(refused),
-            None => self.number_at(outcome.revision, by).await,
+        if let Some(refused) = status::not_accepted(&outcome) {
+            return Err(refused);
         }
+        let mut ledger = self.registry()?.watch(outcome.revision);
+        Ok(number_given(&next_change(&mut ledger, by).await?.record))
     }
+}
 
-    /// The working number that the registry's record of this revision gave out, empty when it gave none.
-    ///
-    /// # Errors
-    /// The ledger does not hold that revision any more, or is not read within the deadline.
-    pub async fn number_at(&self, revision: u64, by: Instant) -> Result<String, Status> {
-        let mut cursor = self.registry()?.watch(revision);
-        match tokio::time::timeout_at(by.into(), cursor.next()).await {
-            Ok(Ok(change)) => Ok(number_given(&change.record)),
-            Ok(Err(error)) => Err(watch_failed(&error, revision)),
-            Err(_) => Err(too_late(None)),
-        }
+/// The next record of a ledger.
+///
+/// # Errors
+/// The ledger does not hold it any more, or it is not read within the deadline.
+pub async fn next_change<M: Machine>(
+    ledger: &mut WatchCursor<M>,
+    by: Instant,
+) -> Result<Arc<Change<M::Event>>, Status> {
+    match tokio::time::timeout_at(by.into(), ledger.next()).await {
+        Ok(Ok(change)) => Ok(change),
+        Ok(Err(error)) => Err(watch_failed(&error, ledger.position())),
+        Err(_) => Err(too_late(None)),
     }
 }
 

@@ -12,7 +12,6 @@ use shouwang_proto::v1::registry_service_server::RegistryService;
 use tonic::{Request, Response, Status};
 
 use super::Services;
-use crate::api::answered::Word;
 use crate::api::caller::Caller;
 use crate::api::change::outcome_of;
 use crate::api::convert::{Respond as _, registry as render, stock, words};
@@ -208,17 +207,17 @@ impl RegistryService for Services {
         let caller = Caller::of(&request)?;
         let by = deadline::of(request.metadata());
         let outcome = outcome_of(self.registry()?, caller.municipality, &request.get_ref().request_id, by).await?;
-        let accepted = outcome.verdict == Verdict::Accepted;
-        let number = if accepted { self.number_at(outcome.revision, by).await? } else { String::new() };
-        let mut said = words::outcome(&outcome, number);
-        match if accepted { self.regions_word(outcome.revision, by).await? } else { Word::Settled } {
-            Word::Settled => {}
-            Word::Awaited => said.awaits_region = true,
-            Word::Refused(refusal) => {
-                said.verdict = v1::Verdict::Refused.into();
-                said.refusal = Some(words::refusal(&refusal));
-            }
-        }
+        let said = match outcome.verdict {
+            Verdict::Accepted => match self.in_full(&outcome, by).await? {
+                (said, None) => said,
+                (said, Some(refusal)) => v1::Outcome {
+                    verdict: v1::Verdict::Refused.into(),
+                    refusal: Some(words::refusal(&refusal)),
+                    ..said
+                },
+            },
+            _ => words::outcome(&outcome, String::new()),
+        };
         Ok(Response::new(v1::GetRegistryOutcomeResponse { outcome: Some(said) }))
     }
 
