@@ -5,6 +5,7 @@
 //! What must never stand here: a decision about goods. A courier that finds the two records contradicting each other
 //! stops loudly and waits for people.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shouwang_domain::actor::{Actor, Role};
@@ -12,7 +13,7 @@ use shouwang_domain::command::Envelope;
 use shouwang_domain::courier::{Divergence, acknowledgement, downward, upward};
 use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId, RegionId};
 use shouwang_domain::machine::{Context, Machine};
-use shouwang_domain::record::Verdict;
+use shouwang_domain::record::{Record, Verdict};
 use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::registry::Registry;
@@ -168,10 +169,7 @@ impl Courier {
     /// After a restart a copy may for a moment be older than what this node already knew. Only what both records say
     /// themselves, read through their quorum, is a divergence.
     async fn confirm_divergence(&self) -> Result<(), RoundError> {
-        let registry = self.registry.read_linearizable(Instant::now() + PROPOSAL_TIMEOUT).await?;
-        let region = self.region.read_linearizable(Instant::now() + PROPOSAL_TIMEOUT).await?;
-        self.load(registry.record.machine(), region.record.machine())?;
-        Ok(())
+        confirm(self.id, newest(&self.registry), newest(&self.region), newest(&self.registry)).await
     }
 
     fn tell_status(&self, registry: &Registry, region: &Region) {
@@ -251,6 +249,26 @@ impl Courier {
     }
 }
 
+/// A record as of now.
+async fn newest<M: Machine>(handle: &Handle<M>) -> Result<Arc<Record<M>>, DriverError> {
+    Ok(handle.read_linearizable(Instant::now() + PROPOSAL_TIMEOUT).await?.record)
+}
+
+/// Whether the two records contradict each other. Whoever has taken is read before whoever has sent: what another node of
+/// the municipality carries meanwhile makes the sender's number larger, never the taker's.
+async fn confirm(
+    id: RegionId,
+    registry: impl Future<Output = Result<Arc<Record<Registry>>, DriverError>>,
+    region: impl Future<Output = Result<Arc<Record<Region>>, DriverError>>,
+    registry_again: impl Future<Output = Result<Arc<Record<Registry>>, DriverError>>,
+) -> Result<(), RoundError> {
+    let taker = registry.await?;
+    let region = region.await?;
+    downward(region.machine(), id, taker.machine(), 0)?;
+    upward(registry_again.await?.machine(), id, region.machine(), 0)?;
+    Ok(())
+}
+
 /// Proposes and looks at what came of it. A refusal consumes nothing that the next look would not see again.
 async fn deliver<M: Machine>(handle: &Handle<M>, envelope: Envelope<M::Command>) -> Result<(), RoundError> {
     let outcome = handle.propose(envelope, Instant::now() + PROPOSAL_TIMEOUT).await?;
@@ -263,4 +281,54 @@ async fn deliver<M: Machine>(handle: &Handle<M>, envelope: Envelope<M::Command>)
 /// Drives all proposals at once, polling them in their order.
 async fn in_order(proposals: Vec<impl Future<Output = Result<(), RoundError>>>) -> Result<(), RoundError> {
     futures_util::future::join_all(proposals).await.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use shouwang_domain::testing::{Rng, World};
+
+    use super::*;
+
+    /// Nodes of one municipality carry at the same time: between any two reads, the others may have moved both records.
+    #[tokio::test]
+    async fn what_others_carry_between_the_reads_is_no_divergence() {
+        for seed in 0..20 {
+            let night = RefCell::new((World::new(&[150_300, 150_600], 1), Rng(seed)));
+            let goes_on = |night: &RefCell<(World, Rng)>| {
+                let (world, rng) = &mut *night.borrow_mut();
+                (0..4).for_each(|_| world.random_step(rng));
+                world.clone()
+            };
+            let registry = async || Ok(Arc::new(goes_on(&night).registries[0].record.clone()));
+            let region = async || Ok(Arc::new(goes_on(&night).regions[0].record.clone()));
+            let id = night.borrow().0.region_id(0);
+            for round in 0..40 {
+                let found = confirm(id, registry(), region(), registry()).await;
+                assert!(found.is_ok(), "seed {seed}, round {round}: {found:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_older_copy_of_either_record_is_a_divergence() {
+        let mut world = World::new(&[150_300, 150_600], 1);
+        let (id, young) = (world.region_id(0), world.clone());
+        let mut rng = Rng(1);
+        let channel = |world: &World| world.region(0).channel(world.parties[0]);
+        while channel(&world).up < 3 || world.registry(0).channel(id).is_none_or(|channel| channel.down < 3) {
+            world.random_step(&mut rng);
+        }
+        let read = async |registry: &World, region: &World| {
+            let registry = async || Ok(Arc::new(registry.registries[0].record.clone()));
+            let region = async || Ok(Arc::new(region.regions[0].record.clone()));
+            confirm(id, registry(), region(), registry()).await
+        };
+        assert!(read(&world, &world).await.is_ok());
+        let restored = read(&young, &world).await;
+        assert!(matches!(restored, Err(RoundError::Diverged(Divergence::RegistryBehind { .. }))), "{restored:?}");
+        let rescued = read(&world, &young).await;
+        assert!(matches!(rescued, Err(RoundError::Diverged(Divergence::RegionBehind { .. }))), "{rescued:?}");
+    }
 }
