@@ -1,7 +1,7 @@
 //! Changes: a request becomes a command, the command is proposed, and what came of it is said.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shouwang_domain::command::Envelope;
 use shouwang_domain::ids::{CommandId, MunicipalityCode};
@@ -18,13 +18,17 @@ use super::caller::Caller;
 use super::convert::ledger::number_given;
 use super::convert::{RegionRequest, RegistryRequest, Respond, words};
 use super::fields::Parsing;
-use super::read::{view, watch_failed};
+use super::read::watch_failed;
 use super::request_key::RequestKey;
 use super::{HostedRegion, Node, deadline, status};
 use crate::lang::Bilingual;
 
 /// The label of the command that gives an order its working number.
 const NUMBER: &str = "number";
+/// The reason of a node that cannot tell what came of a command.
+pub const UNKNOWN_HERE: &str = "UNKNOWN_HERE";
+/// For how long a quorum is waited for that confirms that nothing came of it: longer than an election takes.
+const QUORUM_WAIT: Duration = Duration::from_secs(5);
 
 impl Node {
     /// Begins to read a change.
@@ -191,11 +195,11 @@ pub async fn propose<M: Machine>(
 }
 
 /// What came of a command of the caller's municipality: from the record's memory, or, when that has let it go, from the
-/// ledger.
+/// ledger. What has come can be told from any copy; that nothing has come, a quorum alone can tell.
 ///
 /// # Errors
 /// `INVALID_ARGUMENT` for what is no request id, `NOT_FOUND` when the record has not seen it; `UNAVAILABLE` with the
-/// reason `UNKNOWN_HERE` when it may have, and this node's index does not reach there.
+/// reason `UNKNOWN_HERE` when it may have: no quorum answers, or this node's index does not reach there.
 pub async fn outcome_of<M: Machine>(
     handle: &Handle<M>,
     municipality: MunicipalityCode,
@@ -205,7 +209,11 @@ pub async fn outcome_of<M: Machine>(
     let Some(key) = RequestKey::parse(request_id) else {
         return Err(status::violated_one("request_id", "须为版本 7 的 UUID", "must be a UUID of version 7"));
     };
-    let record = view(handle)?.record;
+    if let Some(outcome) = handle.outcome(municipality, key.command()) {
+        return Ok(outcome);
+    }
+    let until = by.min(Instant::now() + QUORUM_WAIT);
+    let record = handle.read_linearizable(until).await.map_err(|error| unconfirmed(&error))?.record;
     if let Some(outcome) = record.outcome(municipality, key.command()) {
         return Ok(outcome.clone());
     }
@@ -217,11 +225,26 @@ pub async fn outcome_of<M: Machine>(
     match recalled.outcome {
         Some(outcome) => Ok(outcome),
         None if recalled.indexed.is_whole(recalled.newest) => Err(status::not_found("outcome", request_id)),
-        None => Err(unknown_here(recalled.indexed)),
+        None => Err(not_indexed(recalled.indexed)),
     }
 }
 
-fn unknown_here(indexed: Indexed) -> Status {
+/// This copy does not have it, and nobody confirms that it is the newest.
+fn unconfirmed(error: &DriverError) -> Status {
+    let text = Bilingual::new(
+        format!(
+            "本节点尚不能判断：本机副本中没有，且未能向多数节点核实（{}）。请稍后再查，或改用其他节点。",
+            error.code()
+        ),
+        format!(
+            "unknown here: it is not in this node's copy, and no quorum confirms that the copy is the newest ({error}); \
+             ask again later, or through another node"
+        ),
+    );
+    status::error(Code::Unavailable, UNKNOWN_HERE, &text, &[("cause", error.code().to_owned())])
+}
+
+fn not_indexed(indexed: Indexed) -> Status {
     let Indexed { from, through } = indexed;
     let text = Bilingual::new(
         format!("本节点尚不能判断：索引仅涵盖版本 {from} 至 {through}，正在重建。请稍后再查，或改用其他节点。"),
@@ -231,7 +254,7 @@ fn unknown_here(indexed: Indexed) -> Status {
         ),
     );
     let parameters = [("complete_from", from.to_string()), ("complete_through", through.to_string())];
-    status::error(Code::Unavailable, "UNKNOWN_HERE", &text, &parameters)
+    status::error(Code::Unavailable, UNKNOWN_HERE, &text, &parameters)
 }
 
 /// A deadline that passed before the outcome was known.

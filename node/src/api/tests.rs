@@ -65,7 +65,7 @@ fn code(code: u32) -> MunicipalityCode {
     MunicipalityCode::new(code).unwrap()
 }
 
-fn charter(key: &Bytes) -> Charter {
+fn charter(key: &Bytes, neighbour_votes: bool) -> Charter {
     let member = |of: u32, name: &str, short: &str, voter| Member {
         code: code(of),
         name: name.to_owned(),
@@ -86,7 +86,7 @@ fn charter(key: &Bytes) -> Charter {
         name: "乌海应急联动区域".to_owned(),
         version: 1,
         hub: code(OWN),
-        members: vec![member(OWN, "乌海市", "乌", true), member(NEIGHBOUR, "石嘴山市", "石", false)],
+        members: vec![member(OWN, "乌海市", "乌", true), member(NEIGHBOUR, "石嘴山市", "石", neighbour_votes)],
         rules: Rules::default(),
     }
 }
@@ -98,6 +98,15 @@ impl Town {
 
     /// Opens on a disk that may be used already, by a clock that may be set.
     async fn open_on(dir: tempfile::TempDir, clock: Arc<dyn Clock>) -> Self {
+        Self::open_in(dir, clock, false).await
+    }
+
+    /// Opens as a member of a region that has no quorum while the neighbour, who votes, is far away.
+    async fn open_cut_off() -> Self {
+        Self::open_in(tempfile::tempdir().unwrap(), Arc::new(SystemClock::default()), true).await
+    }
+
+    async fn open_in(dir: tempfile::TempDir, clock: Arc<dyn Clock>, neighbour_votes: bool) -> Self {
         let node = NodeId::new(code(OWN), 1).unwrap();
         let signer = Ed25519Signer::from_seed(&[7; 32]).unwrap();
         let key = Bytes(signer.public_key());
@@ -121,7 +130,7 @@ impl Town {
             nodes,
         };
         let registry = driver.host(HostSpec::<Registry>::found(genesis, options)).await.unwrap();
-        let founding = charter(&key);
+        let founding = charter(&key, neighbour_votes);
         let spec = HostSpec::<Region>::found(founding.clone(), options);
         let (id, name) = (spec.id, founding.name.clone());
         let region = driver.host(spec).await.unwrap();

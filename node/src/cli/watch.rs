@@ -18,10 +18,9 @@ use super::render::Canonical;
 use super::text::clean;
 use super::words::time;
 use super::{Context, history};
+use crate::api::change::UNKNOWN_HERE;
 use crate::exit::{Exit, Failure};
 
-/// The reason of a node that cannot tell yet what came of a command.
-const UNKNOWN_HERE: &str = "UNKNOWN_HERE";
 /// How long to wait before a lost stream is opened again.
 const AGAIN: Duration = Duration::from_secs(1);
 

@@ -117,7 +117,8 @@ async fn an_old_outcome_is_told_from_the_ledger_or_not_at_all() {
     assert_eq!(outcome(&town, &old).await.unwrap(), first);
     assert_eq!(reason(outcome(&town, &never).await), (Code::NotFound, "NOT_FOUND".to_owned()));
     clock.advance_ms(25 * HOUR_MS);
-    add_store(&town, &id_at(now.0 + 25 * HOUR_MS), "分库").await.unwrap();
+    let recent = id_at(now.0 + 25 * HOUR_MS);
+    let second = add_store(&town, &recent, "分库").await.unwrap();
     let view = town.registry.view().unwrap();
     let key = request_key::RequestKey::parse(&old).unwrap();
     assert!(view.record.outcome(code(OWN), key.command()).is_none(), "the record has forgotten it");
@@ -129,6 +130,8 @@ async fn an_old_outcome_is_told_from_the_ledger_or_not_at_all() {
     let dir = town.close().await;
     let held = Index::open(&dir.path().join("index")).unwrap();
     let town = Town::open_on(dir, clock).await;
+    // However little of its log it has applied again.
+    assert_eq!(outcome(&town, &recent).await.unwrap(), second);
     for id in [&old, &never] {
         assert_eq!(reason(outcome(&town, id).await), (Code::Unavailable, "UNKNOWN_HERE".to_owned()));
     }
@@ -142,5 +145,17 @@ async fn an_old_outcome_is_told_from_the_ledger_or_not_at_all() {
     }
     assert_eq!(outcome(&town, &old).await.unwrap(), first);
     assert_eq!(told(&registry_history(&town, OWN, "中心库").await.unwrap().records), ["store_added"]);
+    town.close().await;
+}
+
+/// A copy that no quorum confirms may lack what the record has long taken, as after a restart or a cut.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_quorum_confirms_is_not_said_to_be_nowhere() {
+    let town = Town::open_cut_off().await;
+    let mut region = RegionServiceClient::new(town.door(OWN, "duty"));
+    let mut asked =
+        tonic::Request::new(v1::GetRegionOutcomeRequest { region: String::new(), request_id: request_id() });
+    asked.set_timeout(Duration::from_millis(300));
+    assert_eq!(reason(region.get_region_outcome(asked).await), (Code::Unavailable, "UNKNOWN_HERE".to_owned()));
     town.close().await;
 }
