@@ -29,13 +29,14 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub struct WatchArgs {
     #[command(flatten)]
     client: ClientArgs,
-    /// The first revision to show, from 1 [default: what comes from now on] 起始版本（默认从现在起）
+    /// The first revision to show, from 1 [default: what comes from now on; with --once the first]
+    /// 起始版本（默认从现在起；加 --once 则从头）
     #[arg(long, value_name = "REVISION", default_value_t = 0, hide_default_value = true)]
     from: u64,
     /// The own registry's ledger instead of the region's 本台账而非区域
     #[arg(long)]
     registry: bool,
-    /// Stop when everything so far has been shown 显示到最新即止
+    /// Stop when everything has been shown that was there at the start 显示到开始时的最新版本即止
     #[arg(long)]
     once: bool,
     /// Stop after this many records 显示若干条后停止
@@ -102,15 +103,19 @@ pub(super) fn passes(status: &Status) -> bool {
 /// [`Failure`]: the revision is no longer held, or reading is not permitted; a cut line is waited out.
 pub fn watch(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
     with_node(&args.client, context.lang, async |client| {
-        let mut next = if args.from == 0 { newest(client, args.registry).await? + 1 } else { args.from };
-        let mut left = args.count.unwrap_or(u64::MAX);
-        while left > 0 {
-            match follow(client, args, &mut next, &mut left).await {
-                Ok(()) => return Ok(()),
+        // Whoever names where to begin, and no end, need not know where the ledger stands.
+        let newest = if args.once || args.from == 0 { newest(client, args.registry).await? } else { AsOf::default() };
+        if args.once && !newest.in_touch {
+            client.age(Some(&newest));
+        }
+        let mut span = Span::of(args, newest.revision);
+        while !span.is_shown() {
+            match follow(client, args.registry, &mut span).await {
+                Ok(()) => {}
                 Err(Lost::Here(failure)) => return Err(failure),
                 Err(Lost::There(status)) if !passes(&status) => return Err(failed(&status, client.lang)),
                 Err(Lost::There(status)) => {
-                    let why = clean(status.message());
+                    let (why, next) = (clean(status.message()), span.next);
                     client.say(
                         format!("订阅中断（{why}），从版本 {next} 继续"),
                         format!("the stream was cut ({why}); going on from revision {next}"),
@@ -123,6 +128,35 @@ pub fn watch(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
     })
 }
 
+/// What is still to be shown.
+#[derive(Debug, PartialEq, Eq)]
+struct Span {
+    next: u64,
+    last: u64,
+    left: u64,
+}
+
+impl Span {
+    /// What the command line asks for, where `newest` is the newest revision when it begins: `--once` is over with that one,
+    /// however much comes meanwhile.
+    fn of(args: &WatchArgs, newest: u64) -> Self {
+        let next = match args.from {
+            0 if args.once => 1,
+            0 => newest + 1,
+            from => from,
+        };
+        Self { next, last: if args.once { newest } else { u64::MAX }, left: args.count.unwrap_or(u64::MAX) }
+    }
+
+    fn is_shown(&self) -> bool {
+        self.left == 0 || self.next > self.last
+    }
+
+    fn show(&mut self, revision: u64) {
+        (self.next, self.left) = (revision + 1, self.left - 1);
+    }
+}
+
 /// Why a stream stopped.
 enum Lost {
     /// This terminal cannot go on.
@@ -131,32 +165,26 @@ enum Lost {
     There(Status),
 }
 
-async fn follow(client: &Client, args: &WatchArgs, next: &mut u64, left: &mut u64) -> Result<(), Lost> {
-    let mut source = Source::open(client, args.registry, *next).await.map_err(Lost::There)?;
-    loop {
+async fn follow(client: &Client, registry: bool, span: &mut Span) -> Result<(), Lost> {
+    let mut source = Source::open(client, registry, span.next).await.map_err(Lost::There)?;
+    while !span.is_shown() {
         match source.next().await.map_err(Lost::There)? {
             Some(Item::Record(record)) => {
                 text_out(&told(client, &record).map_err(Lost::Here)?).map_err(Lost::Here)?;
-                *next = record.revision + 1;
-                *left -= 1;
-                if *left == 0 {
-                    return Ok(());
-                }
+                span.show(record.revision);
             }
             Some(Item::Idle(as_of)) => {
                 if !as_of.in_touch {
                     client.age(Some(&as_of));
                 }
-                if args.once {
-                    return Ok(());
-                }
             }
             None => return Err(Lost::There(Status::unavailable("the stream ended"))),
         }
     }
+    Ok(())
 }
 
-async fn newest(client: &Client, registry: bool) -> Result<u64, Failure> {
+async fn newest(client: &Client, registry: bool) -> Result<AsOf, Failure> {
     let as_of = if registry {
         let query = GetRegistryRequest { linearizable: client.linearizable };
         client.done(client.registry().get_registry(client.request(query)).await)?.as_of
@@ -166,7 +194,7 @@ async fn newest(client: &Client, registry: bool) -> Result<u64, Failure> {
         let query = GetRegionRequest { region, linearizable, ..GetRegionRequest::default() };
         client.done(api.get_region(client.request(query)).await)?.as_of
     };
-    Ok(as_of.unwrap_or_default().revision)
+    Ok(as_of.unwrap_or_default())
 }
 
 /// A record as one line (JSON: one object per line; YAML: one document).
@@ -217,4 +245,46 @@ pub fn outcome(args: &OutcomeArgs, context: &Context) -> Result<(), Failure> {
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: WatchArgs,
+    }
+
+    /// What is shown of a ledger with this many records at the start, to which one is added whenever one is shown.
+    fn shown(line: &str, newest: u64) -> Vec<u64> {
+        let line = Line::try_parse_from(["watch"].into_iter().chain(line.split_whitespace())).unwrap();
+        let mut span = Span::of(&line.args, newest);
+        let mut shown = Vec::new();
+        while !span.is_shown() && shown.len() < 10 {
+            shown.push(span.next);
+            span.show(span.next);
+        }
+        shown
+    }
+
+    #[test]
+    fn a_look_ends_where_it_began_however_busy_the_ledger_is() {
+        for (line, newest, expected) in [
+            ("--from 1 --once", 3, vec![1, 2, 3]),
+            ("--once", 3, vec![1, 2, 3]),
+            ("--from 3 --once", 3, vec![3]),
+            ("--from 4 --once", 3, vec![]),
+            ("--once", 0, vec![]),
+            ("--from 1 --once --count 2", 3, vec![1, 2]),
+            ("--count 2", 3, vec![4, 5]),
+            ("--from 2 --count 3", 3, vec![2, 3, 4]),
+            ("", 3, (4..14).collect()),
+        ] {
+            assert_eq!(shown(line, newest), expected, "{line}");
+        }
+    }
 }
