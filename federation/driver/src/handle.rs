@@ -94,12 +94,7 @@ impl<M: Machine> Handle<M> {
     pub async fn propose(&self, envelope: Envelope<M::Command>, deadline: Instant) -> Result<Outcome> {
         let core = self.core();
         let began = Instant::now();
-        if let Some(error) = core.refuses() {
-            return Err(error);
-        }
-        if core.is_out() {
-            return Err(DriverError::Removed);
-        }
+        core.takes_part()?;
         // Not even through another leader: without room this node would not hear what came of it.
         if core.disk.is_full() {
             return Err(DriverError::DiskFull);
@@ -177,12 +172,7 @@ impl<M: Machine> Handle<M> {
     pub async fn read_linearizable(&self, deadline: Instant) -> Result<View<M>> {
         let core = self.core();
         loop {
-            if let Some(error) = core.refuses() {
-                return Err(error);
-            }
-            if core.is_out() {
-                return Err(DriverError::Removed);
-            }
+            core.takes_part()?;
             let (caller, answer) = oneshot::channel();
             if !core.inbox.push(RaftMsg::Read(caller)) {
                 return Err(core.refuses().unwrap_or(DriverError::Stopped));

@@ -214,6 +214,18 @@ impl Core {
         self.draining.load(Ordering::Relaxed).then_some(DriverError::Stopped)
     }
 
+    /// Whether the record takes part in anything through this node: proposals and reads that ask a quorum.
+    ///
+    /// # Errors
+    /// `Halted`, `Stopped`; `Removed` for a node that has left, whose copy can still be read.
+    pub fn takes_part(&self) -> Result<()> {
+        match self.refuses() {
+            Some(error) => Err(error),
+            None if self.is_out() => Err(DriverError::Removed),
+            None => Ok(()),
+        }
+    }
+
     /// Whether this peer belongs to the record.
     pub fn accepts(&self, peer: NodeId, joining: bool) -> bool {
         self.group.load().iter().any(|member| member.node == peer)
@@ -235,9 +247,7 @@ impl Core {
     /// How long ago the leader, or the quorum, was last heard from, and whether that is soon enough.
     pub fn touch(&self) -> (Duration, bool) {
         let vitals = self.vitals.load();
-        let timing = self.options.timing;
-        let within =
-            Duration::from_millis(u64::from(timing.tick_ms)) * (timing.election_ticks + timing.heartbeat_ticks);
+        let within = roll_call::silence_of_a_leader(&self.options.timing);
         let silent = vitals.heard_at.elapsed();
         let known = vitals.status.leader.is_some() && self.halted.get().is_none();
         (silent, known && silent <= within)

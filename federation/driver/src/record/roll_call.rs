@@ -21,10 +21,14 @@ const WORD_LASTS: Duration = Duration::from_secs(25);
 /// Nobody is called silent sooner than this: a screen for people need not know about every hiccup.
 const SILENT_AFTER_MIN: Duration = Duration::from_secs(3);
 
+/// How long nothing may be heard of a leader that is there: then an election is due.
+pub(crate) fn silence_of_a_leader(timing: &Timing) -> Duration {
+    Duration::from_millis(u64::from(timing.tick_ms)) * (timing.election_ticks + timing.heartbeat_ticks)
+}
+
 /// How long a node may be silent and still be in touch.
 pub(crate) fn in_touch_within(timing: &Timing) -> Duration {
-    let ticks = timing.election_ticks + timing.heartbeat_ticks;
-    (Duration::from_millis(u64::from(timing.tick_ms)) * ticks).max(SILENT_AFTER_MIN)
+    silence_of_a_leader(timing).max(SILENT_AFTER_MIN)
 }
 
 /// A node's own standing, by which it judges the others.
