@@ -101,12 +101,13 @@ impl Town {
         Self::open_in(dir, clock, false).await
     }
 
-    /// Opens as a member of a region that has no quorum while the neighbour, who votes, is far away.
+    /// Opens with records that have no quorum: the neighbour votes in the region, a second node in the registry, and both
+    /// are far away.
     async fn open_cut_off() -> Self {
         Self::open_in(tempfile::tempdir().unwrap(), Arc::new(SystemClock::default()), true).await
     }
 
-    async fn open_in(dir: tempfile::TempDir, clock: Arc<dyn Clock>, neighbour_votes: bool) -> Self {
+    async fn open_in(dir: tempfile::TempDir, clock: Arc<dyn Clock>, cut_off: bool) -> Self {
         let node = NodeId::new(code(OWN), 1).unwrap();
         let signer = Ed25519Signer::from_seed(&[7; 32]).unwrap();
         let key = Bytes(signer.public_key());
@@ -121,7 +122,12 @@ impl Town {
         let driver = Driver::open(options, parts).await.unwrap();
         let timing = Timing { tick_ms: 20, heartbeat_ticks: 2, election_ticks: 12 };
         let options = RecordOptions { timing, ..RecordOptions::default() };
-        let nodes = vec![RegistryNode { node, algorithm: SignatureAlgorithm::Ed25519, public_key: key.clone() }];
+        let keeper = |number| RegistryNode {
+            node: NodeId::new(code(OWN), number).unwrap(),
+            algorithm: SignatureAlgorithm::Ed25519,
+            public_key: key.clone(),
+        };
+        let nodes = (1..=if cut_off { 2 } else { 1 }).map(keeper).collect();
         let genesis = RegistryGenesis {
             owner: code(OWN),
             name: "乌海市".to_owned(),
@@ -130,7 +136,7 @@ impl Town {
             nodes,
         };
         let registry = driver.host(HostSpec::<Registry>::found(genesis, options)).await.unwrap();
-        let founding = charter(&key, neighbour_votes);
+        let founding = charter(&key, cut_off);
         let spec = HostSpec::<Region>::found(founding.clone(), options);
         let (id, name) = (spec.id, founding.name.clone());
         let region = driver.host(spec).await.unwrap();

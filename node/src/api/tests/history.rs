@@ -159,3 +159,20 @@ async fn what_no_quorum_confirms_is_not_said_to_be_nowhere() {
     assert_eq!(reason(region.get_region_outcome(asked).await), (Code::Unavailable, "UNKNOWN_HERE".to_owned()));
     town.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_may_have_been_given_is_not_refused_by_an_old_copy() {
+    let town = Town::open_cut_off().await;
+    let mut aid = AidServiceClient::new(town.door(OWN, "leader"));
+    let mut asked = tonic::Request::new(v1::AnswerAidRequest {
+        request_id: request_id(),
+        aid_request: STORE.to_owned(),
+        line: 1,
+        kind: v1::AnswerKind::Decline.into(),
+        reason: "本市红色预警".to_owned(),
+        ..v1::AnswerAidRequest::default()
+    });
+    asked.set_timeout(Duration::from_millis(300));
+    assert_eq!(reason(aid.answer_aid(asked).await), (Code::Unavailable, "NO_LEADER".to_owned()));
+    town.close().await;
+}
