@@ -192,6 +192,12 @@ pub const RAFT_ROLE: Words = Words(&[
 ]);
 /// Kinds of records.
 pub const RECORD_KIND: Words = Words(&[(1, "registry", "台账", "registry"), (2, "region", "区域", "region")]);
+/// What became of damage on the disk.
+pub const STORE_REMEDY: Words = Words(&[
+    (1, "mended", "已修复", "mended"),
+    (2, "fetching", "正向其他节点索取", "being fetched from another node"),
+    (3, "operator", "需人工处理", "an operator must act"),
+]);
 
 #[cfg(test)]
 mod tests {
@@ -223,6 +229,7 @@ mod tests {
             ("v1.Touch", TOUCH),
             ("admin.v1.RaftRole", RAFT_ROLE),
             ("admin.v1.RecordKind", RECORD_KIND),
+            ("admin.v1.StoreRemedy", STORE_REMEDY),
         ] {
             let described = pool.get_enum_by_name(&format!("shouwang.{name}")).unwrap();
             let unspecified = described.get_value(0).unwrap().name().to_owned();

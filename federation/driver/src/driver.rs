@@ -8,10 +8,7 @@ use std::time::{Duration, Instant};
 use shouwang_domain::ids::{NodeId, RecordId};
 use shouwang_domain::machine::Machine;
 use shouwang_proto::replication::v1::replication_service_server::ReplicationServiceServer;
-use shouwang_store::log::{EngineLog, LogStore};
-use shouwang_store::marker::{ExpectedMarker, MarkerState, StoreMarker, holds_data};
-use shouwang_store::reserve::{Reserve, disk_size};
-use shouwang_store::{StoreError, real_disk};
+use shouwang_store::StoreError;
 use tokio::runtime::Handle as Runtime;
 use tokio::task::spawn_blocking;
 
@@ -23,7 +20,8 @@ use crate::index;
 use crate::keys::Signer;
 use crate::log_writer::LogWriter;
 use crate::options::{DriverOptions, HostSpec};
-use crate::record::{Environment, RaftMsg, Running, start};
+use crate::record::{AcceptedLoss, Environment, RaftMsg, Running, accept, start};
+use crate::storage::{self, Opened, Storage};
 use crate::transport::{PeerConnector, Replication, Transport};
 
 /// What a driver gets from its node.
@@ -58,39 +56,22 @@ impl Driver {
     /// # Errors
     /// A disk that is not this node's, is in use, or is damaged; see [`StoreError`].
     pub async fn open(options: DriverOptions, parts: Parts) -> Result<Self> {
-        let runtime = Runtime::current();
-        spawn_blocking(move || Self::open_blocking(&options, parts, runtime)).await.map_err(|_| DriverError::Stopped)?
+        Self::open_on(options, parts, Storage::real()).await
     }
 
-    fn open_blocking(options: &DriverOptions, parts: Parts, runtime: Runtime) -> Result<Self> {
-        let disk = real_disk();
+    /// As `open`, on another disk than the operating system's.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn open_on(options: DriverOptions, parts: Parts, storage: Storage) -> Result<Self> {
+        let runtime = Runtime::current();
+        let opening = spawn_blocking(move || Self::open_blocking(&options, parts, storage, runtime));
+        opening.await.map_err(|_| DriverError::Stopped)?
+    }
+
+    fn open_blocking(options: &DriverOptions, parts: Parts, storage: Storage, runtime: Runtime) -> Result<Self> {
+        let Opened { store_id, store, reserve, findings, disk } = storage.open(options)?;
         let DriverOptions { node, cluster, data_dir, .. } = options;
-        let expected = ExpectedMarker {
-            cluster: *cluster,
-            node_id: node.get(),
-            store_id: options.store_id,
-            used_before: options.used_before,
-        };
-        let marker = match StoreMarker::check(&*disk, data_dir, holds_data(data_dir)?, &expected)? {
-            MarkerState::Ours(marker) => marker,
-            MarkerState::Fresh => {
-                let store_id = uuid::Uuid::now_v7().into_bytes();
-                let marker = StoreMarker { cluster: *cluster, node_id: node.get(), store_id };
-                marker.create(&*disk, data_dir)?;
-                marker
-            }
-        };
-        let reserve = Reserve::open(data_dir, options.reserve_bytes)?;
-        let log = options.log.on_disk_of(disk_size(data_dir)?);
-        let store = match EngineLog::open(data_dir, &log) {
-            // What the reserve is for: a node that is full must still come up, or it could not even be looked at.
-            Err(error) if error.is_full() => {
-                reserve.release()?;
-                EngineLog::open(data_dir, &log)?
-            }
-            other => other?,
-        };
-        let store: Arc<dyn LogStore> = Arc::new(store);
         let writer = LogWriter::start(store.clone(), data_dir.clone(), reserve, options.space, parts.fatal)?;
         let transport =
             Transport::new(*node, *cluster, options.transport, parts.clock.clone(), parts.connector, runtime);
@@ -99,13 +80,35 @@ impl Driver {
             data_dir: data_dir.clone(),
             disk,
             store,
+            findings: findings.clone(),
             writer: Arc::new(writer),
-            index: Arc::new(index::Home::new(data_dir.join(INDEX))),
+            index: Arc::new(index::Home::new(data_dir.join(INDEX), findings)),
             transport: Arc::new(transport),
             signer: parts.signer,
             clock: parts.clock,
         };
-        Ok(Self { env, store_id: marker.store_id, records: Mutex::default() })
+        Ok(Self { env, store_id, records: Mutex::default() })
+    }
+
+    /// Lets a record of this node alone, whose log has lost what it acknowledged, go on from what can be read. An operator
+    /// must have accepted the loss; the record must not be hosted. If the log as a whole cannot be opened it is set aside
+    /// first, and every other record of this node has to be joined anew.
+    ///
+    /// # Errors
+    /// `Unfit` if nothing is lost, if others are in the record, or if nothing of it can be read; else as `host`.
+    pub async fn accept_loss<M: Machine>(
+        options: DriverOptions,
+        parts: Parts,
+        spec: HostSpec<M>,
+    ) -> Result<AcceptedLoss> {
+        let setting_aside = (options.clone(), spec.id);
+        let set_aside = move || storage::set_unreadable_log_aside(&setting_aside.0, &setting_aside.1.to_string());
+        spawn_blocking(set_aside).await.map_err(|_| DriverError::Stopped)??;
+        let driver = Self::open(options, parts).await?;
+        let env = driver.env.clone();
+        let accepted = spawn_blocking(move || accept(&env, &spec)).await.map_err(|_| DriverError::Stopped);
+        driver.end(false).await;
+        accepted?
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<RecordId, Option<Arc<Running>>>> {

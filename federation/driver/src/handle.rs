@@ -11,6 +11,7 @@ use shouwang_domain::head::{Head, SignedHead};
 use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId, RecordId};
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::{Outcome, Record, Verdict};
+use shouwang_store::Finding;
 use shouwang_store::checkpoint::CheckpointInfo;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
@@ -233,8 +234,14 @@ impl<M: Machine> Handle<M> {
             queued_commands: core.queue.commands.load(Ordering::Relaxed),
             halted: core.halted.get().cloned(),
             removed: core.is_out(),
+            scrubbed: core.scrubbed.load(Ordering::Acquire),
             sync: core.disk.stats(),
         }
+    }
+
+    /// Damage that was found on this node's disk since it started, of all its records.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.core().findings.all()
     }
 
     /// Hands the lead to another voter, if this node leads. It has it once `status` says so.

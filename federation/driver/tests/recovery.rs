@@ -14,7 +14,7 @@ use shouwang_domain::command::Envelope;
 use shouwang_domain::hash::Bytes;
 use shouwang_domain::ids::CommandId;
 use shouwang_domain::record::{Cause, Outcome, Verdict};
-use shouwang_driver::{Handle, HostSpec, RecordOptions};
+use shouwang_driver::{Handle, RecordOptions};
 use tokio::task::JoinHandle;
 
 type Acked = (CommandId, Outcome);
@@ -216,10 +216,12 @@ async fn a_log_that_is_gone_altogether_is_named_and_nothing_is_founded_anew() {
     // In order, so that the ledger has what the log has.
     cluster.stop(1).await;
     std::fs::remove_dir_all(walk(cluster.dirs[&1].path(), "raft")).unwrap();
-    let driver = cluster.open(1).await;
-    let spec = HostSpec::<Counter>::found(cluster.genesis.clone(), fast());
-    let error = driver.host(spec).await.expect_err("a record without its log");
-    assert!(error.to_string().contains("the log") && error.to_string().contains("gone"), "{error}");
+    cluster.up(1).await;
+    let halted = cluster.counter(1).status().halted.expect("a record without its log takes no writes");
+    assert!(halted.starts_with("STORE_LOG_CORRUPT: ") && halted.contains("it is gone"), "{halted}");
+    assert!(halted.contains("accept-loss"), "{halted}");
+    assert_eq!(cluster.counter(1).view().unwrap().record.machine().sum, 1, "what the ledger has is shown");
+    assert_eq!(cluster.ask(1, Ask::Add(1)).await.unwrap_err().code(), "HALTED");
     let ledger = walk(cluster.dirs[&1].path(), "ledger");
     assert!(std::fs::read_dir(ledger).unwrap().next().is_some(), "the ledger was cut off");
 }

@@ -48,5 +48,5 @@ pub use group::{Seat, follows, next_changes};
 pub use input::Input;
 pub use membership::{MemberChange, conf_change, conf_state_from, decode_conf_change, is_learner, is_voter};
 pub use raft::eraftpb;
-pub use replica::Replica;
+pub use replica::{Replica, committed_kind};
 pub use status::{PeerStatus, Status};

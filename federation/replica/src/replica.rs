@@ -393,7 +393,7 @@ impl Replica {
         let mut committed = Vec::with_capacity(entries.len());
         for entry in entries {
             let (index, term) = (entry.get_index(), entry.get_term());
-            let kind = kind_of(entry);
+            let kind = committed_kind(entry);
             if let CommittedKind::Conf(change) = &kind {
                 self.conf_pending.push_back((index, change.clone()));
             }
@@ -432,7 +432,8 @@ fn send(messages: Vec<Message>, out: &mut Vec<Action>) {
     out.push(Action::Send(messages));
 }
 
-fn kind_of(mut entry: Entry) -> CommittedKind {
+/// What an entry asks the state machine to do, once it is committed.
+pub fn committed_kind(mut entry: Entry) -> CommittedKind {
     let change = match entry.get_entry_type() {
         EntryType::EntryNormal if entry.get_data().is_empty() => return CommittedKind::Empty,
         EntryType::EntryNormal => return CommittedKind::Normal(entry.take_data()),

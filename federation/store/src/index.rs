@@ -31,6 +31,7 @@ pub struct Index {
     dir: PathBuf,
     poison: Poison,
     needs_rebuild: bool,
+    damage: Option<String>,
 }
 
 /// Changes that take effect together, with the positions they bring the index to.
@@ -92,8 +93,8 @@ impl Index {
             Ok(index) => Ok(index),
             Err(e @ (StoreError::Locked { .. } | StoreError::Full { .. })) => Err(e),
             Err(e) => {
-                tracing::warn!(index = %dir.display(), error = %e, "the index does not open");
-                Self::replace(dir)
+                let index = Self::replace(dir)?;
+                Ok(Self { damage: Some(e.to_string()), ..index })
             }
         }
     }
@@ -111,7 +112,12 @@ impl Index {
 
     fn new(db: sled::Db, dir: &Path) -> Result<Self> {
         let needs_rebuild = guarded(dir, || Ok(db.is_empty()))?;
-        Ok(Self { db, dir: dir.into(), poison: Poison::default(), needs_rebuild })
+        Ok(Self { db, dir: dir.into(), poison: Poison::default(), needs_rebuild, damage: None })
+    }
+
+    /// Why the index that was here before was set aside when this one was opened, if it was.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
     }
 
     /// True if the index was opened empty, new or in place of a damaged one: it reflects no ledger yet.

@@ -10,6 +10,7 @@ pub mod checkpoint;
 mod codec;
 pub mod disk;
 pub mod error;
+mod finding;
 pub mod index;
 pub mod ledger;
 pub mod log;
@@ -18,3 +19,4 @@ pub mod reserve;
 
 pub use disk::{Disk, DiskFile, PowerLoss, RealDisk, SimDisk, SimFault, quarantine, real_disk};
 pub use error::{Result, StoreError};
+pub use finding::{Finding, Findings, Remedy};

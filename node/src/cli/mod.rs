@@ -27,6 +27,7 @@ pub mod pki;
 pub mod pledge;
 pub mod region;
 mod region_view;
+pub mod registry;
 mod render;
 pub mod report;
 mod resolve;
@@ -138,6 +139,8 @@ pub enum Command {
     Region(region::RegionArgs),
     /// The lines between registry and regions 信使
     Courier(region::CourierArgs),
+    /// The registry's storage, after damage 台账存储受损后的处置
+    Registry(registry::RegistryArgs),
 }
 
 /// What every command gets besides its own arguments.
@@ -200,6 +203,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Ledger(args) => ledger::run(&args, &context),
         Command::Region(args) => region::run(args, &context),
         Command::Courier(args) => region::courier(&args, &context),
+        Command::Registry(args) => registry::run(&args, &context),
     }
 }
 

@@ -183,6 +183,11 @@ async fn status(client: &Client) -> Result<(), Failure> {
             format!("节点 {node}（{federation}），版本 {version}，自 {since} 运行"),
             format!("node {node} of {federation}, version {version}, running since {since}"),
         );
+        for finding in &answer.findings {
+            let remedy = words::STORE_REMEDY.get(finding.remedy, client.lang);
+            let (code, zh, en) = (&finding.code, &finding.zh, &finding.en);
+            client.say(format!("{code}（{remedy}）：{zh}"), format!("{code} ({remedy}): {en}"));
+        }
     }
     Ok(())
 }

@@ -138,6 +138,7 @@ const GOOD: &[&str] = &[
     "region transfer 150300/1 --registry",
     "region checkpoint --registry",
     "courier status -o json",
+    "registry accept-loss --name 乌海市",
 ];
 
 /// Command lines that are refused before anything is sent.
@@ -173,6 +174,7 @@ const BAD: &[&str] = &[
     "region add-node 152900/1 ab",
     "region rotate-key 152900/1 KEY --old-until soon",
     "region promote 152900",
+    "registry accept-loss",
 ];
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {

@@ -4,6 +4,7 @@
 
 pub mod connector;
 pub mod founding;
+pub mod loss;
 mod signals;
 
 use std::path::Path;
@@ -18,8 +19,8 @@ use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::state::RegistryGenesis;
 use shouwang_driver::{
-    AuthenticatedPeer, Driver, DriverError, DriverOptions, Handle, HostSpec, KeyRing, Parts, RecordOptions,
-    SystemClock, Timing,
+    AuthenticatedPeer, Driver, DriverError, DriverOptions, Handle, HostSpec, KeyRing, Parts, PeerConnector,
+    RecordOptions, SystemClock, Timing,
 };
 use shouwang_store::StoreError;
 use tokio::sync::watch;
@@ -111,7 +112,11 @@ fn from_driver(error: &DriverError) -> Failure {
         DriverError::Store(_) | DriverError::Unfit { .. } => Exit::Damaged,
         _ => Exit::Failure,
     };
-    Failure::new(exit, error.code(), Bilingual::new(format!("存储或记录无法打开：{error}"), error.to_string()))
+    let zh = match error {
+        DriverError::Store(error) => error.zh(),
+        other => format!("存储或记录无法打开：{other}"),
+    };
+    Failure::new(exit, error.code(), Bilingual::new(zh, error.to_string()))
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {
@@ -132,19 +137,26 @@ async fn open(
     connector: &Arc<Connector>,
     (keys, used_before): (KeyRing, bool),
 ) -> Result<Driver, Failure> {
+    let parts = parts(keys, Arc::clone(connector) as _);
+    Driver::open(options(config, node, used_before), parts).await.map_err(|error| from_driver(&error))
+}
+
+fn options(config: &Config, node: NodeId, used_before: bool) -> DriverOptions {
     let cluster = Hash32::of(&[b"shouwang.cluster.v1\0", config.federation.as_bytes()]);
-    let options = DriverOptions { used_before, ..DriverOptions::new(node, cluster.0, config.data_dir.join("records")) };
-    let parts = Parts {
+    DriverOptions { used_before, ..DriverOptions::new(node, cluster.0, config.data_dir.join("records")) }
+}
+
+fn parts(keys: KeyRing, connector: Arc<dyn PeerConnector>) -> Parts {
+    Parts {
         signer: Arc::new(keys),
         clock: Arc::new(SystemClock::default()),
-        connector: Arc::clone(connector) as _,
+        connector,
         fatal: Arc::new(|error: &StoreError| {
             // A failed sync may have lost what was acknowledged: going on could lie. The supervisor starts us again.
-            error!(%error, "the store failed; the process ends / 存储写入失败，进程退出");
+            error!(%error, zh = error.zh(), "the store failed; the process ends / 存储写入失败，进程退出");
             std::process::exit(i32::from(Exit::Damaged.code()));
         }),
-    };
-    Driver::open(options, parts).await.map_err(|error| from_driver(&error))
+    }
 }
 
 /// Every signing key of this node: the first one, and those that were made to follow it.
@@ -167,10 +179,13 @@ fn record_options(config: &Config) -> RecordOptions {
 
 async fn host_registry(driver: &Driver, genesis: Option<RegistryGenesis>) -> Result<Option<Handle<Registry>>, Failure> {
     let Some(genesis) = genesis else { return Ok(None) };
+    driver.host(registry_spec(genesis)).await.map(Some).map_err(|error| from_driver(&error))
+}
+
+fn registry_spec(genesis: RegistryGenesis) -> HostSpec<Registry> {
     // One voter on one machine: nobody else's line decides how fast it may elect itself.
     let options = RecordOptions { timing: Timing::lan(), ..RecordOptions::default() };
-    let hosted = driver.host(HostSpec::<Registry>::found(genesis, options)).await;
-    hosted.map(Some).map_err(|error| from_driver(&error))
+    HostSpec::found(genesis, options)
 }
 
 async fn host_regions(

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwapOption;
-use shouwang_store::StoreError;
 use shouwang_store::index::Index;
+use shouwang_store::{Findings, Remedy, StoreError};
 
 /// An index that is open.
 pub(crate) struct Opened {
@@ -25,14 +25,15 @@ struct Door {
 /// Where the index lives.
 pub(crate) struct Home {
     dir: PathBuf,
+    findings: Findings,
     current: ArcSwapOption<Opened>,
     door: Mutex<Door>,
 }
 
 impl Home {
     /// The index below the node's data; nothing is opened yet.
-    pub fn new(dir: PathBuf) -> Self {
-        Self { dir, current: ArcSwapOption::empty(), door: Mutex::default() }
+    pub fn new(dir: PathBuf, findings: Findings) -> Self {
+        Self { dir, findings, current: ArcSwapOption::empty(), door: Mutex::default() }
     }
 
     fn door(&self) -> MutexGuard<'_, Door> {
@@ -58,6 +59,9 @@ impl Home {
             return Err(StoreError::Locked { path: self.dir.clone() });
         }
         let index = if door.condemned.is_some() { Index::replace(&self.dir) } else { Index::open(&self.dir) }?;
+        if let Some(damage) = index.damage() {
+            self.tell(damage);
+        }
         if index.needs_rebuild() {
             tracing::info!(index = %self.dir.display(), "the index is empty; it is built from the ledgers");
         }
@@ -72,9 +76,15 @@ impl Home {
     pub fn condemn(&self, generation: u64) {
         let mut door = self.door();
         if let Some(current) = self.current().filter(|current| current.generation == generation) {
+            self.tell("it does not hold what the ledgers say");
             door.condemned = Some(Arc::downgrade(&current));
             self.current.store(None);
         }
+    }
+
+    fn tell(&self, damage: &str) {
+        let error = StoreError::Index { path: self.dir.clone(), detail: damage.to_owned() };
+        self.findings.add(error, Remedy::Mended);
     }
 
     /// Lets go of the index for good.

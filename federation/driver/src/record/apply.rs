@@ -47,6 +47,11 @@ struct Stamp {
     stamp: Timestamp,
 }
 
+/// When its leader stamped an entry; nothing if that cannot be read.
+pub(super) fn stamp_of(data: &[u8]) -> Option<Timestamp> {
+    code::decode::<Stamp>("entry", data).ok().map(|entry| entry.stamp)
+}
+
 /// What has happened and nobody has been told yet.
 struct News<M: Machine> {
     changes: Vec<Arc<Change<M::Event>>>,
@@ -115,9 +120,7 @@ impl<M: Machine> ApplyLoop<M> {
 
     fn apply_entry(&mut self, data: &Bytes) {
         let Some(record) = &mut self.record else { return };
-        if let Ok(Stamp { stamp }) = code::decode("entry", data) {
-            self.note.stamp = self.note.stamp.max(stamp);
-        }
+        self.note.stamp = self.note.stamp.max(stamp_of(data).unwrap_or_default());
         let applied = record.apply(data, &*self.shared.verifier);
         self.news.outcomes.extend(applied.outcomes);
         self.news.dropped.extend(applied.dropped);

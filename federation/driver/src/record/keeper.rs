@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use shouwang_replica::eraftpb::ConfState;
 use shouwang_store::checkpoint::CheckpointInfo;
-use shouwang_store::ledger::{Ledger, LedgerReader};
-use shouwang_store::{Disk, StoreError};
+use shouwang_store::ledger::{Ledger, LedgerReader, SegmentInfo};
+use shouwang_store::{Disk, Remedy, StoreError};
 
 use super::checkpoints::{self, Candidate};
-use super::{Core, RaftMsg, RecordPort, join_all, spawn};
+use super::{Core, RaftMsg, RecordPort, join_all, scrub, spawn};
 use crate::error::DriverError;
 use crate::metrics;
 use crate::transport::{HistoryDir, Transport};
@@ -42,6 +42,10 @@ pub(crate) enum KeeperJob {
     Written(Box<Written>),
     /// The staged checkpoint becomes one of ours, and the ledger goes on behind it.
     Install { info: CheckpointInfo, revision: u64, root: [u8; 32], adopted: std::sync::mpsc::Sender<()> },
+    /// A sealed segment that does not read any more.
+    GiveUp { segment: SegmentInfo, error: StoreError },
+    /// Everything has been read again.
+    Scrubbed,
     /// A part of the ledger that was missing, with the root after its last record.
     History { first: u64, records: Vec<Vec<u8>>, root: [u8; 32], done: std::sync::mpsc::Sender<()> },
 }
@@ -85,6 +89,14 @@ impl KeeperLoop {
             }
             // After the jobs that were waiting together, whatever they were: it costs one lock.
             core.index.ring();
+            // A killed process must not take with it what only the log would have.
+            match self.ledger.write_out() {
+                Err(error) if !error.is_full() => {
+                    core.halt(error.to_string());
+                    return;
+                }
+                _ => {}
+            }
         }
         join_all(self.writing.take());
         if let Err(error) = self.ledger.sync() {
@@ -108,6 +120,18 @@ impl KeeperLoop {
                 // Apply waits for this unless the node stops.
                 let _ = adopted.send(());
                 self.ask_for_history();
+                Ok(())
+            }
+            KeeperJob::GiveUp { segment, error } => {
+                self.ledger.give_up(&segment)?;
+                core.set_missing(self.ledger.missing(), false);
+                let remedy = if core.group.load().len() > 1 { Remedy::Fetching } else { Remedy::Operator };
+                core.findings.add(error, remedy);
+                self.ask_for_history();
+                Ok(())
+            }
+            KeeperJob::Scrubbed => {
+                scrub::done(core);
                 Ok(())
             }
             KeeperJob::History { first, records, root, done } => {
@@ -216,13 +240,14 @@ impl KeeperLoop {
     }
 
     fn install(&mut self, core: &Core, info: &CheckpointInfo, revision: u64, root: [u8; 32]) -> Result<(), StoreError> {
-        adopt(&*self.disk, info, &self.checkpoint_dir)?;
-        self.port.checkpoints().held()?;
+        // The ledger first: one that ends before a checkpoint of ours has lost something.
         if self.ledger.next() <= revision {
             until_room(core, || self.ledger.begin_at(revision + 1))?;
         } else if self.ledger.should_seal() && self.ledger.last() == Some(revision) {
             self.ledger.seal(root)?;
         }
+        adopt(&*self.disk, info, &self.checkpoint_dir)?;
+        self.port.checkpoints().held()?;
         core.kept.store(revision, Ordering::Release);
         core.set_missing(self.ledger.missing(), false);
         Ok(())

@@ -3,12 +3,15 @@
 mod apply;
 mod checkpoints;
 mod conf;
+mod damaged;
+mod found;
 mod keeper;
 mod open;
 mod proposer;
 mod raft;
 mod reads;
 mod roll_call;
+mod scrub;
 mod waiters;
 
 use std::collections::BTreeMap;
@@ -27,15 +30,18 @@ use shouwang_domain::record::Record;
 use shouwang_domain::time::Timestamp;
 use shouwang_replica::eraftpb::{ConfState, Message};
 use shouwang_replica::{Role, Status};
-use shouwang_store::StoreError;
 use shouwang_store::checkpoint::{CheckpointInfo, CheckpointStore};
 use shouwang_store::ledger::LedgerReader;
 use shouwang_store::log::RecordSlot;
+use shouwang_store::{Findings, StoreError};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 pub(crate) use apply::ApplyWork;
 pub(crate) use checkpoints::{decode_conf_state, restore, restore_while};
 pub(crate) use conf::{ConfBoard, seats};
+pub use damaged::AcceptedLoss;
+pub(crate) use damaged::{accept, note_lost_logs};
+pub(crate) use found::RECORDS;
 pub(crate) use keeper::KeeperJob;
 pub(crate) use open::{Environment, Running, start};
 pub(crate) use proposer::Command;
@@ -163,6 +169,10 @@ pub(crate) struct Core {
     pub apply: Mailbox<ApplyWork>,
     pub keeper: Mailbox<KeeperJob>,
     pub index: Desk,
+    /// Closed when the scrub is to end; nothing is ever put in.
+    pub scrub: Mailbox<()>,
+    /// How many times all of the ledger and the checkpoints have been read and checked.
+    pub scrubbed: AtomicU64,
     pub waiters: Waiters,
     pub queue: Queue,
     pub vitals: ArcSwap<Vitals>,
@@ -177,6 +187,7 @@ pub(crate) struct Core {
     /// Holds a permit once the record has ended: watchers pass it on.
     pub ended: Notify,
     pub disk: Arc<DiskState>,
+    pub findings: Findings,
     pub fatal: FatalHook,
     pub signer: Arc<dyn Signer>,
     /// The last revision the ledger has taken, and the bytes it has not.
@@ -202,6 +213,7 @@ impl Core {
         self.inbox.abort();
         self.apply.abort();
         self.keeper.close();
+        self.scrub.close();
         self.waiters.fail_all(&error);
         self.ended.notify_one();
     }

@@ -1,32 +1,31 @@
 //! From what the disk gives back to a running record.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use shouwang_domain::ids::{NodeId, RecordId};
+use shouwang_domain::ids::NodeId;
 use shouwang_domain::machine::{GroupNode, Machine};
 use shouwang_domain::record::Record;
-use shouwang_domain::time::Timestamp;
-use shouwang_replica::eraftpb::HardState;
-use shouwang_replica::{Checkpoint, Config, GENESIS_INDEX, GENESIS_TERM, LogBase, Replica, Restored, conf_state_from};
-use shouwang_store::checkpoint::{CheckpointStore, OpenedCheckpoint};
-use shouwang_store::ledger::{Ledger, LedgerOptions};
-use shouwang_store::log::{self, LoadedLog, LogStore, LogWrite, RecordSlot};
-use shouwang_store::{Disk, StoreError};
+use shouwang_replica::{Config, Replica};
+use shouwang_store::checkpoint::CheckpointStore;
+use shouwang_store::ledger::Ledger;
+use shouwang_store::log::LogStore;
+use shouwang_store::{Disk, Findings};
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::apply::ApplyLoop;
-use super::keeper::{KeeperLoop, adopt};
+use super::damaged::{Remains, at_rest, remains};
+use super::found::{Dirs, Found, find, is_damage, slot_of};
+use super::keeper::KeeperLoop;
 use super::proposer::Proposer;
 use super::raft::RaftLoop;
-use super::{
-    AppliedNote, ConfBoard, Core, Queue, RecordPort, RollCall, Shared, Vitals, Waiters, checkpoints, decode_conf_state,
-    join_all, restore, spawn,
-};
+use super::scrub::Scrub;
+use super::{ConfBoard, Core, Queue, RecordPort, RollCall, Shared, Vitals, Waiters, join_all, spawn};
 use crate::Result;
 use crate::as_of;
 use crate::clock::Clock;
@@ -46,6 +45,7 @@ pub(crate) struct Environment {
     pub data_dir: PathBuf,
     pub disk: Arc<dyn Disk>,
     pub store: Arc<dyn LogStore>,
+    pub findings: Findings,
     pub writer: Arc<LogWriter>,
     pub index: Arc<index::Home>,
     pub transport: Arc<Transport>,
@@ -74,6 +74,7 @@ impl Running {
         core.inbox.abort();
         core.apply.abort();
         core.keeper.abort();
+        core.scrub.abort();
         core.index.bell.abort();
     }
 
@@ -93,7 +94,7 @@ impl Running {
     /// Ends the threads one after the other, each after it has done what waits; or at once if `abort`. Blocks.
     pub fn stop(&self, abort: bool) {
         let core = self.port.core();
-        core.draining.store(true, std::sync::atomic::Ordering::Relaxed);
+        core.draining.store(true, Relaxed);
         if abort {
             self.halt_threads();
         }
@@ -105,6 +106,7 @@ impl Running {
         join(&self.raft);
         core.apply.close();
         join(&self.apply);
+        core.scrub.close();
         core.keeper.close();
         join(&self.keeper);
         core.index.bell.close();
@@ -121,40 +123,35 @@ impl Drop for Running {
     }
 }
 
-/// Where Raft indexes begin for a record, and what follows from the disk.
-struct Found<M> {
-    record: Option<Record<M>>,
-    at: AppliedNote,
-    restored: Restored,
-}
-
-struct Dirs {
-    ledger: PathBuf,
-    checkpoints: PathBuf,
-    staged: PathBuf,
-    history: PathBuf,
-}
-
-/// The slot of a record: from its name, so that no other record of this node ever has it.
-pub(crate) fn slot_of(id: RecordId) -> RecordSlot {
-    let mut head = [0; 8];
-    head.copy_from_slice(&id.0[..8]);
-    // The highest slot is reserved.
-    RecordSlot(u64::from_be_bytes(head) >> 1)
-}
-
 /// Starts a record. Blocks.
 pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result<(Arc<Shared<M>>, Running)> {
-    let root = env.data_dir.join("records").join(spec.id.to_string());
-    let [ledger, checkpoints, staged, history] =
-        ["ledger", "checkpoints", "staged", "history"].map(|name| root.join(name));
-    let dirs = Dirs { ledger, checkpoints, staged, history };
-    let checkpoints = CheckpointStore::open(env.disk.clone(), &dirs.checkpoints)?;
-    let staged = CheckpointStore::open(env.disk.clone(), &dirs.staged)?;
+    let dirs = Dirs::new(env, spec.id);
+    let open = |dir| CheckpointStore::open(env.disk.clone(), dir).map(|store| store.telling(env.findings.clone()));
+    let (checkpoints, staged) = (open(&dirs.checkpoints)?, open(&dirs.staged)?);
     let founded = spec.genesis.as_ref().map(Record::<M>::found).transpose().map_err(DriverError::Founding)?;
-    let found = find(env, spec, founded.as_ref(), &checkpoints, &staged, &dirs)?;
-    let ledger = open_ledger(env, spec, &dirs, found.record.as_ref())?;
+    let found = find(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged));
+    let started = found.and_then(|(found, ledger)| Ok((replica(env, spec, &found)?, found, ledger)));
+    let (replica, found, ledger) = match started {
+        Err(error) if is_damage(&error) => {
+            let remains = remains(env, spec, &dirs, founded.as_ref(), &checkpoints, &error)?;
+            return Ok(show((env, spec, founded), remains, (checkpoints, staged)));
+        }
+        other => other?,
+    };
+    let status = replica.status();
+    let group = found.record.as_ref().map(|record| record.machine().group());
+    let contacts = founded.iter().flat_map(|record| record.machine().group()).map(|member| member.node);
+    let contacts = contacts.chain(spec.contacts.iter().copied());
+    let (conf_index, conf_state) = (status.conf_index, status.conf_state.clone());
+    let vitals = Vitals { status, heard_at: Instant::now() };
+    let core = core(env, spec, vitals, group.unwrap_or_default(), contacts);
+    core.conf.set(conf_index, conf_state);
+    let shared = shared((env, spec, founded), core, found.record.as_ref(), &ledger, (checkpoints, staged));
+    let running = run(env, &shared, replica, ledger, found, dirs)?;
+    Ok((shared, running))
+}
 
+fn replica<M: Machine>(env: &Environment, spec: &HostSpec<M>, found: &Found<M>) -> Result<Replica> {
     let config = Config {
         id: env.node.get(),
         group: slot_of(spec.id).0,
@@ -163,23 +160,45 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
         seed: uuid::Uuid::now_v7().as_u64_pair().1,
         applied: found.at.index,
     };
-    let replica = Replica::new(config, found.restored)?;
-    let status = replica.status();
-    let group = found.record.as_ref().map(|record| record.machine().group());
-    let contacts = founded.iter().flat_map(|record| record.machine().group()).map(|member| member.node);
-    let core = core(env, spec, &replica, group.unwrap_or_default(), contacts.chain(spec.contacts.iter().copied()));
-    core.keys.store(Arc::new(found.record.as_ref().map(|record| keys_in_force(record, env.node)).unwrap_or_default()));
-    core.conf.set(status.conf_index, status.conf_state);
-    let revision = found.record.as_ref().map_or(0, Record::revision);
-    core.epoch.store(found.record.as_ref().map_or(0, Record::epoch), std::sync::atomic::Ordering::Relaxed);
+    Ok(Replica::new(config, found.restored.clone())?)
+}
+
+/// A record that can only be read.
+fn show<M: Machine>(
+    (env, spec, founded): (&Environment, &HostSpec<M>, Option<Record<M>>),
+    remains: Remains<M>,
+    stores: (CheckpointStore, CheckpointStore),
+) -> (Arc<Shared<M>>, Running) {
+    let Remains { best, newest, ledger, reason } = remains;
+    let record = best.map(|best| best.record);
+    let group = record.as_ref().map(|record| record.machine().group()).unwrap_or_default();
+    let core = core(env, spec, at_rest(env, newest.as_ref()), group, std::iter::empty());
+    let shared = shared((env, spec, founded), core, record.as_ref(), &ledger, stores);
+    shared.core.halt(reason);
+    let threads = Mutex::default;
+    let port: Arc<dyn RecordPort> = shared.clone();
+    (shared, Running { port, raft: threads(), apply: threads(), keeper: threads(), index: threads() })
+}
+
+/// What all threads of a record share.
+fn shared<M: Machine>(
+    (env, spec, founded): (&Environment, &HostSpec<M>, Option<Record<M>>),
+    core: Core,
+    record: Option<&Record<M>>,
+    ledger: &Ledger,
+    (checkpoints, staged): (CheckpointStore, CheckpointStore),
+) -> Arc<Shared<M>> {
+    let revision = record.map_or(0, Record::revision);
+    core.epoch.store(record.map_or(0, Record::epoch), Relaxed);
+    core.keys.store(Arc::new(record.map(|record| keys_in_force(record, env.node)).unwrap_or_default()));
     core.published.send_replace(revision);
-    core.set_missing(ledger.missing(), found.record.is_none());
-    core.kept.store(revision, std::sync::atomic::Ordering::Relaxed);
-    let shared = Arc::new(Shared {
+    core.set_missing(ledger.missing(), record.is_none());
+    core.kept.store(revision, Relaxed);
+    Arc::new(Shared {
         founded,
         past: Arc::new(Semaphore::new(as_of::AT_ONCE)),
         index_home: env.index.clone(),
-        record: ArcSwapOption::from_pointee(found.record.clone()),
+        record: ArcSwapOption::from_pointee(record.cloned()),
         tail: Tail::new(revision, spec.options.tail_records, spec.options.tail_bytes),
         ledger: ledger.reader(),
         checkpoints,
@@ -187,9 +206,7 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
         restored: Mutex::new(None),
         verifier: Arc::new(CachedVerifier::new(Ed25519Verifier)),
         core,
-    });
-    let running = run(env, &shared, replica, ledger, found.record, found.at, dirs)?;
-    Ok((shared, running))
+    })
 }
 
 /// The public keys a record accepts from a node now, the newest first.
@@ -200,7 +217,7 @@ pub(super) fn keys_in_force<M: Machine>(record: &Record<M>, node: NodeId) -> Vec
 fn core<M: Machine>(
     env: &Environment,
     spec: &HostSpec<M>,
-    replica: &Replica,
+    vitals: Vitals,
     group: Vec<GroupNode>,
     contacts: impl Iterator<Item = NodeId>,
 ) -> Core {
@@ -217,9 +234,11 @@ fn core<M: Machine>(
         apply: Mailbox::default(),
         keeper: Mailbox::default(),
         index: Desk::default(),
+        scrub: Mailbox::default(),
+        scrubbed: AtomicU64::new(0),
         waiters: Waiters::default(),
         queue: Queue::default(),
-        vitals: ArcSwap::from_pointee(Vitals { status: replica.status(), heard_at: Instant::now() }),
+        vitals: ArcSwap::from_pointee(vitals),
         conf: ConfBoard::default(),
         group: ArcSwap::from_pointee(group),
         keys: ArcSwap::default(),
@@ -228,6 +247,7 @@ fn core<M: Machine>(
         draining: AtomicBool::new(false),
         ended: Notify::new(),
         disk: env.writer.disk.clone(),
+        findings: env.findings.clone(),
         fatal: env.writer.fatal.clone(),
         signer: env.signer.clone(),
         kept: AtomicU64::new(0),
@@ -245,8 +265,7 @@ fn run<M: Machine>(
     shared: &Arc<Shared<M>>,
     replica: Replica,
     ledger: Ledger,
-    record: Option<Record<M>>,
-    at: AppliedNote,
+    Found { record, at, .. }: Found<M>,
     dirs: Dirs,
 ) -> Result<Running> {
     let port: Arc<dyn RecordPort> = shared.clone();
@@ -277,7 +296,9 @@ fn run<M: Machine>(
     let start = |threads: &Mutex<Vec<JoinHandle<()>>>, started: Result<JoinHandle<()>>| {
         started.map(|thread| threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread))
     };
+    let scrub = Scrub { port: port.clone() };
     let started = start(&running.keeper, spawn("keeper", move || keeper.run()))
+        .and_then(|()| start(&running.keeper, spawn("scrub", move || scrub.run())))
         .and_then(|()| start(&running.apply, spawn("apply", move || apply.run())))
         .and_then(|()| start(&running.index, spawn("index", move || indexer.run())))
         .and_then(|()| start(&running.raft, spawn("raft", move || raft.run())));
@@ -286,151 +307,4 @@ fn run<M: Machine>(
         return Err(error);
     }
     Ok(running)
-}
-
-fn find<M: Machine>(
-    env: &Environment,
-    spec: &HostSpec<M>,
-    founded: Option<&Record<M>>,
-    checkpoints: &CheckpointStore,
-    staged: &CheckpointStore,
-    dirs: &Dirs,
-) -> Result<Found<M>> {
-    let slot = slot_of(spec.id);
-    let log = env.store.load(slot)?;
-    settle_staged(env, log.as_ref(), checkpoints, staged, dirs)?;
-    let newest = checkpoints.newest_verified()?;
-    let is_founder = |record: &&Record<M>| record.machine().group().iter().any(|m| m.node == env.node);
-    match (log, newest) {
-        (Some(log), Some(newest)) => go_on(spec.id, log, &newest),
-        (None, newest) if newest.as_ref().is_none_or(|cp| cp.meta().raft_index == GENESIS_INDEX) => {
-            match founded.filter(is_founder) {
-                // A founder has written its log before its ledger was ever opened: the log is gone, and founding anew
-                // would cut the ledger off in silence.
-                Some(_) if std::fs::read_dir(&dirs.ledger).is_ok_and(|mut held| held.next().is_some()) => Err(unfit(
-                    spec.id,
-                    "the log",
-                    "it is gone, though there is a ledger; restore it, do not start empty",
-                )),
-                Some(record) => begin(env, record, checkpoints, slot),
-                None => Ok(joining(None)),
-            }
-        }
-        (log, None) => match log {
-            // It has voted or heard of a term, but holds no state yet.
-            Some(log) if log.base.index == 0 => Ok(joining(Some(log))),
-            _ => Err(unfit(spec.id, "the checkpoints", "there are none, though there is a log; fetch one from a peer")),
-        },
-        (None, Some(_)) => {
-            Err(unfit(spec.id, "the log", "it is gone, though there are checkpoints; join anew under a new id"))
-        }
-    }
-}
-
-fn unfit(id: RecordId, what: &'static str, detail: &str) -> DriverError {
-    DriverError::Unfit { id, what, detail: detail.to_owned() }
-}
-
-/// A staged checkpoint that the log already begins behind is the state; any other is of no use any more.
-fn settle_staged(
-    env: &Environment,
-    log: Option<&LoadedLog>,
-    checkpoints: &CheckpointStore,
-    staged: &CheckpointStore,
-    dirs: &Dirs,
-) -> Result<()> {
-    let base = log.map_or(0, |log| log.base.index);
-    for info in staged.held()? {
-        let needed = info.meta.raft_index == base
-            && checkpoints.held()?.first().is_none_or(|newest| newest.meta.raft_index < base);
-        if needed {
-            adopt(&*env.disk, &info, &dirs.checkpoints)?;
-        } else {
-            let fault = |source| StoreError::Io { op: "remove", path: info.file.clone(), source };
-            env.disk.remove(&info.file).map_err(fault)?;
-        }
-    }
-    Ok(())
-}
-
-/// The founding of a record: its first state is its first checkpoint, and the log begins behind it.
-fn begin<M: Machine>(
-    env: &Environment,
-    record: &Record<M>,
-    checkpoints: &CheckpointStore,
-    slot: RecordSlot,
-) -> Result<Found<M>> {
-    let group = record.machine().group();
-    let of = |voter: bool| group.iter().filter(move |m| m.voter == voter).map(|m| m.node.get());
-    let restored = Restored::founding(conf_state_from(of(true), of(false)));
-    let at = checkpoints::At { index: GENESIS_INDEX, term: GENESIS_TERM, stamp: Timestamp::ZERO };
-    checkpoints::write(checkpoints, record, at, &restored.conf_state)?;
-    env.store.write(&[LogWrite {
-        reset_to: Some(log::LogBase { index: restored.base.index, term: restored.base.term }),
-        hard_state: Some(restored.hard_state.clone()),
-        conf_state: Some((restored.conf_index, restored.conf_state.clone())),
-        ..LogWrite::new(slot)
-    }])?;
-    tracing::info!(record = %record.id().short(), machine = M::NAME, "record founded");
-    let at =
-        AppliedNote { index: GENESIS_INDEX, term: GENESIS_TERM, stamp: Timestamp::ZERO, next_due: record.next_due() };
-    Ok(Found { record: Some(record.clone()), at, restored })
-}
-
-fn joining<M>(log: Option<LoadedLog>) -> Found<M> {
-    let hard_state: HardState = log.map(|log| log.hard_state).unwrap_or_default();
-    Found { record: None, at: AppliedNote::default(), restored: Restored { hard_state, ..Restored::joining() } }
-}
-
-fn go_on<M: Machine>(id: RecordId, log: LoadedLog, newest: &OpenedCheckpoint) -> Result<Found<M>> {
-    let record = restore::<M>(id, newest)?;
-    let meta = newest.meta();
-    let conf_state = decode_conf_state(&meta.conf_state)
-        .ok_or_else(|| unfit(id, "the checkpoint", "its membership cannot be read; set it aside and restart"))?;
-    let stamp = Timestamp(meta.time_ms).max(record.time());
-    let at = AppliedNote { index: meta.raft_index, term: meta.raft_term, stamp, next_due: record.next_due() };
-    tracing::info!(record = %id.short(), index = at.index, revision = record.revision(), log = log.last_index(), "record found");
-    let restored = Restored {
-        hard_state: log.hard_state,
-        conf_state: log.conf_state,
-        conf_index: log.conf_index,
-        base: LogBase { index: log.base.index, term: log.base.term },
-        entries: log.entries,
-        checkpoint: Some(Checkpoint { index: meta.raft_index, term: meta.raft_term, conf_state }),
-    };
-    Ok(Found { record: Some(record), at, restored })
-}
-
-/// The ledger's end behind the checkpoint is derived again from the log, so that only what lies before can be missing.
-fn open_ledger<M: Machine>(
-    env: &Environment,
-    spec: &HostSpec<M>,
-    dirs: &Dirs,
-    record: Option<&Record<M>>,
-) -> Result<Ledger> {
-    let revision = record.map_or(0, Record::revision);
-    let options = LedgerOptions {
-        segment_bytes: spec.options.segment_bytes,
-        hash_algorithm: checkpoints::SHA256,
-        synced_at_least: Some(revision),
-        ..LedgerOptions::default()
-    };
-    let mut ledger = match Ledger::open(env.disk.clone(), &dirs.ledger, spec.id.0, options.clone()) {
-        Err(StoreError::LedgerShort { .. } | StoreError::LedgerDamaged { .. }) => {
-            let (ledger, wrong) = Ledger::salvage(&env.disk, &dirs.ledger, spec.id.0, options)?;
-            for error in wrong {
-                tracing::error!(record = %spec.id.short(), %error, "ledger salvaged");
-            }
-            ledger
-        }
-        other => other?,
-    };
-    if ledger.next() <= revision {
-        ledger.begin_at(revision + 1)?;
-    }
-    let missing = ledger.missing();
-    if !missing.is_empty() {
-        tracing::warn!(record = %spec.id.short(), ?missing, "a part of the ledger is not held here");
-    }
-    Ok(ledger)
 }

@@ -18,8 +18,9 @@ use shouwang_domain::record::Outcome;
 use shouwang_domain::time::Timestamp;
 use shouwang_driver::{
     AuthenticatedPeer, ConnectError, Driver, DriverError, DriverOptions, Ed25519Signer, Handle, HostSpec, ManualClock,
-    Parts, PeerConnector, RecordOptions, Role, Signer, Timing,
+    Parts, PeerConnector, RecordOptions, Role, Signer, Storage, Timing,
 };
+use shouwang_store::SimDisk;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -77,6 +78,8 @@ pub struct Cluster {
     // Before the disks: they end first.
     pub nodes: BTreeMap<u32, Node>,
     pub dirs: BTreeMap<u32, tempfile::TempDir>,
+    /// Nodes that keep their records on a simulated disk.
+    pub disks: BTreeMap<u32, SimDisk>,
     pub network: Arc<Network>,
     pub clock: Arc<ManualClock>,
     pub genesis: Genesis,
@@ -103,6 +106,7 @@ impl Cluster {
     pub async fn start(voters: &[u32], options: RecordOptions) -> Self {
         let mut cluster = Self {
             dirs: BTreeMap::new(),
+            disks: BTreeMap::new(),
             network: Arc::default(),
             clock: Arc::new(ManualClock::at(Timestamp(1_700_000_000_000))),
             genesis: genesis(voters),
@@ -144,7 +148,8 @@ impl Cluster {
             connector: Arc::new(Connector { me: node_id(n), network: self.network.clone() }),
             fatal: Arc::new(|error| eprintln!("the process would stop here: {error}")),
         };
-        Driver::open(options, parts).await.unwrap()
+        let storage = self.disks.get(&n).map_or_else(Storage::real, Storage::simulated);
+        Driver::open_on(options, parts, storage).await.unwrap()
     }
 
     async fn run(&mut self, n: u32, driver: Driver, counter: Handle<Counter>) {

@@ -21,6 +21,7 @@ use self::format::{HashingWriter, damaged};
 use crate::{
     disk::{Disk, quarantine, read_exact_at},
     error::{Poison, Result, StoreError},
+    finding::{Findings, Remedy},
 };
 
 /// Largest canonical record in bytes.
@@ -76,6 +77,7 @@ pub struct CheckpointStore {
     dir: PathBuf,
     poison: Arc<Poison>,
     verified: Arc<Mutex<BTreeMap<PathBuf, CheckpointInfo>>>,
+    findings: Findings,
 }
 
 impl CheckpointStore {
@@ -85,12 +87,23 @@ impl CheckpointStore {
     /// `Io` if the directory cannot be created or listed.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self> {
         disk.create_dir_all(dir).map_err(|e| StoreError::io("create", dir, e))?;
-        let store = Self { disk, dir: dir.into(), poison: Arc::default(), verified: Arc::default() };
+        let store = Self {
+            disk,
+            dir: dir.into(),
+            poison: Arc::default(),
+            verified: Arc::default(),
+            findings: Findings::default(),
+        };
         for name in store.list()?.iter().filter(|name| has_suffix(name, ".new")) {
             let path = store.dir.join(name);
             store.disk.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
         }
         Ok(store)
+    }
+
+    /// Tells damage there.
+    pub fn telling(self, findings: Findings) -> Self {
+        Self { findings, ..self }
     }
 
     fn list(&self) -> Result<Vec<String>> {
@@ -200,10 +213,10 @@ impl CheckpointStore {
                 self.remember(&info);
                 Ok(Some(info))
             }
-            Err(StoreError::CheckpointDamaged { detail, .. }) => {
-                tracing::warn!(file = %path.display(), detail, "checkpoint is damaged");
+            Err(e @ StoreError::CheckpointDamaged { .. }) => {
                 self.verified().remove(path);
                 quarantine(&*self.disk, path)?;
+                self.findings.add(e, Remedy::Mended);
                 Ok(None)
             }
             Err(e) => Err(e),
@@ -236,8 +249,7 @@ impl CheckpointStore {
         for name in self.names()? {
             let path = self.dir.join(name);
             if let Some(info) = self.verify_or_set_aside(&path)? {
-                let file = self.disk.open(&path).map_err(|e| StoreError::io("open", &path, e))?;
-                return OpenedCheckpoint::open(file, info).map(Some);
+                return self.open_held(&info).map(Some);
             }
         }
         match self.list()?.iter().filter(|name| name.contains(".swc.damaged-")).count() {
@@ -258,6 +270,23 @@ impl CheckpointStore {
             held.extend(self.known_or_verified(&path)?);
         }
         Ok(held)
+    }
+
+    /// Reads all checkpoints held again and sets aside what is damaged. Returns how many that were.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn verify_all(&self) -> Result<usize> {
+        let mut damaged = 0;
+        for name in self.names()? {
+            let path = self.dir.join(name);
+            match self.verify_or_set_aside(&path) {
+                // Newer ones may have replaced it meanwhile.
+                Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                other => damaged += usize::from(other?.is_none()),
+            }
+        }
+        Ok(damaged)
     }
 
     /// Opens one of those held. Its file stays readable even when newer ones replace it.

@@ -6,12 +6,14 @@ use std::{
 };
 
 use super::{
+    LedgerOptions,
     format::{FRAME_HEAD, HEADER, Header, Kind, any_frame_after, frame, put_frame},
     sealed::damaged,
 };
 use crate::{
     disk::{Disk, DiskFile, read_exact_at},
     error::{Poison, Result, StoreError},
+    finding::Remedy,
 };
 
 /// Frames waiting in memory are written when they are this many bytes.
@@ -44,16 +46,16 @@ impl Active {
     }
 
     /// Reads the whole segment and checks every frame. A torn last write is cut off; `None` if not even the header
-    /// was finished. Damage up to `synced_at_least`, or before the end if that is not known, is an error.
+    /// was finished. Damage up to what is known to be synced, or before the end if that is not known, is an error.
     pub fn recover(
         disk: &dyn Disk,
         path: PathBuf,
         record_id: &[u8; 32],
         first: u64,
-        synced_at_least: Option<u64>,
+        options: &LedgerOptions,
         poison: &Poison,
     ) -> Result<Option<Self>> {
-        let synced = synced_at_least.unwrap_or_default();
+        let synced = options.synced_at_least.unwrap_or_default();
         let file = disk.open(&path).map_err(|e| StoreError::io("open", &path, e))?;
         let size = file.size().map_err(|e| StoreError::io("read", &path, e))?;
         let len = usize::try_from(size).unwrap_or(usize::MAX);
@@ -78,11 +80,12 @@ impl Active {
             let rest = &bytes[at..];
             // A crash may write the pages of an unsynced end out of order, so whole frames behind a broken one prove
             // damage only where nobody knows what was synced.
-            let unknown = synced_at_least.is_none();
+            let unknown = options.synced_at_least.is_none();
             if next <= synced || unknown && any_frame_after(&rest[1..], next + 1, next + 64) {
                 return Err(damaged(&path, at as u64, format!("revision {next} does not fit its checksum")));
             }
-            tracing::warn!(file = %path.display(), offset = at, lost = len - at, "cutting a torn write off the ledger");
+            let (offset, bytes) = (at as u64, (len - at) as u64);
+            options.findings.add(StoreError::LedgerTorn { file: path.clone(), offset, bytes }, Remedy::Mended);
             file.set_size(at as u64).map_err(|e| StoreError::io("cut", &path, e))?;
         }
         // What a killed process left in the page cache is counted on from here.

@@ -24,6 +24,7 @@ use self::{
 use crate::{
     disk::{Disk, quarantine, read_exact_at, write_whole},
     error::{Poison, Result, StoreError},
+    finding::Findings,
 };
 
 /// Largest record in bytes.
@@ -42,11 +43,19 @@ pub struct LedgerOptions {
     pub synced_at_least: Option<u64>,
     /// zstd level of sealed segments.
     pub compression_level: i32,
+    /// Where damage is told that opening mends by itself.
+    pub findings: Findings,
 }
 
 impl Default for LedgerOptions {
     fn default() -> Self {
-        Self { segment_bytes: 8 << 20, hash_algorithm: 1, synced_at_least: None, compression_level: 3 }
+        Self {
+            segment_bytes: 8 << 20,
+            hash_algorithm: 1,
+            synced_at_least: None,
+            compression_level: 3,
+            findings: Findings::default(),
+        }
     }
 }
 
@@ -197,7 +206,8 @@ impl Ledger {
     }
 
     /// Lets an empty ledger, or one that ended before, go on at `revision`: behind an installed checkpoint. What is
-    /// skipped shows in `missing` and can be filled by `add_history`.
+    /// skipped shows in `missing` and can be filled by `add_history`. Durable at once: a ledger that begins there is told
+    /// from one that has lost what lies before.
     ///
     /// # Errors
     /// `Invalid` if that would go backwards; `Full`, `Io`, `SyncFailed`, `Poisoned`.
@@ -209,7 +219,16 @@ impl Ledger {
         }
         if revision > next {
             self.seal_active([0; 32])?;
-            self.shared.state_mut().next = revision;
+            let path = self.shared.dir.join(segment_name(revision, ".open"));
+            let active = Active::create(&*self.shared.disk, path, &self.header(Kind::Active, revision), &self.poison)?;
+            let empty = {
+                let mut state = self.shared.state_mut();
+                state.next = revision;
+                state.active.replace(active)
+            };
+            if let Some(Active { path, .. }) = empty {
+                self.shared.disk.remove(&path).map_err(|e| StoreError::io("remove", path, e))?;
+            }
         }
         Ok(())
     }
@@ -372,9 +391,58 @@ impl Ledger {
         Ok(())
     }
 
-    /// The sealed segments, oldest first.
-    pub fn sealed_segments(&self) -> Vec<SegmentInfo> {
-        self.shared.state().sealed.iter().map(|s| s.info.clone()).collect()
+    /// Takes a damaged sealed segment out of use and sets its file aside; what it held shows in `missing`. No effect if
+    /// it is not in use any more.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn give_up(&mut self, segment: &SegmentInfo) -> Result<()> {
+        self.poison.check()?;
+        let at = self.shared.state().sealed.iter().position(|s| s.info == *segment);
+        let Some(at) = at else { return Ok(()) };
+        quarantine(&*self.shared.disk, &segment.file)?;
+        self.shared.state_mut().sealed.remove(at);
+        Ok(())
+    }
+
+    /// Writes what was appended to the file, without waiting for the disk: it survives the process, not a power cut.
+    ///
+    /// # Errors
+    /// As `sync`.
+    pub fn write_out(&mut self) -> Result<()> {
+        self.poison.check()?;
+        match &mut self.shared.state_mut().active {
+            Some(active) => active.write_out().map_err(|e| self.poison.after(e)),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives up everything after `revision`, sealed segments included: for what the log derives again.
+    ///
+    /// # Errors
+    /// `Invalid` if `revision` lies within a sealed segment; `Io`, `SyncFailed`, `Poisoned`.
+    pub fn rewind(&mut self, revision: u64) -> Result<()> {
+        self.poison.check()?;
+        let within = |s: &Arc<Sealed>| s.info.first <= revision && revision < s.info.last;
+        if self.shared.state().sealed.iter().any(within) {
+            return Err(StoreError::Invalid(format!("revision {} is sealed and cannot be dropped", revision + 1)));
+        }
+        if self.shared.state().active.as_ref().is_some_and(|active| active.first <= revision) {
+            return self.truncate_after(revision);
+        }
+        let state = &mut *self.shared.state_mut();
+        // The newest first: cut short, this leaves a ledger that only ends earlier.
+        let mut gone: Vec<PathBuf> = state.active.take().into_iter().map(|active| active.path).collect();
+        while let Some(sealed) = state.sealed.pop_if(|sealed| sealed.info.first > revision) {
+            gone.push(sealed.info.file.clone());
+        }
+        state.next = revision + 1;
+        let (disk, dir) = (&self.shared.disk, &self.shared.dir);
+        for path in gone {
+            disk.remove(&path).map_err(|e| self.poison.after(StoreError::io("remove", path, e)))?;
+            disk.sync_dir(dir).map_err(|e| self.poison.sync_failed(dir, &e))?;
+        }
+        Ok(())
     }
 
     /// Reads and checks every byte held.
@@ -404,19 +472,28 @@ fn recover_active(
         twin.verify(&**disk)?;
         disk.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
     }
-    let Some((first, path)) = left.pop() else { return Ok(None) };
-    if let Some((_, other)) = left.pop() {
-        return Err(sealed::damaged(&other, 0, format!("{} is active as well", path.display())));
-    }
-    if let Some(before) = sealed.last().filter(|s| s.info.last >= first) {
-        return Err(sealed::damaged(&path, 0, format!("it overlaps {}", before.info.file.display())));
-    }
-    let active = Active::recover(&**disk, path.clone(), &record_id, first, options.synced_at_least, poison)?;
-    if active.is_none() {
-        tracing::warn!(file = %path.display(), "removing a ledger segment whose creation was cut short");
+    let mut newest: Option<Active> = None;
+    while let Some((first, path)) = left.pop() {
+        if let Some(before) = sealed.last().filter(|s| s.info.last >= first) {
+            return Err(sealed::damaged(&path, 0, format!("it overlaps {}", before.info.file.display())));
+        }
+        match (Active::recover(&**disk, path.clone(), &record_id, first, options, poison)?, &newest) {
+            (Some(active), None) => {
+                newest = Some(active);
+                continue;
+            }
+            (Some(active), Some(newest)) if !active.is_empty() => {
+                return Err(sealed::damaged(&path, 0, format!("{} is active as well", newest.path.display())));
+            }
+            // A ledger that began anew further on, before anything was put here.
+            (Some(_), Some(_)) => {}
+            (None, _) => {
+                tracing::warn!(file = %path.display(), "removing a ledger segment whose creation was cut short");
+            }
+        }
         disk.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
     }
-    Ok(active)
+    Ok(newest)
 }
 
 /// Sets a damaged segment aside; of an active one, what lies before `offset` stays.

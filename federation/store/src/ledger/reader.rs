@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{
     Shared,
     format::{FRAME_HEAD, frame},
-    sealed::{Sealed, damaged},
+    sealed::{Sealed, SegmentInfo, damaged},
 };
 use crate::error::{Result, StoreError};
 
@@ -166,14 +166,27 @@ impl LedgerReader {
         Ok(plain)
     }
 
+    /// The sealed segments, oldest first.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        self.shared.state().sealed.iter().map(|s| s.info.clone()).collect()
+    }
+
+    /// Reads and checks every byte of a sealed segment, if it is still in use.
+    ///
+    /// # Errors
+    /// `LedgerDamaged`, `Io`.
+    pub fn verify_segment(&self, segment: &SegmentInfo) -> Result<()> {
+        let sealed = self.shared.state().sealed.iter().find(|s| s.info == *segment).cloned();
+        sealed.map_or(Ok(()), |sealed| sealed.verify(&*self.shared.disk))
+    }
+
     /// Reads and checks every byte held now.
     ///
     /// # Errors
     /// `LedgerDamaged` names the first file that does not fit; `Io`.
     pub fn verify_all(&self) -> Result<()> {
-        let sealed = self.shared.state().sealed.clone();
-        for segment in &sealed {
-            segment.verify(&*self.shared.disk)?;
+        for segment in self.segments() {
+            self.verify_segment(&segment)?;
         }
         let unsealed = self.shared.state().active.as_ref().filter(|a| !a.is_empty()).map(|a| (a.first, a.next()));
         let Some((mut at, end)) = unsealed else { return Ok(()) };

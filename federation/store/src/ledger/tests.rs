@@ -3,7 +3,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{SimDisk, SimFault, disk::real_disk, quarantine};
+use crate::{PowerLoss, SimDisk, SimFault, disk::real_disk, quarantine};
 
 const ID: [u8; 32] = [7; 32];
 const ROOT: [u8; 32] = [9; 32];
@@ -62,13 +62,13 @@ fn records_come_back_from_memory_disk_and_sealed_segments() {
         }
     }
     check(&ledger, 1..=100);
-    let segments = ledger.sealed_segments();
+    let segments = ledger.reader().segments();
     assert!(segments.len() > 3 && segments.iter().all(|s| s.root == ROOT && s.hash_algorithm == 1));
     ledger.sync().unwrap();
     drop(ledger);
     let ledger = Ledger::open(real_disk(), &path, ID, options.clone()).unwrap();
     check(&ledger, 1..=100);
-    assert_eq!(ledger.sealed_segments(), segments);
+    assert_eq!(ledger.reader().segments(), segments);
     assert_eq!(Ledger::open(real_disk(), &path, [8; 32], options).unwrap_err().code(), "STORE_LEDGER_DAMAGED");
 }
 
@@ -139,6 +139,31 @@ fn a_ledger_can_begin_late_and_be_filled_from_behind() {
     assert!(ledger.missing().is_empty());
     drop(ledger);
     check(&open(&disk).unwrap(), 1..=110);
+}
+
+#[test]
+fn a_ledger_that_begins_anew_is_whole_wherever_the_power_goes() {
+    let disk = sim(1);
+    let mut ledger = open(&disk).unwrap();
+    fill(&mut ledger, 1..=3);
+    ledger.sync().unwrap();
+    disk.record();
+    ledger.begin_at(50).unwrap();
+    ledger.begin_at(100).unwrap();
+    let reopened = |step: usize, loss| {
+        let disk = disk.as_of(step, step as u64);
+        disk.lose_power(loss);
+        let ledger = open_after(&disk, Some(3)).unwrap();
+        (1..=3).for_each(|revision| assert_eq!(ledger.reader().get(revision).unwrap(), body(revision)));
+        ledger.next()
+    };
+    for step in 0..=disk.steps() {
+        for loss in [PowerLoss::All, PowerLoss::AfterPrefix, PowerLoss::TornEnd, PowerLoss::Scattered] {
+            let next = reopened(step, loss);
+            assert!([4, 50, 100].contains(&next), "{next} behind step {step}, losing {loss:?}");
+        }
+    }
+    assert_eq!(reopened(disk.steps(), PowerLoss::All), 100, "where it begins survives");
 }
 
 #[test]
@@ -389,4 +414,38 @@ proptest! {
             disk.crash();
         }
     }
+}
+
+#[test]
+fn what_the_log_derives_again_can_be_given_up_and_damage_is_taken_out_of_use() {
+    let disk = sim(1);
+    let mut ledger = open(&disk).unwrap();
+    for revision in 1..=30 {
+        ledger.append(revision, &[7; 40]).unwrap();
+        if revision % 10 == 0 && revision < 30 {
+            ledger.seal([1; 32]).unwrap();
+        }
+    }
+    ledger.sync().unwrap();
+    let segments = ledger.reader().segments();
+    assert_eq!(segments.iter().map(|s| (s.first, s.last)).collect::<Vec<_>>(), [(1, 10), (11, 20)]);
+    assert_eq!(ledger.rewind(15).unwrap_err().code(), "STORE_INVALID");
+    ledger.rewind(25).unwrap();
+    assert_eq!((ledger.next(), ledger.missing()), (26, vec![]));
+    disk.flip_bit(&segments[0].file, 80, 3);
+    let reader = ledger.reader();
+    reader.verify_segment(&segments[1]).unwrap();
+    assert_eq!(reader.verify_segment(&segments[0]).unwrap_err().code(), "STORE_LEDGER_DAMAGED");
+    ledger.give_up(&segments[0]).unwrap();
+    ledger.give_up(&segments[0]).unwrap();
+    reader.verify_segment(&segments[0]).unwrap();
+    assert_eq!(ledger.missing(), [(1, 10)]);
+    ledger.rewind(10).unwrap();
+    assert_eq!((ledger.next(), ledger.last(), ledger.missing()), (11, None, vec![(1, 10)]));
+    ledger.append(11, b"again").unwrap();
+    ledger.sync().unwrap();
+    drop(ledger);
+    disk.crash();
+    let ledger = open(&disk).unwrap();
+    assert_eq!((ledger.first(), ledger.last()), (Some(11), Some(11)));
 }

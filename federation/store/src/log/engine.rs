@@ -26,6 +26,7 @@ use crate::{
     codec::Encoder,
     disk::{Disk, SimDisk, real_disk},
     error::{Poison, Result, StoreError},
+    finding::{Findings, Remedy},
 };
 
 pub(super) const HARD_STATE: &[u8] = b"hard_state";
@@ -35,9 +36,12 @@ pub(super) const BASE: &[u8] = b"base";
 pub(super) const END: &[u8] = b"end";
 /// The engine region that belongs to no record: it carries the write number of each opening.
 pub(super) const NODE_REGION: u64 = u64::MAX;
-/// The log's directory in the data directory, and the side marker's name in it.
-const DIR: &str = "raft";
+/// The log's directory in the data directory.
+pub const DIR: &str = "raft";
+/// The side marker's name in it.
 const MARKER: &str = "tail.marker";
+/// What the engine's files end with.
+const FILE: &str = ".raftlog";
 
 /// Sizes of the log on disk.
 #[derive(Debug, Clone)]
@@ -48,11 +52,13 @@ pub struct EngineLogOptions {
     pub purge_bytes: u64,
     /// After how many synced writes the side marker itself is synced.
     pub marker_sync_every: u32,
+    /// Where damage is told.
+    pub findings: Findings,
 }
 
 impl Default for EngineLogOptions {
     fn default() -> Self {
-        Self { file_bytes: 16 << 20, purge_bytes: 64 << 20, marker_sync_every: 256 }
+        Self { file_bytes: 16 << 20, purge_bytes: 64 << 20, marker_sync_every: 256, findings: Findings::default() }
     }
 }
 
@@ -130,7 +136,7 @@ impl EngineLog {
     pub fn exists(disk: &dyn Disk, dir: &Path) -> Result<bool> {
         let dir = dir.join(DIR);
         let names = disk.list(&dir).map_err(|e| StoreError::io("list", &dir, e))?;
-        Ok(names.iter().any(|name| name == MARKER))
+        Ok(names.iter().any(|name| name == MARKER || name.ends_with(FILE)))
     }
 }
 
@@ -152,13 +158,10 @@ impl<F: FileSystem> EngineLog<F> {
         }
         let Noted { tail: noted, unreadable } = noted.unwrap_or_default();
         if unreadable > 0 {
-            tracing::warn!(marker = %marker_path.display(), unreadable, "parts of the log's side marker are written again");
+            options.findings.add(StoreError::LogMarkerTorn { file: marker_path.clone(), unreadable }, Remedy::Mended);
         }
         write = write.max(noted.write) + 1;
         let all = on_fresh_thread(|| settle(&engine, &dir, found, &noted, write))?;
-        for (slot, damage) in &all.damaged {
-            tracing::error!(%slot, error = %damage.error(*slot, &dir), "raft log is damaged");
-        }
         let marker = TailMarker::create(disk, &marker_path, &Tail { write, ends: all.ends() })?;
         let state = Mutex::new(State { all, write, marker, synced: 0 });
         let marker_sync_every = options.marker_sync_every.max(1);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -130,6 +131,55 @@ impl LogStore for MemoryLog {
     fn remove(&self, slot: RecordSlot) -> Result<()> {
         self.lock().remove(slot);
         Ok(())
+    }
+
+    fn purge(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Stands for a log that cannot be opened: everything asked of it is answered with why. Its node runs on without it, so
+/// that what else is on the disk can be read.
+#[derive(Debug)]
+pub struct UnreadableLog {
+    path: PathBuf,
+    detail: String,
+}
+
+impl UnreadableLog {
+    /// The log that is damaged in `path`.
+    pub fn new(path: impl Into<PathBuf>, detail: impl Into<String>) -> Self {
+        Self { path: path.into(), detail: detail.into() }
+    }
+
+    fn refuse<T>(&self) -> Result<T> {
+        Err(StoreError::LogCorrupt { path: self.path.clone(), detail: self.detail.clone() })
+    }
+}
+
+impl LogStore for UnreadableLog {
+    fn slots(&self) -> Vec<RecordSlot> {
+        Vec::new()
+    }
+
+    fn load(&self, _: RecordSlot) -> Result<Option<LoadedLog>> {
+        self.refuse()
+    }
+
+    fn write(&self, _: &[LogWrite]) -> Result<()> {
+        self.refuse()
+    }
+
+    fn write_unsynced(&self, _: &[LogWrite]) -> Result<()> {
+        self.refuse()
+    }
+
+    fn compact(&self, _: RecordSlot, _: LogBase) -> Result<()> {
+        self.refuse()
+    }
+
+    fn remove(&self, _: RecordSlot) -> Result<()> {
+        self.refuse()
     }
 
     fn purge(&self) -> Result<()> {

@@ -10,8 +10,8 @@ mod tail;
 
 use std::fmt;
 
-pub use engine::{EngineLog, EngineLogOptions};
-pub use memory::MemoryLog;
+pub use engine::{DIR, EngineLog, EngineLogOptions};
+pub use memory::{MemoryLog, UnreadableLog};
 pub use raft_proto::eraftpb::{ConfState, Entry, HardState};
 pub use sim::{SimLog, SimLogFault};
 

@@ -43,7 +43,7 @@ fn indexes(log: &LoadedLog) -> Vec<(u64, u64)> {
 
 /// Small files, so that rotation, recycling and rewriting happen within a test.
 pub(super) fn tiny() -> EngineLogOptions {
-    EngineLogOptions { file_bytes: 4096, purge_bytes: 8192, marker_sync_every: 3 }
+    EngineLogOptions { file_bytes: 4096, purge_bytes: 8192, marker_sync_every: 3, ..EngineLogOptions::default() }
 }
 
 #[test]

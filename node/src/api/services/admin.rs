@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use shouwang_domain::ids::NodeId;
 use shouwang_domain::machine::Machine;
-use shouwang_driver::{Contact, DriverError, Handle, RecordStatus, Role};
+use shouwang_driver::{Contact, DriverError, Finding, Handle, RecordStatus, Remedy, Role};
 use shouwang_proto::admin::v1 as admin;
 use shouwang_proto::admin::v1::admin_service_server::AdminService;
 use tonic::{Code, Request, Response, Status};
@@ -51,6 +51,7 @@ impl AdminService for Services {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: Some(self.started_at.into()),
             records,
+            findings: self.findings().iter().map(finding).collect(),
         }))
     }
 
@@ -122,6 +123,12 @@ impl AdminService for Services {
 }
 
 impl Services {
+    /// What was found on the node's disk; every record tells all of it.
+    fn findings(&self) -> Vec<Finding> {
+        let region = || self.regions().values().next().map(|region| region.handle.findings());
+        self.registry().ok().map(Handle::findings).or_else(region).unwrap_or_default()
+    }
+
     fn either(&self, text: &str) -> Result<Either, Status> {
         if text == REGISTRY { Ok(Either::Registry) } else { self.hosted(text).map(Either::Region) }
     }
@@ -156,6 +163,20 @@ fn successor(status: &RecordStatus) -> Option<NodeId> {
     let fit = status.peers.iter().filter(|peer| peer.voter && peer.recent_active);
     let best = fit.max_by_key(|peer| (peer.matched, std::cmp::Reverse(peer.id)))?;
     NodeId::try_from(best.id).ok()
+}
+
+fn finding(finding: &Finding) -> admin::StoreFinding {
+    let remedy = match finding.remedy {
+        Remedy::Mended => admin::StoreRemedy::Mended,
+        Remedy::Fetching => admin::StoreRemedy::Fetching,
+        Remedy::Operator => admin::StoreRemedy::Operator,
+    };
+    admin::StoreFinding {
+        code: finding.error.code().to_owned(),
+        zh: finding.error.zh(),
+        en: finding.error.to_string(),
+        remedy: remedy.into(),
+    }
 }
 
 fn role(role: Role) -> admin::RaftRole {

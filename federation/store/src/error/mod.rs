@@ -1,5 +1,7 @@
 //! What can go wrong with bytes on a disk, each named by what failed, where, and how to mend it.
 
+mod zh;
+
 use std::{io, path::PathBuf, sync::OnceLock};
 
 use thiserror::Error;
@@ -67,8 +69,17 @@ pub enum StoreError {
         /// What does not fit.
         detail: String,
     },
+    /// Parts of the log's side marker cannot be read; others say what is needed, and all of it is written again. A power
+    /// cut does this to a part that is just being written.
+    #[error("{unreadable} part(s) of the log's side marker {file} cannot be read and are written again; if there was no power cut, check the disk", file = file.display())]
+    LogMarkerTorn {
+        /// The side marker.
+        file: PathBuf,
+        /// How many of its parts.
+        unreadable: usize,
+    },
     /// A ledger segment does not hold what its checksums promise.
-    #[error("ledger segment {file} is damaged at byte {offset}: {detail}; salvage the ledger and fetch what is missing from a peer", file = file.display())]
+    #[error("ledger segment {file} is damaged at byte {offset}: {detail}; it is set aside, what is missing is rebuilt from the log or fetched from a peer", file = file.display())]
     LedgerDamaged {
         /// The segment.
         file: PathBuf,
@@ -77,8 +88,19 @@ pub enum StoreError {
         /// What does not fit.
         detail: String,
     },
+    /// The end of the active ledger segment, behind what is known to be synced, does not fit its checksums and is cut off.
+    /// A power cut does this.
+    #[error("the last {bytes} bytes of ledger segment {file}, from byte {offset} on, are not whole; they are cut off and rebuilt from the log; if there was no power cut, check the disk", file = file.display())]
+    LedgerTorn {
+        /// The segment.
+        file: PathBuf,
+        /// Where it is cut, in bytes.
+        offset: u64,
+        /// How many bytes are cut off.
+        bytes: u64,
+    },
     /// A ledger is whole as far as it goes, but ends before a revision that was synced.
-    #[error("the ledger in {dir} ends at revision {last}, synced was {synced}; salvage it and fetch what is missing", dir = dir.display())]
+    #[error("the ledger in {dir} ends at revision {last}, synced was {synced}; what is missing is rebuilt from the log or fetched from a peer", dir = dir.display())]
     LedgerShort {
         /// The ledger's directory.
         dir: PathBuf,
@@ -86,6 +108,16 @@ pub enum StoreError {
         last: u64,
         /// The revision known to have been synced.
         synced: u64,
+    },
+    /// Revisions of a ledger are not held here, and nobody else has them.
+    #[error("revisions {first} to {last} of the ledger in {dir} are not held, and no other node has them; restore them from a backup", dir = dir.display())]
+    LedgerGap {
+        /// The ledger's directory.
+        dir: PathBuf,
+        /// The first revision that is missing.
+        first: u64,
+        /// The last.
+        last: u64,
     },
     /// A checkpoint file does not hold what its checksum promises.
     #[error("checkpoint {file} is damaged: {detail}; it is set aside, an older one or a peer's is used", file = file.display())]
@@ -104,7 +136,7 @@ pub enum StoreError {
         damaged: usize,
     },
     /// The index answered with an error. It holds nothing that cannot be rebuilt.
-    #[error("the index in {path} failed: {detail}; restart rebuilds it if it is damaged", path = path.display())]
+    #[error("the index in {path} failed: {detail}; if it is damaged, it is built again from the ledgers", path = path.display())]
     Index {
         /// The index directory.
         path: PathBuf,
@@ -188,8 +220,11 @@ impl StoreError {
             Self::Poisoned { .. } => "STORE_POISONED",
             Self::LogDamaged { .. } => "STORE_LOG_DAMAGED",
             Self::LogCorrupt { .. } => "STORE_LOG_CORRUPT",
+            Self::LogMarkerTorn { .. } => "STORE_LOG_MARKER_TORN",
             Self::LedgerDamaged { .. } => "STORE_LEDGER_DAMAGED",
+            Self::LedgerTorn { .. } => "STORE_LEDGER_TORN",
             Self::LedgerShort { .. } => "STORE_LEDGER_SHORT",
+            Self::LedgerGap { .. } => "STORE_LEDGER_GAP",
             Self::CheckpointDamaged { .. } => "STORE_CHECKPOINT_DAMAGED",
             Self::NoUsableCheckpoint { .. } => "STORE_NO_USABLE_CHECKPOINT",
             Self::Index { .. } => "STORE_INDEX",
