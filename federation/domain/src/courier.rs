@@ -97,6 +97,7 @@ pub fn downward(
 
 /// Tells the region what it need not keep any longer, if there is anything new to tell.
 pub fn acknowledgement(registry: &Registry, id: RegionId, region: &Region) -> Option<RegionCommand> {
-    let taken = registry.channel(id).map_or(0, |channel| channel.down);
+    let in_effect = registry.channel(id).map_or(0, |channel| channel.down);
+    let taken = planted!(NumberBeforeEffect, region.channel(registry.owner()).down, in_effect);
     (taken > region.channel(registry.owner()).down_taken).then_some(RegionCommand::AckDown { through: taken })
 }

@@ -10,6 +10,30 @@
 //! This room must never contain I/O, a clock, randomness, a `HashMap`, floating-point numbers, threads, or anything of
 //! the wire: the same entries give the same state on every node, for ever.
 
+/// Whether a bug is planted here, or which of two values it makes: see [`planted`]. Without that feature it is the sound
+/// one, and nothing else is compiled.
+#[cfg(feature = "planted")]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::is($crate::planted::Plant::$bug)
+    };
+    ($bug:ident, $wrong:expr, $right:expr) => {
+        if $crate::planted!($bug) { $wrong } else { $right }
+    };
+}
+/// Whether a bug is planted here: never, without the feature `planted`.
+#[cfg(not(feature = "planted"))]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+    ($bug:ident, $wrong:expr, $right:expr) => {
+        $right
+    };
+}
+
 pub mod actor;
 pub mod channel;
 pub mod charter;
@@ -21,6 +45,8 @@ pub mod head;
 pub mod ids;
 pub mod machine;
 pub mod merkle;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod quantity;
 pub mod record;
 pub mod refusal;

@@ -232,7 +232,7 @@ impl<M: Machine> Record<M> {
         // Record time moves only with a ledger record, so that a state rebuilt from the ledger is equal to one that
         // saw every entry.
         let now = self.time.max(entry.stamp);
-        self.fire_timers(now, &mut applied);
+        self.fire_timers(planted!(TimerByLocalClock, crate::planted::clock(), now), &mut applied);
         for bytes in &entry.batches {
             self.apply_batch(&bytes.0, now, verifier, &mut applied);
         }
@@ -300,14 +300,17 @@ impl<M: Machine> Record<M> {
         (municipality, now): (MunicipalityCode, Timestamp),
         applied: &mut Applied<M::Event>,
     ) {
-        let (events, refusal, asked) = match self.judge(bytes, municipality, proof.node, now) {
+        let node = proof.node;
+        let (events, refusal, asked) = match self.judge(bytes, municipality, node, now) {
             Judged::Answered(key, outcome) => return applied.outcomes.push((key, outcome)),
             Judged::Decided { events, refusal, asked } => (events, refusal, asked),
         };
         let outcome = self.write(now, Cause::Command { bytes: bytes.clone(), proof }, events, refusal, applied);
         let Some(Asked { key, forget_after }) = asked else { return };
         if let Some(valid_until) = forget_after {
-            self.remember(key, Remembered { digest: Hash32::of(&[&bytes.0]), valid_until, outcome: outcome.clone() });
+            let known_as = planted!(ResentElsewhereTwice, crate::planted::by_node(key, node), key);
+            let (digest, outcome) = (Hash32::of(&[&bytes.0]), outcome.clone());
+            self.remember(known_as, Remembered { digest, valid_until, outcome });
         }
         applied.outcomes.push((key, outcome));
     }
@@ -319,7 +322,8 @@ impl<M: Machine> Record<M> {
         };
         let key = (municipality, envelope.id);
         let numbered = M::is_numbered(&envelope.body);
-        if !numbered && let Some(outcome) = self.answer_without_deciding(&key, &envelope, bytes, now) {
+        let known_as = planted!(ResentElsewhereTwice, crate::planted::by_node(key, node), key);
+        if !numbered && let Some(outcome) = self.answer_without_deciding(&known_as, &envelope, bytes, now) {
             return Judged::Answered(key, outcome);
         }
         let (events, refusal) = match self.decide(&envelope, municipality, node, now) {
@@ -438,17 +442,19 @@ impl<M: Machine> Record<M> {
         {
             let (digest, valid_until, outcome) = (Hash32::of(&[&bytes.0]), envelope.valid_until, record.outcome());
             let key = (proof.node.municipality(), envelope.id);
-            self.remember(key, Remembered { digest, valid_until, outcome });
+            let known_as = planted!(ResentElsewhereTwice, crate::planted::by_node(key, proof.node), key);
+            self.remember(known_as, Remembered { digest, valid_until, outcome });
         }
         Ok(())
     }
 
     /// Hands the canonical records of the whole record to `sink`: head, memory of commands, then the machine.
     pub fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) {
-        let remembered = self.remembered.len() as u64;
+        let memory = planted!(DedupLostOnRestart, OrdMap::new(), self.remembered.clone());
+        let remembered = memory.len() as u64;
         let (id, epoch, revision, time) = (self.id, self.epoch, self.revision, self.time);
         sink(code::encode(&Head { id, epoch, revision, time, ledger: self.ledger.clone(), remembered }));
-        self.remembered.iter().for_each(|pair| sink(code::encode(&pair)));
+        memory.iter().for_each(|pair| sink(code::encode(&pair)));
         self.machine.records(sink);
     }
 

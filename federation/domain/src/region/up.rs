@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::event::RegionEvent;
 use super::{facts, missions, obligations, pledges, requests};
-use crate::channel::{DownMessage, UpEnvelope, UpMessage};
+use crate::channel::{DownMessage, Fact, UpEnvelope, UpMessage};
 use crate::code;
 use crate::hash::Hash32;
 use crate::machine::Context;
@@ -59,6 +59,11 @@ fn attempt(draft: &Draft, context: &Context<'_>, message: &UpMessage) -> Result<
         UpMessage::Committed { mission, qty } => missions::committed(&mut draft, context, *mission, *qty),
         UpMessage::CancelAcknowledged { mission } => missions::cancel_acknowledged(&mut draft, context, *mission),
         UpMessage::Revoke { mission, reason } => missions::revoke(&mut draft, context, *mission, reason),
+        UpMessage::Fact(Fact { mission: id, .. })
+            if planted!(FactRefusedAfterCancel) && draft.mission(*id).is_ok_and(|mission| mission.state.is_void()) =>
+        {
+            Err(Refusal::not_found("mission", id))
+        }
         UpMessage::Fact(fact) => {
             facts::take(&mut draft, context, fact);
             Ok(())

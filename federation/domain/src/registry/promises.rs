@@ -166,7 +166,9 @@ fn escrow(draft: &mut Draft, promise: &Promise<'_>, id: PledgeId, lot_id: LotId,
         };
         check_text("cross_floor", reason, 500)?;
     }
-    draft.shift(lot_id, Account::Local, Account::Pledged(id), qty, "pledge");
+    if !(planted!(OfferWithoutEscrow) && promise.for_line.is_some()) {
+        draft.shift(lot_id, Account::Local, Account::Pledged(id), qty, "pledge");
+    }
     let made = PledgeMade {
         pledge: id,
         lot: lot_id,

@@ -117,7 +117,7 @@ impl Registry {
     pub fn is_usable(&self, lot: &Lot, at: Timestamp) -> bool {
         lot.details.condition == Condition::Usable
             && lot.custody.is_none()
-            && lot.details.expires.is_none_or(|day| day.end() >= at)
+            && (planted!(ExpiredCounted) || lot.details.expires.is_none_or(|day| day.end() >= at))
     }
 
     /// `pledgeable = usable − floor(item, own warning colour)` over the owner's own lots (domain.md §3). Goods kept for
