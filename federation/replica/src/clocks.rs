@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 /// A clock further than this from the middle of its peers' is not fit to stamp, in milliseconds.
 pub const CLOCK_OFFSET_MS_MAX: i64 = 2000;
+/// What a peer's clock showed longer ago than this does not count any more, in milliseconds.
+pub const CLOCK_HEARD_MS_MAX: u64 = 15_000;
 
 /// Wall-clock time that never jumps: it runs with the monotonic clock and follows corrections of the wall clock by at
 /// most a twentieth, so that a clock set wrong by mistake does not make every deadline pass at once.
@@ -34,27 +36,39 @@ fn follow(estimate_us: i64, wall_us: i64, elapsed_us: i64) -> i64 {
     estimate_us.saturating_add(wall_us.saturating_sub(estimate_us).clamp(-most, most))
 }
 
-/// How far this node's clock is ahead of each peer's, as of the last it heard from them.
+/// How far this node's clock is ahead of each peer's, as of the last it heard from them. What was heard long ago says
+/// nothing any more: where nobody leads, nobody says what his clock shows, and a group whose clocks have been set right
+/// meanwhile would wait for ever for somebody who is fit.
 #[derive(Debug, Clone, Default)]
-pub struct PeerClocks(BTreeMap<u64, i64>);
+pub struct PeerClocks(BTreeMap<u64, Heard>);
+
+/// What a peer's clock showed.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    ahead_ms: i64,
+    at_ms: u64,
+}
 
 impl PeerClocks {
-    /// Notes a peer's clock: this one is ahead of it by so many milliseconds.
-    pub fn note(&mut self, peer: u64, ahead_ms: i64) {
-        self.0.insert(peer, ahead_ms);
+    /// Notes a peer's clock: this one is ahead of it by so many milliseconds. `now_ms` comes of a clock that only runs
+    /// forward.
+    pub fn note(&mut self, peer: u64, ahead_ms: i64, now_ms: u64) {
+        self.0.insert(peer, Heard { ahead_ms, at_ms: now_ms });
     }
 
     /// How far this node's clock is ahead of the middle of a group's clocks, its own among them, in milliseconds.
-    pub fn ahead_ms(&self, group: impl IntoIterator<Item = u64>) -> i64 {
-        let mut ahead: Vec<i64> = group.into_iter().filter_map(|id| self.0.get(&id).copied()).chain([0]).collect();
+    pub fn ahead_ms(&self, group: impl IntoIterator<Item = u64>, now_ms: u64) -> i64 {
+        let heard = group.into_iter().filter_map(|id| self.0.get(&id));
+        let fresh = heard.filter(|heard| now_ms.saturating_sub(heard.at_ms) <= CLOCK_HEARD_MS_MAX);
+        let mut ahead: Vec<i64> = fresh.map(|heard| heard.ahead_ms).chain([0]).collect();
         ahead.sort_unstable();
         ahead[(ahead.len() - 1) / 2]
     }
 
     /// Whether this node's clock is fit to stamp for a group: what `Input::MayCampaign` is to be told, with the room on
     /// the disk.
-    pub fn is_fit(&self, group: impl IntoIterator<Item = u64>) -> bool {
-        self.ahead_ms(group).abs() <= CLOCK_OFFSET_MS_MAX
+    pub fn is_fit(&self, group: impl IntoIterator<Item = u64>, now_ms: u64) -> bool {
+        self.ahead_ms(group, now_ms).abs() <= CLOCK_OFFSET_MS_MAX
     }
 }
 
@@ -81,14 +95,24 @@ mod tests {
     #[test]
     fn a_clock_is_judged_by_the_middle_of_its_peers() {
         let mut clocks = PeerClocks::default();
-        assert_eq!(clocks.ahead_ms(1..=3), 0);
-        clocks.note(2, 6_000);
-        assert_eq!(clocks.ahead_ms(1..=3), 0, "one against one proves nothing");
-        clocks.note(3, 5_900);
-        assert_eq!(clocks.ahead_ms(1..=3), 5_900);
-        assert!(!clocks.is_fit(1..=3) && clocks.is_fit([1, 2]), "only the group counts");
-        clocks.note(3, 10);
-        assert_eq!(clocks.ahead_ms(1..=3), 10, "the other one is wrong");
-        assert!(clocks.is_fit(1..=3));
+        assert_eq!(clocks.ahead_ms(1..=3, 0), 0);
+        clocks.note(2, 6_000, 0);
+        assert_eq!(clocks.ahead_ms(1..=3, 0), 0, "one against one proves nothing");
+        clocks.note(3, 5_900, 0);
+        assert_eq!(clocks.ahead_ms(1..=3, 0), 5_900);
+        assert!(!clocks.is_fit(1..=3, 0) && clocks.is_fit([1, 2], 0), "only the group counts");
+        clocks.note(3, 10, 0);
+        assert_eq!(clocks.ahead_ms(1..=3, 0), 10, "the other one is wrong");
+        assert!(clocks.is_fit(1..=3, 0));
+    }
+
+    #[test]
+    fn what_was_heard_long_ago_does_not_count() {
+        let mut clocks = PeerClocks::default();
+        clocks.note(2, -40_000, 1_000);
+        clocks.note(3, -50_000, 2_000);
+        for (now, fit) in [(2_000, false), (16_000, false), (17_001, true), (u64::MAX, true)] {
+            assert_eq!(clocks.is_fit(1..=3, now), fit, "at {now}");
+        }
     }
 }

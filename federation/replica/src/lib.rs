@@ -41,7 +41,7 @@ mod screen;
 mod status;
 
 pub use action::{Action, Committed, CommittedKind, LogBase, Persist, RefusalReason, Role};
-pub use clocks::{CLOCK_OFFSET_MS_MAX, PeerClocks, SteadyClock};
+pub use clocks::{CLOCK_HEARD_MS_MAX, CLOCK_OFFSET_MS_MAX, PeerClocks, SteadyClock};
 pub use config::{Checkpoint, Config, GENESIS_INDEX, GENESIS_TERM, Limits, Restored, Timing};
 pub use error::ReplicaError;
 pub use group::{Seat, follows, next_changes};

@@ -1,83 +1,135 @@
-//! A node's disk: one log for its two records, a directory of checkpoints for each, and what a restart finds there.
+//! A station's disk: one log for all its records, directories of checkpoints for each, and everything that a disk does
+//! to them.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use raft_proto::eraftpb::ConfState;
+use raft_proto::eraftpb::{ConfState, Entry};
 use serde::{Deserialize, Serialize};
 use shouwang_domain::code;
 use shouwang_domain::hash::Hash32;
-use shouwang_domain::ids::RecordId;
 use shouwang_domain::machine::Machine;
-use shouwang_domain::merkle::Frontier;
 use shouwang_domain::record::Record;
 use shouwang_domain::time::Timestamp;
-use shouwang_replica::{Checkpoint, GENESIS_INDEX, GENESIS_TERM, LogBase, Persist, Restored};
+use shouwang_replica::{GENESIS_INDEX, GENESIS_TERM, LogBase, Persist, Restored};
 use shouwang_store::checkpoint::{CheckpointMeta, CheckpointStore, OpenedCheckpoint};
-use shouwang_store::log::{LoadedLog, LogStore, LogWrite, RecordSlot, SimLog};
-use shouwang_store::{SimDisk, StoreError};
+use shouwang_store::log::{LoadedLog, LogStore, LogWrite, RecordSlot, SimLog, SimLogFault};
+use shouwang_store::{SimDisk, SimFault, StoreError};
 
-use crate::plan::Plant;
+use crate::cast::Which;
+use crate::watch::Violation;
 
-/// Where a node keeps its copy of the region.
-pub(crate) const REGION: RecordSlot = RecordSlot(1);
-/// Where a node keeps its registry.
-pub(crate) const REGISTRY: RecordSlot = RecordSlot(2);
+/// What ends a node's process.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The power is gone.
+    Power,
+    /// The disk can no longer be trusted: the process must stop.
+    Broken,
+    /// Something is not as it must be.
+    Wrong(Violation),
+}
+
+impl From<Violation> for Trouble {
+    fn from(violation: Violation) -> Self {
+        Self::Wrong(violation)
+    }
+}
 
 /// What a record wants done to its log, in order.
 #[derive(Debug)]
 pub(crate) enum Job {
-    Persist(Box<Persist>),
+    Persist { number: u64, write: Box<LogWrite>, sync: bool },
     Compact(LogBase),
 }
 
-/// A write that has reached the operating system and not yet the disk.
+impl Job {
+    /// A write of a replica.
+    pub fn of(slot: RecordSlot, persist: Persist) -> Self {
+        let (number, sync) = (persist.number, must_sync(&persist));
+        let write = LogWrite {
+            slot,
+            entries: persist.entries,
+            hard_state: persist.hard_state,
+            conf_state: persist.conf_state,
+            reset_to: persist.reset_to.map(to_store),
+        };
+        Self::Persist { number, write: Box::new(write), sync }
+    }
+}
+
+fn must_sync(persist: &Persist) -> bool {
+    #[cfg(feature = "planted")]
+    if crate::planted::forgets_to_sync(persist.entries.is_empty()) {
+        return false;
+    }
+    persist.must_sync
+}
+
+/// Writes that have reached the operating system and not yet the disk.
 #[derive(Debug)]
 struct Busy {
     until: u64,
-    /// The newest write of the region and of the registry among it.
-    numbers: [u64; 2],
+    /// The newest write of each record among them.
+    numbers: Vec<(Which, u64)>,
     sync: bool,
 }
 
 /// What outlives a node's process.
 #[derive(Debug)]
-pub(crate) struct NodeDisk {
+pub(crate) struct StationDisk {
     log: SimLog,
     files: SimDisk,
     busy: Option<Busy>,
+    /// Whether there is no room, as the node's own watch over it says.
+    pub full: bool,
 }
 
-impl NodeDisk {
+impl StationDisk {
     /// An empty disk.
     pub fn new(seed: u64) -> Self {
-        Self { log: SimLog::new(seed), files: SimDisk::new(seed ^ 1), busy: None }
+        Self { log: SimLog::new(seed), files: SimDisk::new(seed ^ 1), busy: None, full: false }
     }
 
-    /// Opens the checkpoints of a record. `name` is `region`, `staged` (received, not yet the state) or `registry`.
-    pub fn checkpoints(&self, name: &str) -> Result<CheckpointStore, String> {
-        let dir = Path::new("/").join(name);
-        CheckpointStore::open(Arc::new(self.files.clone()), &dir).map_err(|error| error.to_string())
+    /// Opens a directory of checkpoints of a record: its `own`, or those `staged` (received, not yet the state).
+    pub fn checkpoints(&self, which: Which, name: &str) -> Result<CheckpointStore, StoreError> {
+        CheckpointStore::open(Arc::new(self.files.clone()), &dir(which, name))
     }
 
     /// Writes the first state of a record.
-    pub fn found<M: Machine>(
-        &self,
-        slot: RecordSlot,
-        store: &CheckpointStore,
-        record: &Record<M>,
-        conf: &ConfState,
-    ) -> Result<(), String> {
+    pub fn found<M: Machine>(&self, which: Which, record: &Record<M>, conf: &ConfState) -> Result<(), StoreError> {
         let Restored { hard_state, base, .. } = Restored::founding(conf.clone());
         let write = LogWrite {
             hard_state: Some(hard_state),
             conf_state: Some((GENESIS_INDEX, conf.clone())),
             reset_to: Some(to_store(base)),
-            ..LogWrite::new(slot)
+            ..LogWrite::new(slot(which))
         };
-        self.log.write(&[write]).map_err(|error| error.to_string())?;
-        take_checkpoint(store, record, (GENESIS_INDEX, GENESIS_TERM), conf).map_err(|error| error.to_string())
+        let own = self.checkpoints(which, "own")?;
+        take_checkpoint(&own, record, (GENESIS_INDEX, GENESIS_TERM, Timestamp::ZERO), conf)?;
+        self.log.write(&[write])
+    }
+
+    /// The log of a record.
+    pub fn log(&self, which: Which) -> Result<Option<LoadedLog>, StoreError> {
+        self.log.load(slot(which))
+    }
+
+    /// Moves a received checkpoint among a record's own.
+    pub fn adopt(&self, which: Which, file: &Path) -> Result<(), StoreError> {
+        use shouwang_store::Disk;
+        let fault = |source| StoreError::Io { op: "adopt", path: file.to_owned(), source };
+        let (own, staged) = (dir(which, "own"), dir(which, "staged"));
+        self.files.rename(file, &own.join(file.file_name().unwrap_or_default())).map_err(fault)?;
+        let synced = self.files.sync_dir(&own).and_then(|()| self.files.sync_dir(&staged));
+        synced.map_err(|error| StoreError::SyncFailed { path: own, detail: error.to_string() })
+    }
+
+    /// Removes a received checkpoint.
+    pub fn remove(&self, file: &Path) -> Result<(), StoreError> {
+        use shouwang_store::Disk;
+        self.files.remove(file).map_err(|source| StoreError::Io { op: "remove", path: file.to_owned(), source })
     }
 
     /// Whether a write is under way.
@@ -85,181 +137,198 @@ impl NodeDisk {
         self.busy.is_some()
     }
 
-    /// Hands everything that waits to the operating system; it is on the disk when [`NodeDisk::finish`] says so.
-    pub fn begin(&mut self, until: u64, jobs: [(RecordSlot, &mut VecDeque<Job>); 2]) -> Result<(), StoreError> {
-        let mut busy = Busy { until, numbers: [0; 2], sync: false };
-        for (at, (slot, jobs)) in jobs.into_iter().enumerate() {
-            for job in jobs.drain(..) {
-                match job {
-                    Job::Compact(base) => self.log.compact(slot, to_store(base))?,
-                    Job::Persist(persist) => {
-                        busy.numbers[at] = persist.number;
-                        busy.sync |= persist.must_sync;
-                        self.log.write_unsynced(&[log_write(slot, *persist)])?;
-                    }
+    /// Hands what waits to the operating system, until there is no room; it is on the disk when [`Self::finish`] says so.
+    pub fn write(&mut self, which: Which, jobs: &mut VecDeque<Job>, until: u64) -> Result<(), Trouble> {
+        while let Some(job) = jobs.front() {
+            self.draw_power()?;
+            let done = match job {
+                Job::Compact(base) => self.log.compact(slot(which), to_store(*base)),
+                Job::Persist { write, .. } => self.log.write_unsynced(std::slice::from_ref(write)),
+            };
+            match done {
+                Err(error) if error.is_full() => {
+                    self.full = true;
+                    return Ok(());
                 }
+                Err(_) => return Err(Trouble::Broken),
+                Ok(()) => {}
             }
-        }
-        if busy.numbers != [0; 2] {
-            self.busy = Some(busy);
+            if let Some(Job::Persist { number, sync, .. }) = jobs.pop_front() {
+                let busy = self.busy.get_or_insert(Busy { until, numbers: Vec::new(), sync: false });
+                busy.sync |= sync;
+                busy.numbers.push((which, number));
+            }
         }
         Ok(())
     }
 
-    /// The newest writes of the region and of the registry that are carried out now; 0 for none.
-    pub fn finish(&mut self, now: u64) -> Result<Option<[u64; 2]>, StoreError> {
-        let Some(busy) = self.busy.take_if(|busy| busy.until <= now) else { return Ok(None) };
+    /// The writes that are carried out now, with their records.
+    pub fn finish(&mut self, now: u64) -> Result<Vec<(Which, u64)>, Trouble> {
+        let Some(busy) = self.busy.take_if(|busy| busy.until <= now) else { return Ok(Vec::new()) };
         if busy.sync {
-            // A batch without writes is the sync of those before it: one for both records.
-            self.log.write(&[])?;
+            self.draw_power()?;
+            // A batch without writes is the sync of those before it: one for all records.
+            match self.log.write(&[]) {
+                Err(error) if error.is_full() => {
+                    self.full = true;
+                    self.busy = Some(busy);
+                    return Ok(Vec::new());
+                }
+                Err(_) => return Err(Trouble::Broken),
+                Ok(()) => {}
+            }
         }
-        Ok(Some(busy.numbers))
+        Ok(busy.numbers)
     }
 
-    /// The power goes. Of what was not synced a random beginning survives. Returns how many log writes did not.
-    pub fn crash(&mut self) -> usize {
+    fn draw_power(&self) -> Result<(), Trouble> {
+        self.files.draw_power().map_err(|_| Trouble::Power)
+    }
+
+    /// What an error of a checkpoint means for the process; `Ok` if it can go on without.
+    pub fn judge(&self, error: &StoreError) -> Result<(), Trouble> {
+        match error {
+            _ if self.files.is_off() => Err(Trouble::Power),
+            _ if error.is_fatal() => Err(Trouble::Broken),
+            StoreError::Full { .. } | StoreError::Io { .. } => Ok(()),
+            other => Err(Violation::new("disk", other.to_string()).into()),
+        }
+    }
+
+    /// The power goes, or the process does. Of what was not synced a random beginning survives, the last write of a file
+    /// perhaps torn. Returns how many log writes did not.
+    pub fn crash(&mut self) -> u64 {
         self.busy = None;
         self.files.crash();
-        self.log.crash()
+        self.log.crash() as u64
     }
 
-    /// From the `operations`-th change of a file on, nothing reaches the disk until the crash.
+    /// From the `operations`-th change on, nothing reaches the disk until the crash.
     pub fn power_off_after(&self, operations: u64) {
         self.files.power_off_after(operations);
     }
 
-    /// What a restart finds: the newest checkpoint that fits the log, and the log behind it.
-    pub fn recover<M: Machine>(
-        &self,
-        slot: RecordSlot,
-        stores: &[&CheckpointStore],
-        plant: Plant,
-    ) -> Result<Recovered<M>, String> {
-        let loaded = self.log.load(slot).map_err(|error| error.to_string())?;
-        let mut loaded = loaded.ok_or_else(|| format!("{slot} has lost its log"))?;
-        let mut best: Option<OpenedCheckpoint> = None;
-        for store in stores {
-            let newest = store.newest_verified().map_err(|error| error.to_string())?;
-            let newest = newest.filter(|opened| fits(&loaded, opened.meta()));
-            let best_index = best.as_ref().map_or(0, |opened| opened.meta().raft_index);
-            best = newest.filter(|opened| opened.meta().raft_index > best_index).or(best);
+    /// One of the next operations fails.
+    pub fn fail_one(&self, which: u64, skip: u32) {
+        match which % 5 {
+            0 => self.log.inject(SimLogFault::WriteEio, skip),
+            1 => self.log.inject(SimLogFault::Sync, skip),
+            2 => self.files.inject(SimFault::Read, "", skip),
+            3 => self.files.inject(SimFault::Write, "", skip),
+            _ => self.files.inject(SimFault::Sync, "", skip),
         }
-        let opened = best.ok_or_else(|| format!("{slot} has no checkpoint that fits its log"))?;
-        let record = read_checkpoint(&opened, plant)?;
-        let (index, term) = (opened.meta().raft_index, opened.meta().raft_term);
-        if plant == Plant::LoseLogTail {
-            loaded.entries.retain(|entry| entry.get_index() <= index);
-            let commit = loaded.hard_state.get_commit().min(index);
-            loaded.hard_state.set_commit(commit);
-        }
-        let (conf_index, conf_state) = (loaded.conf_index, loaded.conf_state);
-        let base = LogBase { index: loaded.base.index, term: loaded.base.term };
-        let restored = Restored {
-            hard_state: loaded.hard_state,
-            conf_index,
-            base,
-            entries: loaded.entries,
-            checkpoint: Some(Checkpoint { index, term, conf_state: conf_state.clone() }),
-            conf_state,
-        };
-        Ok(Recovered { record, restored, applied: (index, term) })
+    }
+
+    /// Nothing more fits, or only votes and hard state do.
+    pub fn fill(&mut self, log_too: bool) {
+        self.full = true;
+        self.log.set_full(log_too);
+        self.files.set_capacity(Some(0));
+    }
+
+    /// There is room again.
+    pub fn free(&mut self) {
+        self.full = false;
+        self.log.set_full(false);
+        self.files.set_capacity(None);
+    }
+
+    /// It works from now on as it should.
+    pub fn mend(&mut self) {
+        self.free();
+        self.log.mend();
+        self.files.mend();
     }
 }
 
-/// What a restart found.
-#[derive(Debug)]
-pub(crate) struct Recovered<M> {
-    pub record: Record<M>,
-    pub restored: Restored,
-    /// Raft index and term of the last entry in the record.
-    pub applied: (u64, u64),
+fn dir(which: Which, name: &str) -> PathBuf {
+    Path::new("/").join(which.slot().to_string()).join(name)
 }
 
-/// Whether a checkpoint can be the state under this log. A staged one may lie ahead of the log, or beside it: then it
-/// says nothing about the entries that the log holds.
-fn fits(log: &LoadedLog, meta: &CheckpointMeta) -> bool {
-    match meta.raft_index.checked_sub(log.base.index) {
-        None => false,
-        Some(0) => true,
-        Some(after) => {
-            let entry = usize::try_from(after - 1).ok().and_then(|at| log.entries.get(at));
-            entry.is_some_and(|entry| entry.get_term() == meta.raft_term)
-        }
-    }
+/// The place of a record in a log.
+pub(crate) fn slot(which: Which) -> RecordSlot {
+    RecordSlot(which.slot())
 }
 
 fn to_store(base: LogBase) -> shouwang_store::log::LogBase {
     shouwang_store::log::LogBase { index: base.index, term: base.term }
 }
 
-fn log_write(slot: RecordSlot, persist: Persist) -> LogWrite {
-    LogWrite {
-        slot,
-        entries: persist.entries,
-        hard_state: persist.hard_state,
-        conf_state: persist.conf_state,
-        reset_to: persist.reset_to.map(to_store),
-    }
+/// What a write holds, for the rules of Raft.
+pub(crate) fn entries(persist: &Persist) -> impl Iterator<Item = (u64, u64, &[u8])> {
+    persist.entries.iter().map(|entry: &Entry| (entry.get_index(), entry.get_term(), entry.get_data()))
 }
 
-/// Writes the state as of an entry, durably.
+/// The stored form of a membership.
+#[derive(Serialize, Deserialize)]
+struct StoredConf {
+    voters: Vec<u64>,
+    learners: Vec<u64>,
+    voters_outgoing: Vec<u64>,
+    learners_next: Vec<u64>,
+    auto_leave: bool,
+}
+
+/// Writes the state as of an entry, durably. Returns its digest.
 pub(crate) fn take_checkpoint<M: Machine>(
     store: &CheckpointStore,
     record: &Record<M>,
-    (raft_index, raft_term): (u64, u64),
+    (raft_index, raft_term, stamp): (u64, u64, Timestamp),
     conf: &ConfState,
-) -> Result<(), StoreError> {
+) -> Result<Hash32, StoreError> {
+    let (mut records, mut digest) = (Vec::new(), Hash32::default());
+    record.records(&mut |canonical| {
+        digest = Hash32::of(&[&digest.0, &canonical]);
+        records.push(canonical);
+    });
+    let conf_state = code::encode(&StoredConf {
+        voters: conf.get_voters().to_vec(),
+        learners: conf.get_learners().to_vec(),
+        voters_outgoing: conf.get_voters_outgoing().to_vec(),
+        learners_next: conf.get_learners_next().to_vec(),
+        auto_leave: conf.get_auto_leave(),
+    });
     let meta = CheckpointMeta {
         record_id: record.id().0,
         epoch: record.epoch(),
         revision: record.revision(),
         raft_index,
         raft_term,
-        conf_state: code::encode(&(conf.get_voters(), conf.get_learners())),
-        time_ms: record.time().0,
-        state_digest: record.digest().0,
+        conf_state,
+        time_ms: record.time().max(stamp).0,
+        state_digest: digest.0,
         feature_level: 1,
         hash_algorithm: 1,
     };
-    let mut records = Vec::new();
-    record.records(&mut |canonical| records.push(canonical));
-    store.write(&meta, records.into_iter()).map(|_| ())
+    store.write(&meta, records.into_iter()).map(|_| digest)
 }
 
-/// The record in a checkpoint, and nothing but what its digest says.
-pub(crate) fn read_checkpoint<M: Machine>(opened: &OpenedCheckpoint, plant: Plant) -> Result<Record<M>, String> {
+/// The record and the membership in a checkpoint, and nothing but what its digest says.
+pub(crate) fn read_checkpoint<M: Machine>(opened: &OpenedCheckpoint) -> Result<(Record<M>, ConfState), StoreErrorOr> {
     let records: Result<Vec<Vec<u8>>, StoreError> = opened.records().and_then(Iterator::collect);
-    let records = records.map_err(|error| error.to_string())?;
-    if plant == Plant::DropDedupOnRestart {
-        return restore(without_memory(records)?);
-    }
-    let record: Record<M> = restore(records)?;
+    let wrong = |what: String| StoreErrorOr::Wrong(Violation::new("checkpoints restore", what));
+    let record: Record<M> = Record::restore(records?.into_iter()).map_err(|error| wrong(error.to_string()))?;
     if record.digest() != Hash32(opened.meta().state_digest) {
-        return Err(format!("the checkpoint at revision {} restores another state", record.revision()));
+        return Err(wrong(format!("the one of revision {} restores another state", record.revision())));
     }
-    Ok(record)
+    let conf: StoredConf =
+        code::decode("membership", &opened.meta().conf_state).map_err(|error| wrong(error.to_string()))?;
+    let mut state = shouwang_replica::conf_state_from(conf.voters, conf.learners);
+    state.set_voters_outgoing(conf.voters_outgoing);
+    state.set_learners_next(conf.learners_next);
+    state.set_auto_leave(conf.auto_leave);
+    Ok((record, state))
 }
 
-fn restore<M: Machine>(records: Vec<Vec<u8>>) -> Result<Record<M>, String> {
-    Record::restore(records.into_iter()).map_err(|error| error.to_string())
+/// A disk that does not answer, or an answer that is not as it must be.
+#[derive(Debug)]
+pub(crate) enum StoreErrorOr {
+    Store(StoreError),
+    Wrong(Violation),
 }
 
-/// The head of a record's canonical records.
-#[derive(Serialize, Deserialize)]
-struct Head {
-    id: RecordId,
-    epoch: u32,
-    revision: u64,
-    time: Timestamp,
-    ledger: Frontier,
-    remembered: u64,
-}
-
-fn without_memory(records: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>, String> {
-    let mut records = records.into_iter();
-    let head: Vec<u8> = records.next().unwrap_or_default();
-    let mut head: Head = code::decode("record head", &head).map_err(|error| error.to_string())?;
-    let remembered = usize::try_from(head.remembered).map_err(|error| error.to_string())?;
-    head.remembered = 0;
-    Ok(std::iter::once(code::encode(&head)).chain(records.skip(remembered)).collect())
+impl From<StoreError> for StoreErrorOr {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }

@@ -3,96 +3,89 @@
 use std::fmt;
 use std::ops::AddAssign;
 
-/// Counts of one run, or of many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+macro_rules! figures {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counts of one run, or of many.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Figures {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Figures {
+            fn rows(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+
+        impl AddAssign for Figures {
+            fn add_assign(&mut self, other: Self) {
+                $(self.$name += other.$name;)*
+            }
+        }
+    };
+}
+
+figures! {
     /// Runs.
-    pub seeds: u64,
+    seeds,
     /// Steps of all phases.
-    pub steps: u64,
+    steps,
     /// Commands of people that were answered with a ledger record.
-    pub answered: u64,
+    answered,
     /// Of those, accepted.
-    pub accepted: u64,
+    accepted,
     /// Commands that came too late to be decided.
-    pub expired: u64,
+    expired,
     /// Ledger records of all records.
-    pub ledger_records: u64,
+    ledger_records,
     /// Raft entries applied, on all nodes together.
-    pub applied: u64,
+    applied,
     /// Letters delivered.
-    pub letters: u64,
+    letters,
     /// Elections won.
-    pub elections: u64,
-    /// Nodes that lost power.
-    pub crashes: u64,
+    elections,
+    /// Nodes that lost power, or whose process stopped.
+    crashes,
+    /// Of those, in the middle of what they did to their disk.
+    torn,
     /// Log writes that a crash took with it.
-    pub lost_writes: u64,
+    lost_writes,
+    /// Failed reads, writes and syncs of disks.
+    disk_faults,
+    /// Disks that ran full.
+    full_disks,
     /// Cuts of the network.
-    pub cuts: u64,
+    cuts,
+    /// Clocks that were set wrong.
+    clock_jumps,
+    /// Nodes that found themselves unfit to lead.
+    unfit,
     /// Checkpoints taken.
-    pub checkpoints: u64,
+    checkpoints,
     /// Checkpoints installed from a peer.
-    pub installs: u64,
+    installs,
     /// Linearizable reads answered.
-    pub reads: u64,
+    reads,
+    /// Changes of a charter that came into force.
+    charters,
+    /// Changes of a Raft group that took effect somewhere.
+    memberships,
+    /// Batches dropped whole, because their key was not in force any more.
+    dropped,
     /// Missions that came to be.
-    pub missions: u64,
+    missions,
     /// Missions whose goods left.
-    pub departed: u64,
-}
-
-impl Figures {
-    fn rows(&self) -> [(&'static str, u64); 17] {
-        [
-            ("seeds", self.seeds),
-            ("steps", self.steps),
-            ("answered", self.answered),
-            ("accepted", self.accepted),
-            ("expired", self.expired),
-            ("ledger_records", self.ledger_records),
-            ("applied", self.applied),
-            ("letters", self.letters),
-            ("elections", self.elections),
-            ("crashes", self.crashes),
-            ("lost_writes", self.lost_writes),
-            ("cuts", self.cuts),
-            ("checkpoints", self.checkpoints),
-            ("installs", self.installs),
-            ("reads", self.reads),
-            ("missions", self.missions),
-            ("departed", self.departed),
-        ]
-    }
-}
-
-impl AddAssign for Figures {
-    fn add_assign(&mut self, other: Self) {
-        self.seeds += other.seeds;
-        self.steps += other.steps;
-        self.answered += other.answered;
-        self.accepted += other.accepted;
-        self.expired += other.expired;
-        self.ledger_records += other.ledger_records;
-        self.applied += other.applied;
-        self.letters += other.letters;
-        self.elections += other.elections;
-        self.crashes += other.crashes;
-        self.lost_writes += other.lost_writes;
-        self.cuts += other.cuts;
-        self.checkpoints += other.checkpoints;
-        self.installs += other.installs;
-        self.reads += other.reads;
-        self.missions += other.missions;
-        self.departed += other.departed;
-    }
+    departed,
+    /// Histories checked for linearizability.
+    histories,
+    /// Operations in them.
+    operations,
 }
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut first = true;
-        for (name, count) in self.rows() {
-            let gap = if std::mem::take(&mut first) { "" } else { " " };
+        for (at, (name, count)) in self.rows().enumerate() {
+            let gap = if at == 0 { "" } else { " " };
             write!(f, "{gap}{name}={count}")?;
         }
         Ok(())

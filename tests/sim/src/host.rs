@@ -1,24 +1,29 @@
-//! One record on a running node: its replica, its state, and what waits between them.
+//! One record on a running node: its replica, its state, and what waits between them. It does what the driver's threads
+//! do, in the same order and with the same rules, one step at a time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
-use raft_proto::eraftpb::{Entry, Message};
-use shouwang_domain::code;
+use raft_proto::eraftpb::{ConfState, Message, MessageType};
 use shouwang_domain::hash::Bytes;
-use shouwang_domain::machine::Machine;
-use shouwang_domain::record::{self, Outcome, Record};
-use shouwang_domain::testing::AnyVerifier;
+use shouwang_domain::machine::{GroupNode, Machine};
+use shouwang_domain::record::Record;
 use shouwang_domain::time::Timestamp;
-use shouwang_replica::{Action, Committed, CommittedKind, Config, Input, Limits, Persist, Replica, Role, Timing};
+use shouwang_replica::{
+    Action, Committed, Config, Input, Limits, PeerClocks, Replica, Role, Seat, Timing, is_learner, is_voter,
+};
+use shouwang_store::checkpoint::CheckpointStore;
 
-use crate::disk::{Job, Recovered};
-use crate::oracle::{Key, Truth, Watch};
+use crate::cast::Which;
+use crate::clock::STEP_MS;
+use crate::disk::{self, Job};
+use crate::oracle::Hosted;
+use crate::reading::{Reader, Reads};
+use crate::scene::Scene;
+use crate::signing::fingerprint;
+use crate::starting::Found;
+use crate::transfer::Transfers;
 
-/// Most batches that wait for the leader's next entry; what is too much is sent again by its origin.
-const INBOX_MAX: usize = 64;
-/// Steps after which a leader proposes a due timer's entry again.
-const TIMER_RETRY: u64 = 20;
-
+/// Bounds small enough that a run meets them.
 const LIMITS: Limits = Limits {
     max_entry_bytes: 64 << 10,
     max_message_bytes: 16 << 10,
@@ -27,239 +32,249 @@ const LIMITS: Limits = Limits {
     max_pending_reads: 16,
     max_log_bytes_in_memory: 8 << 20,
 };
+/// A node that is not fit to lead hands over within so many ticks, and has stepped down by then at the latest.
+const UNFIT_TICKS_MAX: u32 = 4 * Timing::lan().election_ticks;
 
 /// Who runs the record, and how.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
-    /// The member, by position.
-    pub who: usize,
+    /// By position.
+    pub station: usize,
     /// Its Raft id.
     pub id: u64,
     /// Differs from start to start.
     pub seed: u64,
-    /// Says that writes are durable before they are.
-    pub lies: bool,
 }
 
 /// What the state machine does next.
 #[derive(Debug)]
 pub(crate) enum Work {
     Entry(Committed),
-    Install(u64),
+    Install(u64, u64),
 }
 
 /// A record on a running node.
 pub(crate) struct Host<M: Machine> {
+    /// Which of its kind, by position.
+    pub of: usize,
     pub me: Identity,
-    pub record: Record<M>,
+    /// None until a first checkpoint has come.
+    pub record: Option<Record<M>>,
     pub replica: Replica,
     /// Raft index and term of the last entry applied.
     pub applied: (u64, u64),
+    /// The membership in force, and the entry that made it.
+    pub conf: (u64, ConfState),
+    /// What the state wants the group to be.
+    pub group: Vec<Seat>,
     pub work: VecDeque<Work>,
     pub jobs: VecDeque<Job>,
-    pub outgoing: Vec<Message>,
     /// What the replica wants done about checkpoints.
     pub errands: Vec<Action>,
-    pub leads: bool,
+    pub role: Role,
+    pub term: u64,
     pub leader: Option<u64>,
+    /// What somebody outside asks of the replica.
+    pub inbound: Vec<Input>,
     /// Batches for the next entry, if this node leads.
     pub inbox: Vec<Bytes>,
-    /// Since this start, the state has been seen to hold everything that was committed before it.
-    pub caught_up: bool,
-    /// The answer to the catching-up read.
-    read_index: Option<u64>,
-    /// When the last read was asked, and the highest index applied anywhere at that time.
-    read: Option<(u64, u64)>,
-    tickets: u64,
+    /// Indexes of this leader's entries that are not applied yet.
+    pub open: VecDeque<u64>,
+    /// The newest stamp in what is applied or proposed.
+    pub stamp: Timestamp,
+    pub reads: Reads,
+    /// Peers that hold the whole ledger.
+    pub whole: BTreeSet<u64>,
+    /// From which step on this node holds the whole ledger.
+    pub whole_from: u64,
+    pub own: CheckpointStore,
+    pub staged: CheckpointStore,
+    /// Raft indexes of the newest checkpoint and of the one before it.
+    pub marks: (u64, u64),
+    pub transfers: Transfers<M>,
+    outgoing: Vec<Message>,
     commit: u64,
-    timer_asked: Option<(Timestamp, u64)>,
+    fit: bool,
+    unfit_ticks: u32,
 }
 
-impl<M: Machine> Host<M> {
+/// A record's group as Raft knows its members.
+pub(crate) fn seats(group: &[GroupNode]) -> Vec<Seat> {
+    group.iter().map(|member| Seat { id: member.node.get(), voter: member.voter }).collect()
+}
+
+impl<M: Hosted> Host<M> {
     /// Starts from what the disk held.
-    pub fn start(me: Identity, found: Recovered<M>) -> Result<Self, String> {
+    pub fn start(of: usize, me: Identity, found: Found<M>) -> Result<Self, String> {
         let applied = found.applied;
         let config =
             Config { id: me.id, group: 0, timing: Timing::lan(), limits: LIMITS, seed: me.seed, applied: applied.0 };
         let replica = Replica::new(config, found.restored).map_err(|error| error.to_string())?;
+        let status = replica.status();
+        let group = found.record.as_ref().map(|record| seats(&record.machine().group()));
         Ok(Self {
+            of,
             me,
+            stamp: found.stamp,
             record: found.record,
             replica,
             applied,
+            conf: (status.conf_index, status.conf_state),
+            group: group.unwrap_or_default(),
             work: VecDeque::new(),
             jobs: VecDeque::new(),
-            outgoing: Vec::new(),
             errands: Vec::new(),
-            leads: false,
+            role: Role::Learner,
+            term: 0,
             leader: None,
+            inbound: Vec::new(),
             inbox: Vec::new(),
-            caught_up: false,
-            read_index: None,
-            read: None,
-            tickets: 0,
+            open: VecDeque::new(),
+            reads: Reads::default(),
+            whole: BTreeSet::new(),
+            whole_from: 0,
+            own: found.own,
+            staged: found.staged,
+            marks: found.marks,
+            transfers: Transfers::default(),
+            outgoing: Vec::new(),
             commit: 0,
-            timer_asked: None,
+            fit: true,
+            unfit_ticks: 0,
         })
     }
 
+    /// Which record it is.
+    pub fn which(&self) -> Which {
+        M::which(self.of)
+    }
+
+    /// Whether this node leads.
+    pub fn leads(&self) -> bool {
+        self.role == Role::Leader
+    }
+
+    /// The state, once there is one.
+    pub fn machine(&self) -> Option<&M> {
+        self.record.as_ref().map(Record::machine)
+    }
+
+    /// Whether a peer may speak about this record: it is of the group, or this node has yet to join and knows no better.
+    pub fn accepts(&self, peer: u64) -> bool {
+        let member = |conf: &ConfState| {
+            is_voter(conf, peer) || is_learner(conf, peer) || conf.get_learners_next().contains(&peer)
+        };
+        self.record.is_none() || self.group.iter().any(|seat| seat.id == peer) || member(&self.conf.1)
+    }
+
     /// Gives the replica inputs and sorts what comes out.
-    pub fn give(&mut self, inputs: Vec<Input>, truth: &mut Truth<M>, watch: &mut Watch) {
+    pub fn give(&mut self, inputs: Vec<Input>, scene: &mut Scene<'_>) {
         let mut actions = Vec::new();
         self.replica.step_all(inputs, &mut actions);
-        let mut lied = None;
         for action in actions {
-            if let Action::Persist(Persist { number, .. }) = &action {
-                lied = self.me.lies.then_some(*number).or(lied);
-            }
-            self.take(action, truth, watch);
-        }
-        if let Some(number) = lied {
-            self.give(vec![Input::Persisted { number }], truth, watch);
+            self.take(action, scene);
         }
     }
 
-    fn take(&mut self, action: Action, truth: &mut Truth<M>, watch: &mut Watch) {
-        let who = self.me.who as u64;
+    fn take(&mut self, action: Action, scene: &mut Scene<'_>) {
+        let (id, station) = (self.me.id, self.me.station as u64);
+        let (truth, watch) = M::truth(scene.oracle, self.of);
         match action {
             Action::Send(messages) => self.outgoing.extend(messages),
             Action::Persist(persist) => {
-                let last = persist.entries.last().map_or(0, Entry::get_index);
-                watch.mark(&[who, 1, persist.number, last, u64::from(persist.must_sync)]);
-                self.jobs.push_back(Job::Persist(Box::new(persist)));
+                let mut last = 0;
+                for (index, term, data) in disk::entries(&persist) {
+                    watch.hold(truth.raft.write(id, index, term, fingerprint(data)));
+                    last = index;
+                }
+                watch.mark(&[station, 1, persist.number, last, u64::from(persist.must_sync)]);
+                self.jobs.push_back(Job::of(disk::slot(self.which()), persist));
             }
             Action::Compacted(base) => self.jobs.push_back(Job::Compact(base)),
             Action::Apply(entries) => self.work.extend(entries.into_iter().map(Work::Entry)),
-            Action::InstallCheckpoint { index, .. } => {
-                watch.mark(&[who, 2, index]);
-                self.work.push_back(Work::Install(index));
+            Action::InstallCheckpoint { index, term } => {
+                watch.mark(&[station, 2, index]);
+                self.work.push_back(Work::Install(index, term));
             }
             Action::RoleChanged { role, term, leader } => {
-                watch.mark(&[who, 3, role as u64, term, leader.unwrap_or_default()]);
-                (self.leads, self.leader) = (role == Role::Leader, leader);
-                if self.leads {
+                watch.mark(&[station, 3, role as u64, term, leader.unwrap_or_default()]);
+                (self.role, self.term, self.leader) = (role, term, leader);
+                self.open.clear();
+                if role == Role::Leader {
                     watch.figures.elections += 1;
-                    watch.hold(truth.lead(self.me.who, term, self.replica.status().last));
+                    watch.hold(truth.raft.lead(id, term, self.replica.status().last));
                 }
             }
-            Action::ReadReady { ticket, index } => self.answer_read(ticket, index, watch),
-            Action::ReadRefused { ticket } if ticket == self.tickets => self.read = None,
-            Action::Damaged { detail } => watch.violate(format!("member {who}: {detail}")),
+            Action::ConfState { index, conf_state } => {
+                watch.mark(&[station, 5, index]);
+                match truth.raft.membership(id, index, &conf_state) {
+                    Ok(news) => watch.figures.memberships += u64::from(news),
+                    Err(violation) => watch.hold(Err(violation)),
+                }
+                self.conf = (index, conf_state);
+            }
+            Action::ReadReady { ticket, index } => self.read_ready(ticket, index, scene),
+            Action::ReadRefused { ticket } => self.reads.refuse(ticket),
+            Action::Damaged { detail } => watch.violate("no log forgets", format!("node {id}: {detail}")),
             Action::SendCheckpoint { .. } | Action::WantCheckpoint { .. } | Action::NeedCheckpoint { .. } => {
                 self.errands.push(action);
             }
-            // A proposal's fate is known by its outcome, and membership does not change here.
-            Action::Proposed { .. }
-            | Action::Refused { .. }
-            | Action::ReadRefused { .. }
-            | Action::ConfState { .. } => {}
+            Action::Proposed { index, .. } => self.open.push_back(index),
+            // What was not appended is sent again by who asked for it.
+            Action::Refused { .. } => {}
         }
     }
 
-    /// Asks for the index that a linearizable read must wait for; one at a time.
-    pub fn ask_read(&mut self, now: u64, truth: &mut Truth<M>, watch: &mut Watch) {
-        if self.read.is_some_and(|(asked, _)| now < asked + 50) {
+    /// Ticks pass: first of all, whether this node is fit to lead.
+    pub fn tick(&mut self, ticks: u32, clocks: &PeerClocks, full: bool, scene: &mut Scene<'_>) {
+        if ticks == 0 {
             return;
         }
-        self.tickets += 1;
-        self.read = Some((now, truth.last()));
-        self.give(vec![Input::ReadIndex { ticket: self.tickets }], truth, watch);
-    }
-
-    fn answer_read(&mut self, ticket: u64, index: u64, watch: &mut Watch) {
-        let Some((_, floor)) = self.read.take_if(|_| ticket == self.tickets) else { return };
-        watch.figures.reads += 1;
-        if index < floor {
-            let who = self.me.who;
-            watch.violate(format!("member {who} reads at {index}, {floor} was applied before it asked"));
-        }
-        self.read_index.get_or_insert(index);
-    }
-
-    /// Commit never falls, and the state never runs ahead of it. Notes when the state has caught up.
-    pub fn look(&mut self, watch: &mut Watch) {
-        let who = self.me.who;
-        let status = self.replica.status();
-        if status.commit < self.commit || self.applied.0 > status.commit {
-            let (applied, before) = (self.applied.0, self.commit);
-            watch.violate(format!("member {who}: commit {} after {before}, applied {applied}", status.commit));
-        }
-        self.commit = status.commit;
-        self.caught_up |= self.read_index.is_some_and(|index| self.applied.0 >= index);
-    }
-
-    /// Applies one entry; what its commands came to, and whether this was news to the world.
-    pub fn apply(&mut self, entry: Committed, truth: &mut Truth<M>, watch: &mut Watch) -> (Vec<(Key, Outcome)>, bool) {
-        let Committed { index, term, kind } = entry;
-        let who = self.me.who;
-        if index != self.applied.0 + 1 {
-            watch.violate(format!("member {who} was handed entry {index} after {}", self.applied.0));
-        }
-        self.applied = (index, term);
-        watch.figures.applied += 1;
-        let data = match kind {
-            CommittedKind::Normal(data) => data,
-            CommittedKind::Empty => bytes::Bytes::new(),
-            CommittedKind::Conf(_) => {
-                watch.violate(format!("member {who}: a change of membership that nobody asked for"));
-                return (Vec::new(), false);
+        let mut inputs = vec![Input::Tick; ticks as usize];
+        let fit = clocks.is_fit(self.group.iter().map(|seat| seat.id), scene.now * STEP_MS) && !full;
+        if fit != self.fit {
+            self.fit = fit;
+            scene.oracle.watch.figures.unfit += u64::from(!fit);
+            if !shouwang_domain::planted!(UnfitLeads) {
+                inputs.push(Input::MayCampaign(fit));
             }
-        };
-        let content = content(&data);
-        watch.mark(&[who as u64, 4, index, term, content]);
-        watch.hold(truth.commit(who, index, term, content));
-        if data.is_empty() {
-            return (Vec::new(), false);
         }
-        let applied = self.record.apply(&data, &AnyVerifier);
-        let news = truth.apply(who, &self.record, &applied);
-        let fresh = *news.as_ref().unwrap_or(&false);
-        watch.hold(news.map(|_| ()));
-        (applied.outcomes, fresh)
+        self.unfit_ticks =
+            if self.leads() && !fit && self.conf.1.get_voters().len() > 1 { self.unfit_ticks + ticks } else { 0 };
+        if self.unfit_ticks > UNFIT_TICKS_MAX {
+            let what = format!("node {} has led for {} ticks without being fit to", self.me.id, self.unfit_ticks);
+            scene.oracle.watch.violate("nobody unfit leads", what);
+        }
+        self.give(inputs, scene);
     }
 
-    /// Takes batches in for the next entry, if this node leads.
-    pub fn collect(&mut self, batches: Vec<Bytes>) {
-        if self.leads {
-            self.inbox.extend(batches);
-            self.inbox.truncate(INBOX_MAX);
+    /// Commit never falls, and the state never runs ahead of it.
+    pub fn look(&mut self, scene: &mut Scene<'_>) {
+        let commit = self.replica.commit();
+        if commit < self.commit || self.applied.0 > commit {
+            let (id, applied, before) = (self.me.id, self.applied.0, self.commit);
+            let what = format!("node {id}: {commit} after {before}, applied {applied}");
+            scene.oracle.watch.violate("commit never falls", what);
+        }
+        self.commit = commit;
+        if !self.reads.caught_up && !self.reads.asks_to_catch_up() {
+            self.ask_read(Reader::CatchUp, scene);
         }
     }
 
-    /// The leader makes an entry of what waits, or of nothing when a timer is due.
-    pub fn propose(&mut self, now: u64, wall: Timestamp, truth: &mut Truth<M>, watch: &mut Watch) {
-        if !self.leads {
-            self.inbox.clear();
-            return;
+    /// What leaves this node about this record.
+    pub fn outgoing(&mut self, scene: &mut Scene<'_>) -> Vec<Message> {
+        let messages = std::mem::take(&mut self.outgoing);
+        let (truth, watch) = M::truth(scene.oracle, self.of);
+        for m in &messages {
+            match m.get_msg_type() {
+                MessageType::MsgRequestVote => watch.hold(truth.raft.vote(self.me.id, m.get_term(), self.me.id)),
+                MessageType::MsgRequestVoteResponse if !m.get_reject() => {
+                    watch.hold(truth.raft.vote(self.me.id, m.get_term(), m.get_to()));
+                }
+                _ => {}
+            }
         }
-        let stamp = wall.max(self.record.time());
-        let due = self.record.next_due().filter(|due| *due <= stamp);
-        let asked = self.timer_asked.is_some_and(|(of, at)| Some(of) == due && now < at + TIMER_RETRY);
-        if self.inbox.is_empty() && (due.is_none() || asked) {
-            return;
-        }
-        self.timer_asked = due.map(|due| (due, now));
-        let batches = self.fit_batches();
-        let data = code::encode(&record::Entry { stamp, batches });
-        let ticket = now;
-        self.give(vec![Input::Propose { ticket, data: data.into() }], truth, watch);
+        messages
     }
-
-    fn fit_batches(&mut self) -> Vec<Bytes> {
-        let room = usize::try_from(LIMITS.max_entry_bytes / 2).unwrap_or(usize::MAX);
-        let mut size = 0;
-        let fitting = self.inbox.iter().take_while(|batch| {
-            size += batch.0.len();
-            size <= room
-        });
-        let count = fitting.count().max(1).min(self.inbox.len());
-        self.inbox.drain(..count).collect()
-    }
-}
-
-/// A fingerprint of an entry's bytes, for comparison within a run only.
-fn content(data: &[u8]) -> u64 {
-    let word = |chunk: &[u8]| chunk.iter().fold(0_u64, |word, byte| (word << 8) | u64::from(*byte));
-    let mix = |hash: u64, chunk: &[u8]| (hash ^ word(chunk)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
-    data.chunks(8).fold(data.len() as u64, mix)
 }

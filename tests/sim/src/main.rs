@@ -1,20 +1,15 @@
-//! `shouwang-sim --seeds A..B [--steps N] [--plant NAME]`: plays runs and names those that fail.
+//! `shouwang-sim --seeds A..B [--steps N]`: plays runs and names those that fail.
 
 use std::ops::Range;
 use std::process::ExitCode;
 
-use shouwang_sim::{Plan, Plant, run_all};
+use shouwang_sim::{Plan, run_all};
 
-const USAGE: &str = "usage: shouwang-sim --seeds A..B [--steps N] [--plant NAME]";
+const USAGE: &str = "usage: shouwang-sim --seeds A..B [--steps N]
+with --features planted also: [--plant NAME [--spared yes]]";
 
-struct Options {
-    seeds: Range<u64>,
-    steps: u64,
-    plant: Plant,
-}
-
-fn options() -> Result<Options, String> {
-    let mut options = Options { seeds: 0..300, steps: Plan::STEPS, plant: Plant::None };
+fn options() -> Result<(Range<u64>, Plan), String> {
+    let (mut seeds, mut plan) = (0..300, Plan::new(0));
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
@@ -22,32 +17,39 @@ fn options() -> Result<Options, String> {
         match word.as_str() {
             "--seeds" => {
                 let (from, to) = value.split_once("..").ok_or("--seeds takes A..B")?;
-                options.seeds = number(from)?..number(to)?;
+                seeds = number(from)?..number(to)?;
             }
-            "--steps" => options.steps = number(&value)?,
-            "--plant" => {
-                let names = || Plant::ALL.map(Plant::name).join(", ");
-                let known = Plant::ALL.into_iter().find(|plant| plant.name() == value);
-                options.plant = known.ok_or_else(|| format!("--plant is one of {}", names()))?;
-            }
+            "--steps" => plan.steps = number(&value)?,
+            #[cfg(feature = "planted")]
+            "--plant" => plan.plant = Some(plant(&value)?),
+            #[cfg(feature = "planted")]
+            "--spared" => plan.spared = value == "yes",
             _ => return Err(format!("unknown option {word}")),
         }
     }
-    Ok(options)
+    Ok((seeds, plan))
+}
+
+#[cfg(feature = "planted")]
+fn plant(name: &str) -> Result<shouwang_domain::planted::Plant, String> {
+    use shouwang_domain::planted::Plant;
+    let names = Plant::ALL.map(Plant::name).join(", ");
+    Plant::ALL.into_iter().find(|plant| plant.name() == name).ok_or_else(|| format!("--plant is one of {names}"))
 }
 
 fn main() -> ExitCode {
-    let Options { seeds, steps, plant } = match options() {
+    let (seeds, plan) = match options() {
         Ok(options) => options,
         Err(what) => {
             eprintln!("{what}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    let (figures, failures) = run_all(seeds, steps, plant);
+    let (figures, failures) = run_all(seeds, &plan, |failure| eprintln!("{failure}"));
+    let mut checks = std::collections::BTreeMap::<&str, u64>::new();
     for failure in &failures {
-        eprintln!("{failure}");
+        *checks.entry(&failure.violation.check).or_default() += 1;
     }
-    println!("sim: {figures} failed={}", failures.len());
+    println!("sim: {figures} failed={} {checks:?}", failures.len());
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

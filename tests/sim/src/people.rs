@@ -1,12 +1,13 @@
-//! The people of a member: what they ask, and that they ask again until they are told.
+//! The people of a municipality: what they ask, and that they ask again until they are told.
 
 use shouwang_domain::code;
 use shouwang_domain::command::Envelope;
-use shouwang_domain::ids::CommandId;
+use shouwang_domain::ids::{CommandId, MunicipalityCode};
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::{Outcome, Verdict};
 
-use crate::oracle::{Key, Truth, Watch};
+use crate::oracle::{Hosted, Oracle};
+use crate::truth::Key;
 
 /// Beyond so many unanswered commands nobody asks anything new.
 const WAITING_MAX: usize = 12;
@@ -21,7 +22,7 @@ struct Waiting {
     sent: Option<u64>,
 }
 
-/// What is asked of one record and not yet answered. It outlives the node.
+/// What is asked of one record and not yet answered. It outlives the nodes.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
     waiting: Vec<Waiting>,
@@ -39,9 +40,10 @@ impl Desk {
     }
 
     /// Keeps a command to be sent.
-    pub fn ask<C: serde::Serialize>(&mut self, envelope: &Envelope<C>) {
+    pub fn ask<C: serde::Serialize>(&mut self, envelope: &Envelope<C>) -> Key {
         let key = (envelope.actor.municipality, envelope.id);
         self.waiting.push(Waiting { key, bytes: code::encode(envelope), sent: None });
+        key
     }
 
     /// The ids of what waits.
@@ -59,10 +61,57 @@ impl Desk {
         self.waiting.iter_mut().filter(due).take(BATCH_MAX).map(send).collect()
     }
 
-    /// The record has answered a command; if it waited here, its operator is told.
-    pub fn hear<M: Machine>(&mut self, key: Key, outcome: &Outcome, truth: &mut Truth<M>, watch: &mut Watch) {
-        let Some(at) = self.waiting.iter().position(|waiting| waiting.key == key) else { return };
-        self.waiting.remove(at);
+    /// Nobody will answer any more.
+    pub fn give_up(&mut self) {
+        self.waiting.clear();
+    }
+
+    fn take(&mut self, key: Key) -> bool {
+        let at = self.waiting.iter().position(|waiting| waiting.key == key);
+        at.map(|at| self.waiting.remove(at)).is_some()
+    }
+}
+
+/// The people of a municipality and what they wait for.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    /// By position.
+    pub city: usize,
+    pub code: MunicipalityCode,
+    /// By region.
+    pub regions: Vec<Desk>,
+    pub registry: Desk,
+    ids: u64,
+    /// Keys that its nodes have had, to make new ones.
+    pub keys_made: u64,
+}
+
+impl Crew {
+    /// Nobody has asked anything yet.
+    pub fn new(city: usize, code: MunicipalityCode, regions: usize) -> Self {
+        let regions = (0..regions).map(|_| Desk::default()).collect();
+        Self { city, code, regions, registry: Desk::default(), ids: 0, keys_made: 0 }
+    }
+
+    /// An id that was never used, with these marks.
+    pub fn next_id(&mut self, marks: u128) -> CommandId {
+        self.ids += 1;
+        CommandId::from_u128(marks | u128::from(self.ids))
+    }
+
+    /// Whether anybody has patience for more.
+    pub fn has_room(&self) -> bool {
+        self.registry.has_room() && self.regions.iter().all(Desk::has_room)
+    }
+
+    /// A record has answered a command; if it waited here, its operator is told.
+    pub fn hear<M: Hosted>(&mut self, of: usize, key: Key, outcome: &Outcome, oracle: &mut Oracle) {
+        if key.0 != self.code || !M::desk(self, of).take(key) {
+            return;
+        }
+        let heard = oracle.contests.hear(self.city, key, outcome);
+        let (truth, watch) = M::truth(oracle, of);
+        watch.hold(heard);
         match &outcome.verdict {
             Verdict::Accepted | Verdict::Refused(_) => {
                 watch.figures.answered += 1;
@@ -70,19 +119,12 @@ impl Desk {
                 truth.acknowledge(key, outcome);
             }
             Verdict::Expired => watch.figures.expired += 1,
-            Verdict::IdReused => watch.violate(format!("command {} was never used for another", key.1)),
+            Verdict::IdReused => watch.violate("one outcome", format!("command {} was never used for another", key.1)),
         }
     }
 }
 
-/// Ids of one member's commands, each used once.
-#[derive(Debug, Default)]
-pub(crate) struct Ids(u64);
-
-impl Ids {
-    /// The next one, with these marks.
-    pub fn next(&mut self, marks: u128) -> CommandId {
-        self.0 += 1;
-        CommandId::from_u128(marks | u128::from(self.0))
-    }
+/// The commands of a desk that a record remembers.
+pub(crate) fn known<M: Machine>(desk: &Desk, record: &shouwang_domain::record::Record<M>) -> Vec<(Key, Outcome)> {
+    desk.keys().filter_map(|key| record.outcome(key.0, key.1).map(|outcome| (key, outcome.clone()))).collect()
 }

@@ -1,25 +1,28 @@
-//! Checkpoints of the region on their way between nodes: in parts, over the same bad lines, resumed where they broke off.
+//! Checkpoints: taken, and on their way between nodes – in parts, over the same bad lines, resumed where they broke off.
 
 use std::collections::BTreeMap;
 
 use raft_proto::eraftpb::ConfState;
+use shouwang_domain::machine::Machine;
+use shouwang_domain::record::Record;
 use shouwang_replica::{Action, Input};
-use shouwang_store::checkpoint::{OpenedCheckpoint, Receiver};
+use shouwang_store::checkpoint::{CheckpointInfo, OpenedCheckpoint, Receiver};
 
-use crate::disk::Job;
-use crate::member::Env;
+use crate::disk::{StationDisk, StoreErrorOr, Trouble, read_checkpoint, take_checkpoint};
+use crate::host::Host;
 use crate::network::Wire;
-use crate::running::Running;
+use crate::oracle::Hosted;
+use crate::scene::Scene;
+use crate::watch::Violation;
 
 /// Steps without a part after which it is asked for again.
 const ASK_AGAIN: u64 = 15;
-/// Steps after which either side gives a transfer up.
+/// Steps without a part after which either side gives a transfer up.
 const GIVE_UP: u64 = 120;
 
 /// A checkpoint on its way to a peer. The file is held open: newer checkpoints may take its place in the directory.
 #[derive(Debug)]
 struct Serving {
-    index: u64,
     opened: Option<OpenedCheckpoint>,
     until: u64,
 }
@@ -29,139 +32,205 @@ struct Serving {
 struct Fetching {
     from: usize,
     index: u64,
-    term: u64,
-    conf_state: ConfState,
-    receiver: Option<Receiver>,
+    receiver: Option<(Receiver, [u8; 32])>,
     asked: u64,
-    since: u64,
+    moved: u64,
 }
 
-/// Transfers of one node, in both directions.
-#[derive(Debug, Default)]
-pub(crate) struct Transfers {
+/// A received checkpoint that waits for its turn.
+#[derive(Debug)]
+pub(crate) struct Staged<M: Machine> {
+    pub info: CheckpointInfo,
+    pub record: Record<M>,
+}
+
+/// Transfers of one record on one node, in both directions.
+#[derive(Debug)]
+pub(crate) struct Transfers<M: Machine> {
     /// By receiver.
     serving: BTreeMap<usize, Serving>,
     fetching: Option<Fetching>,
-    /// Received and given to the replica, not yet the state. Nothing else is fetched meanwhile: what the log begins
-    /// behind must stay the newest one staged.
-    pub staged: Option<u64>,
-    /// A peer can only be served by a newer checkpoint than there is.
-    pub wanted: bool,
+    pub staged: Option<Staged<M>>,
+    /// A peer can only be served by a checkpoint of at least this index.
+    wanted: Option<u64>,
 }
 
-impl Running {
-    /// Carries out what the replica wants done about checkpoints.
-    pub(crate) fn run_errands(&mut self, env: &mut Env<'_>) {
-        for action in std::mem::take(&mut self.region.errands) {
+impl<M: Machine> Default for Transfers<M> {
+    fn default() -> Self {
+        Self { serving: BTreeMap::new(), fetching: None, staged: None, wanted: None }
+    }
+}
+
+impl<M: Hosted> Host<M> {
+    /// Carries out what the replica wants done about checkpoints, and looks after what is under way.
+    pub fn run_errands(&mut self, scene: &mut Scene<'_>) {
+        for action in std::mem::take(&mut self.errands) {
             match action {
-                Action::SendCheckpoint { to, index } => {
-                    let newest = self.region_files.newest_verified();
-                    let opened = newest.ok().flatten().filter(|opened| opened.meta().raft_index == index);
-                    if let Some(to) = env.position(to) {
-                        let until = env.now + GIVE_UP;
-                        self.transfers.serving.insert(to, Serving { index, opened, until });
+                Action::SendCheckpoint { to, .. } => {
+                    if let Some(to) = scene.cast.station(to) {
+                        self.transfers.serving.insert(to, Serving { opened: None, until: scene.now + GIVE_UP });
                     }
                 }
-                Action::WantCheckpoint { from, index, term, conf_state } => {
-                    let newer = self.transfers.fetching.as_ref().is_none_or(|now| now.index < index);
-                    if let (None, true, Some(from)) = (self.transfers.staged, newer, env.position(from)) {
-                        let (asked, since) = (env.now, env.now);
-                        let fetching = Fetching { from, index, term, conf_state, receiver: None, asked, since };
-                        self.transfers.fetching = Some(fetching);
-                        env.post(self.region.me.who, from, Wire::Fetch { index, offset: 0 });
+                Action::WantCheckpoint { from, index, .. } => {
+                    if let (None, Some(from)) = (&self.transfers.fetching, scene.cast.station(from)) {
+                        let (asked, moved) = (scene.now, scene.now);
+                        self.transfers.fetching = Some(Fetching { from, index, receiver: None, asked, moved });
+                        self.fetch(scene);
                     }
                 }
-                _ => self.transfers.wanted = true,
+                Action::NeedCheckpoint { at_least, .. } => self.transfers.wanted = Some(at_least),
+                _ => {}
             }
         }
-        self.watch_transfers(env);
-    }
-
-    fn watch_transfers(&mut self, env: &mut Env<'_>) {
-        let late = self.transfers.serving.iter().filter(|(_, serving)| serving.until <= env.now);
-        let late: Vec<usize> = late.map(|(to, _)| *to).collect();
+        let serving = self.transfers.serving.iter();
+        let late: Vec<usize> = serving.filter(|(_, serving)| serving.until <= scene.now).map(|(to, _)| *to).collect();
         for to in late {
-            self.end_serving(to, false, env);
+            self.end_serving(to, false, scene);
         }
         let Some(fetching) = &mut self.transfers.fetching else { return };
-        if env.now >= fetching.since + GIVE_UP {
+        if scene.now >= fetching.moved + GIVE_UP {
             self.transfers.fetching = None;
-        } else if env.now >= fetching.asked + ASK_AGAIN {
-            fetching.asked = env.now;
-            let offset = fetching.receiver.as_ref().map_or(0, Receiver::offset);
-            let (from, index) = (fetching.from, fetching.index);
-            env.post(self.region.me.who, from, Wire::Fetch { index, offset });
+        } else if scene.now >= fetching.asked + ASK_AGAIN {
+            fetching.asked = scene.now;
+            self.fetch(scene);
         }
     }
 
-    fn end_serving(&mut self, to: usize, ok: bool, env: &mut Env<'_>) {
+    fn fetch(&self, scene: &mut Scene<'_>) {
+        let Some(Fetching { from, index, receiver, .. }) = &self.transfers.fetching else { return };
+        let (digest, offset) = receiver.as_ref().map_or(([0; 32], 0), |(part, digest)| (*digest, part.offset()));
+        scene.post(self.me.station, *from, self.which(), false, Wire::Fetch { index: *index, digest, offset });
+    }
+
+    fn end_serving(&mut self, to: usize, ok: bool, scene: &mut Scene<'_>) {
         if self.transfers.serving.remove(&to).is_some() {
-            let input = Input::SnapshotStatus { id: env.raft_id(to), ok };
-            self.region.give(vec![input], &mut env.oracle.region, &mut env.oracle.watch);
+            let id = scene.cast.posts[to].node.get();
+            self.give(vec![Input::SnapshotStatus { id, ok }], scene);
         }
     }
 
-    /// A peer asks for a part.
-    pub(crate) fn serve(&mut self, to: usize, index: u64, offset: u64, env: &mut Env<'_>) {
-        let who = self.region.me.who;
-        let serving = self.transfers.serving.get_mut(&to).filter(|serving| serving.index == index);
-        let Some((serving, opened)) = serving.and_then(|serving| serving.opened.take().map(|o| (serving, o))) else {
-            env.post(who, to, Wire::Gone { index });
-            self.end_serving(to, false, env);
-            return;
+    /// A peer asks for a part of the newest checkpoint, or of the one it has begun with.
+    pub fn serve(
+        &mut self,
+        to: usize,
+        (index, digest, offset): (u64, [u8; 32], u64),
+        disk: &StationDisk,
+        scene: &mut Scene<'_>,
+    ) -> Result<(), Trouble> {
+        let (station, which) = (self.me.station, self.which());
+        let Some(serving) = self.transfers.serving.get_mut(&to) else {
+            scene.post(station, to, which, false, Wire::Gone);
+            return Ok(());
         };
-        serving.until = env.now + GIVE_UP;
-        let (digest, size) = (opened.info().digest, opened.info().size);
-        let part = opened.read_chunk(offset, env.habits.chunk);
-        serving.opened = Some(opened);
-        match part {
+        serving.until = scene.now + GIVE_UP;
+        if serving.opened.as_ref().is_none_or(|opened| opened.info().digest != digest) {
+            match self.own.newest_verified() {
+                Ok(newest) => serving.opened = newest.filter(|newest| newest.meta().raft_index >= index),
+                Err(error) => return disk.judge(&error),
+            }
+        }
+        let Some(opened) = &mut serving.opened else {
+            scene.post(station, to, which, false, Wire::Gone);
+            self.end_serving(to, false, scene);
+            return Ok(());
+        };
+        let offset = if opened.info().digest == digest { offset } else { 0 };
+        let (index, digest, size) = (opened.meta().raft_index, opened.info().digest, opened.info().size);
+        match opened.read_chunk(offset, scene.habits.chunk) {
             Ok(bytes) => {
                 let ends = offset + bytes.len() as u64 >= size;
-                env.post(who, to, Wire::Part { index, digest, size, offset, bytes });
+                scene.post(station, to, which, false, Wire::Part { index, digest, size, offset, bytes });
                 if ends {
-                    self.end_serving(to, true, env);
+                    self.end_serving(to, true, scene);
                 }
+                Ok(())
             }
-            Err(error) => env.oracle.watch.violate(error.to_string()),
+            Err(error) => disk.judge(&error),
         }
     }
 
     /// The peer does not hold it any more.
-    pub(crate) fn give_up_fetching(&mut self, index: u64) {
-        self.transfers.fetching.take_if(|fetching| fetching.index == index);
+    pub fn give_up_fetching(&mut self, from: usize) {
+        self.transfers.fetching.take_if(|fetching| fetching.from == from);
     }
 
     /// A part arrives.
-    pub(crate) fn take_part(&mut self, part: Wire, env: &mut Env<'_>) -> Result<(), String> {
+    pub fn take_part(
+        &mut self,
+        from: usize,
+        part: Wire,
+        disk: &StationDisk,
+        scene: &mut Scene<'_>,
+    ) -> Result<(), Trouble> {
         let Wire::Part { index, digest, size, offset, bytes } = part else { return Ok(()) };
-        let Some(mut fetching) = self.transfers.fetching.take_if(|fetching| fetching.index == index) else {
-            return Ok(());
-        };
-        let mut receiver = match fetching.receiver.take() {
-            Some(receiver) => receiver,
-            None => self.staged_files.receive(digest, size).map_err(|error| error.to_string())?,
+        let fits = |fetching: &mut Fetching| fetching.from == from && fetching.index <= index;
+        let Some(mut fetching) = self.transfers.fetching.take_if(fits) else { return Ok(()) };
+        let begun = fetching.receiver.take().filter(|(_, begun)| *begun == digest);
+        let mut receiver = match begun.map_or_else(|| self.staged.receive(digest, size), |(receiver, _)| Ok(receiver)) {
+            Ok(receiver) => receiver,
+            Err(error) => return disk.judge(&error),
         };
         if receiver.offset() == offset {
-            receiver.write(offset, &bytes).map_err(|error| error.to_string())?;
+            if let Err(error) = receiver.write(offset, &bytes) {
+                return disk.judge(&error);
+            }
+            fetching.moved = scene.now;
         }
         if !receiver.is_complete() {
-            let offset = receiver.offset();
-            let from = fetching.from;
-            (fetching.asked, fetching.receiver) = (env.now, Some(receiver));
+            (fetching.asked, fetching.receiver) = (scene.now, Some((receiver, digest)));
             self.transfers.fetching = Some(fetching);
-            env.post(self.region.me.who, from, Wire::Fetch { index, offset });
+            self.fetch(scene);
             return Ok(());
         }
-        let info = receiver.finish().map_err(|error| error.to_string())?;
-        if (info.meta.raft_index, info.meta.raft_term) != (index, fetching.term) {
-            return Err(format!("member {} received another checkpoint than {index}", self.region.me.who));
+        match receiver.finish() {
+            Ok(info) => self.stage(info, disk, scene),
+            Err(error) => disk.judge(&error),
         }
-        let Fetching { term, conf_state, .. } = fetching;
-        let input = Input::CheckpointReceived { index, term, conf_state };
-        self.region.give(vec![input], &mut env.oracle.region, &mut env.oracle.watch);
-        // If the replica went on without it, the file is of no use and in nobody's way.
-        let taken = |job: &Job| matches!(job, Job::Persist(persist) if persist.reset_to.is_some());
-        self.transfers.staged = self.region.jobs.iter().any(taken).then_some(index);
+    }
+
+    fn stage(&mut self, info: CheckpointInfo, disk: &StationDisk, scene: &mut Scene<'_>) -> Result<(), Trouble> {
+        let opened = match self.staged.newest_verified() {
+            Ok(opened) => opened.filter(|opened| *opened.info() == info),
+            Err(error) => return disk.judge(&error),
+        };
+        let Some(opened) = opened else {
+            let what = format!("node {}: what it received is not the newest staged", self.me.id);
+            return Err(Violation::new("checkpoints install", what).into());
+        };
+        let (record, conf_state): (Record<M>, ConfState) = match read_checkpoint(&opened) {
+            Ok(read) => read,
+            Err(StoreErrorOr::Store(error)) => return disk.judge(&error),
+            Err(StoreErrorOr::Wrong(violation)) => return Err(violation.into()),
+        };
+        let (truth, _) = M::truth(scene.oracle, self.of);
+        truth.compare_digest(self.me.id, record.revision(), record.digest())?;
+        let (index, term) = (info.meta.raft_index, info.meta.raft_term);
+        self.transfers.staged = Some(Staged { info, record });
+        self.give(vec![Input::CheckpointReceived { index, term, conf_state }], scene);
+        Ok(())
+    }
+
+    /// Takes a checkpoint when it is due, or a peer needs one, and lets the log behind the older one go.
+    pub fn take_checkpoint(&mut self, disk: &StationDisk, scene: &mut Scene<'_>) -> Result<(), Trouble> {
+        let (index, term) = self.applied;
+        let wanted = self.transfers.wanted.is_some_and(|at_least| at_least <= index);
+        let due = wanted || index >= self.marks.0 + scene.habits.checkpoint_every;
+        // After a restart the membership may be ahead of what is applied again: what it was here is not known then.
+        let known = self.conf.0 <= index && index > self.marks.0;
+        let Some(record) = self.record.as_ref().filter(|_| due && known) else { return Ok(()) };
+        let conf_state = self.conf.1.clone();
+        let digest = match take_checkpoint(&self.own, record, (index, term, self.stamp), &conf_state) {
+            Ok(digest) => digest,
+            Err(error) => return disk.judge(&error),
+        };
+        let (truth, watch) = M::truth(scene.oracle, self.of);
+        watch.figures.checkpoints += 1;
+        truth.compare_digest(self.me.id, record.revision(), digest)?;
+        self.marks = (index, self.marks.0);
+        self.transfers.wanted = None;
+        let compact_to = self.marks.1.saturating_sub(scene.habits.slack);
+        let inputs = vec![Input::CheckpointReady { index, term, conf_state }, Input::Compact { index: compact_to }];
+        self.give(inputs, scene);
         Ok(())
     }
 }

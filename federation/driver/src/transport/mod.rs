@@ -10,6 +10,7 @@ pub(crate) mod wire;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use shouwang_domain::ids::{NodeId, RecordId};
@@ -66,6 +67,7 @@ pub(crate) struct Transport {
     peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
     records: RwLock<HashMap<RecordId, Arc<dyn RecordPort>>>,
     clocks: Mutex<PeerClocks>,
+    started: Instant,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -94,6 +96,7 @@ impl Transport {
             peers: Mutex::default(),
             records: RwLock::default(),
             clocks: Mutex::default(),
+            started: Instant::now(),
             tasks: Mutex::default(),
         }
     }
@@ -183,11 +186,16 @@ impl Transport {
     /// Notes a peer's clock as of a frame that has just arrived.
     fn note_clock(&self, peer: NodeId, sent_at_ms: i64) {
         let Timestamp(now) = self.clock.now();
-        lock(&self.clocks).note(peer.get(), now.saturating_sub(sent_at_ms));
+        lock(&self.clocks).note(peer.get(), now.saturating_sub(sent_at_ms), self.running_ms());
     }
 
     /// Whether this node's clock is close enough to the middle of a group's clocks to stamp for it.
     pub fn clock_is_fit(&self, group: &[Seat]) -> bool {
-        lock(&self.clocks).is_fit(group.iter().map(|seat| seat.id))
+        lock(&self.clocks).is_fit(group.iter().map(|seat| seat.id), self.running_ms())
+    }
+
+    /// For how long this node has been running, in milliseconds.
+    fn running_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -20,6 +20,9 @@ use crate::record::RaftMsg;
 
 /// Frames handed to the stream and not taken by it yet.
 const FRAMES_AHEAD: usize = 2;
+/// After so long without a frame, one without records says what this node's clock shows: well within
+/// [`shouwang_replica::CLOCK_HEARD_MS_MAX`].
+const CLOCK_WORD: Duration = Duration::from_secs(5);
 
 /// One peer as this node dials it.
 pub(crate) struct Peer {
@@ -100,9 +103,11 @@ impl Peer {
                     metrics::peer_queue(self.node.get(), outbox.bytes());
                     outbox.frame(transport.options.frame_bytes)
                 };
-                let Some(records) = next else {
-                    self.wake.notified().await;
-                    continue;
+                let records = match next {
+                    Some(records) => records,
+                    // A stream on which nothing is said still says what the clock shows.
+                    None if timeout(CLOCK_WORD, self.wake.notified()).await.is_err() => Vec::new(),
+                    None => continue,
                 };
                 let frame = proto::PeerFrame { hello: None, sent_at_ms: transport.clock.now().0, records };
                 match timeout(transport.options.stall_timeout, frames.send(proto::StreamRequest { frame: Some(frame) }))

@@ -134,6 +134,19 @@ impl SimDisk {
         self.lock().power = Some(operations);
     }
 
+    /// One more change by something else on the same power, such as a log.
+    ///
+    /// # Errors
+    /// If the power is gone by then.
+    pub fn draw_power(&self) -> io::Result<()> {
+        self.lock().draw_power()
+    }
+
+    /// Whether the power is gone, or goes with the next change.
+    pub fn is_off(&self) -> bool {
+        self.lock().power == Some(0)
+    }
+
     /// Limits the bytes all files may have together; `None` lifts the limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.lock().capacity = bytes;
@@ -142,6 +155,13 @@ impl SimDisk {
     /// Lets one operation fail with EIO: the one after `skip` matching operations on a path containing `path_part`.
     pub fn inject(&self, fault: SimFault, path_part: &str, skip: u32) {
         self.lock().faults.push((fault, path_part.to_owned(), skip));
+    }
+
+    /// Forgets all faults that have not come to pass.
+    pub fn mend(&self) {
+        let state = &mut *self.lock();
+        (state.power, state.capacity) = (None, None);
+        state.faults.clear();
     }
 
     /// Flips one bit of a file where it lies, as a failing disk would. False if there is no such byte.
@@ -157,9 +177,16 @@ impl SimDisk {
 }
 
 impl State {
-    fn check(&mut self, kind: SimFault, path: &Path) -> io::Result<()> {
-        if let (Some(left), true) = (&mut self.power, kind != SimFault::Read) {
+    fn draw_power(&mut self) -> io::Result<()> {
+        if let Some(left) = &mut self.power {
             *left = left.checked_sub(1).ok_or_else(|| io::Error::other("simulated power cut"))?;
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, kind: SimFault, path: &Path) -> io::Result<()> {
+        if kind != SimFault::Read {
+            self.draw_power()?;
         }
         let name = path.to_string_lossy();
         for i in 0..self.faults.len() {

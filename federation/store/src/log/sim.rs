@@ -117,6 +117,11 @@ impl SimLog {
         self.lock().fault = Some((fault, skip));
     }
 
+    /// Forgets a fault that has not come to pass.
+    pub fn mend(&self) {
+        self.lock().fault = None;
+    }
+
     /// While true, every write answers `Full`.
     pub fn set_full(&self, full: bool) {
         self.lock().full = full;
