@@ -12,7 +12,7 @@ use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId, RecordId};
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::{Outcome, Record, Verdict};
 use shouwang_store::Finding;
-use shouwang_store::checkpoint::CheckpointInfo;
+use shouwang_store::checkpoint::{CheckpointInfo, OpenedCheckpoint};
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
@@ -268,6 +268,18 @@ impl<M: Machine> Handle<M> {
             return Err(stopped());
         }
         answer.await.map_err(|_| stopped())?
+    }
+
+    /// Takes a checkpoint as [`Handle::checkpoint_now`] does and opens it: it stays readable when newer ones replace it.
+    /// The ledger up to its revision is on the disk.
+    ///
+    /// # Errors
+    /// As [`Handle::checkpoint_now`].
+    pub async fn open_checkpoint(&self) -> Result<OpenedCheckpoint> {
+        let info = self.checkpoint_now().await?;
+        let checkpoints = self.shared.checkpoints.clone();
+        let opening = tokio::task::spawn_blocking(move || checkpoints.open_held(&info));
+        Ok(opening.await.map_err(|_| DriverError::Stopped)??)
     }
 
     /// The head of the ledger as this node sees it now, with this node's signature: for those who keep it, so that a

@@ -19,6 +19,7 @@
 
 mod as_of;
 mod clock;
+mod copy;
 mod driver;
 mod error;
 mod handle;
@@ -37,6 +38,7 @@ mod transport;
 mod watch;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use copy::{Filling, RecordCopy};
 pub use driver::{Driver, Parts};
 pub use error::DriverError;
 pub use handle::{Handle, View};
@@ -46,7 +48,7 @@ pub use options::{DriverOptions, HostSpec, RecordOptions, TransportOptions};
 pub use proof::InclusionProof;
 pub use record::AcceptedLoss;
 pub use shouwang_replica::{CLOCK_OFFSET_MS_MAX, Limits, PeerStatus, Role, Timing};
-pub use shouwang_store::checkpoint::CheckpointInfo;
+pub use shouwang_store::checkpoint::{CheckpointInfo, OpenedCheckpoint, Receiver};
 pub use shouwang_store::{Finding, Findings, Remedy};
 pub use status::{Contact, Heard, RecordStatus, SyncStats, Touch};
 pub use storage::Storage;

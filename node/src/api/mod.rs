@@ -105,6 +105,7 @@ pub struct Node {
     registry: RegistryKept,
     regions: ArcSwap<BTreeMap<RegionId, HostedRegion>>,
     watches: Arc<Semaphore>,
+    backups: Arc<Semaphore>,
     limits: Limits,
     started_at: SystemTime,
 }
@@ -125,6 +126,7 @@ impl Node {
             registry,
             regions: ArcSwap::default(),
             watches: Arc::new(Semaphore::new(limits.watches)),
+            backups: Arc::new(Semaphore::new(1)),
             limits,
             started_at: SystemTime::now(),
         }

@@ -96,6 +96,11 @@ const fn admin(method: &'static str) -> Right {
     Right { method, effect: Effect::Change, roles: Roles::of(&[Role::Admin]), scope: Scope::Own }
 }
 
+/// A look at everything a record holds, the registry's whole included: for the node's own administrators alone.
+const fn backup(method: &'static str) -> Right {
+    Right { method, effect: Effect::Read, roles: Roles::of(&[Role::Admin]), scope: Scope::Own }
+}
+
 const ROWS: &[Right] = &[
     own("/shouwang.v1.RegistryService/GetRegistry"),
     own("/shouwang.v1.RegistryService/ListStores"),
@@ -188,6 +193,7 @@ const ROWS: &[Right] = &[
     region("/shouwang.admin.v1.AdminService/SetVoter", "set_voter"),
     admin("/shouwang.admin.v1.AdminService/TransferLeadership"),
     admin("/shouwang.admin.v1.AdminService/TakeCheckpoint"),
+    backup("/shouwang.admin.v1.AdminService/BackUpRecord"),
     own("/shouwang.admin.v1.AdminService/ListCouriers"),
 ];
 

@@ -4,6 +4,7 @@
 
 pub mod aid;
 mod answer;
+pub mod backup;
 mod change;
 pub mod charter;
 pub mod client;
@@ -15,7 +16,7 @@ mod history;
 mod import;
 pub mod init;
 pub mod ledger;
-mod ledger_check;
+pub(crate) mod ledger_check;
 mod ledger_head;
 mod lots;
 mod messages;
@@ -99,6 +100,8 @@ pub enum Command {
     /// Is this node fit for the night it is needed: disk, ports, certificates, peers, clock, quorum
     /// 节点体检：磁盘、端口、证书、对端、时钟、法定票数，并给出处理办法
     Doctor(doctor::DoctorArgs),
+    /// Copies of this node's records that outlive its disks 备份
+    Backup(backup::BackupArgs),
     /// Where stock stands 库
     Store(store::StoreArgs),
     /// Lots and what is done with them 物资批次
@@ -183,6 +186,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Charter(args) => charter::run(args, &context),
         Command::Config(args) => config::run(&args, &context),
         Command::Doctor(args) => doctor::run(&args, &context),
+        Command::Backup(args) => backup::run(&args, &context),
         Command::Store(args) => store::run(args, &context),
         Command::Stock(args) => stock::run(args, &context),
         Command::Team(args) => team::run(args, &context),

@@ -8,6 +8,8 @@ const ID: &str = "0190f3a2-7b1c-7d2e-8f00-0123456789ab";
 
 /// Command lines that parse; `ID` stands for a UUID.
 const GOOD: &[&str] = &[
+    "backup take /mnt/backup --context admin -o json",
+    "backup verify /mnt/backup --charter charter.json --charter other.json -o yaml",
     "store add 危化应急物资库 --district 惠农区",
     "store add 危化应急物资库 --district 惠农区 --id ID -o json",
     "store list",
@@ -169,6 +171,8 @@ const BAD: &[&str] = &[
     "discrepancy propose ID/return_damaged --charge 2",
     "restock verify ID",
     "outcome 7",
+    "backup take",
+    "backup verify --folder x",
     "ledger proof one",
     "region add-node 152900 KEY",
     "region add-node 152900/1 ab",

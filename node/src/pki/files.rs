@@ -59,7 +59,7 @@ pub fn write_new(path: &Path, bytes: &[u8], access: Access) -> Result<(), PkiErr
 ///
 /// # Errors
 /// [`PkiError::Io`].
-pub(super) fn replace(path: &Path, bytes: &[u8], access: Access) -> Result<(), PkiError> {
+pub(crate) fn replace(path: &Path, bytes: &[u8], access: Access) -> Result<(), PkiError> {
     let aside = aside(path)?;
     let written = write_aside(&aside, bytes, access);
     let named = written.and_then(|()| fs::rename(&aside, path).map_err(io("naming", path)));

@@ -1,7 +1,7 @@
 //! A person at a terminal: the `shouwang` command with that person's certificate.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -74,11 +74,25 @@ impl Terminal {
     /// The command cannot be run at all.
     pub fn try_with(&self, arguments: &[&str], form: &str) -> Result<Answer> {
         let output = self.command(arguments).args(["-o", form]).output()?;
-        Ok(Answer {
+        Ok(Self::answer(&output))
+    }
+
+    fn answer(output: &Output) -> Answer {
+        Answer {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        }
+    }
+
+    /// As [`Terminal::try_run`], for a command that knows no node and takes no context.
+    ///
+    /// # Errors
+    /// The command cannot be run at all.
+    pub fn try_offline(&self, arguments: &[&str]) -> Result<Answer> {
+        let mut command = Command::new(&self.binary);
+        let output = command.args(arguments).args(["-o", "json"]).env("SHOUWANG_LANG", "en").output()?;
+        Ok(Self::answer(&output))
     }
 
     /// Runs a command that must succeed and answers its data.

@@ -2,8 +2,8 @@
 
 use super::Registry;
 use super::state::{
-    Account, FloorView, Floors, Holding, Lot, RegistryChannel, RegistryMission, RegistryPledge, Restock, Shortfall,
-    Store,
+    Account, FloorView, Floors, Holding, Lot, RegistryChannel, RegistryGenesis, RegistryMission, RegistryPledge,
+    Restock, Shortfall, Store,
 };
 use crate::channel::{MissionNotice, UpMessage};
 use crate::ids::{LotId, MissionId, MunicipalityCode, PledgeId, RegionId, StoreId};
@@ -15,6 +15,11 @@ impl Registry {
     /// Whose registry.
     pub fn owner(&self) -> MunicipalityCode {
         self.head.genesis.owner
+    }
+
+    /// The document it was founded with, whose hash names the record.
+    pub fn genesis(&self) -> &RegistryGenesis {
+        &self.head.genesis
     }
 
     /// Which life of the registry this is.

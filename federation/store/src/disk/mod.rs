@@ -1,11 +1,13 @@
 //! The few file operations that ledger, checkpoints and marker need, so that a simulated disk can stand in.
 
+mod frozen;
 mod real;
 mod sim;
 mod sim_state;
 
 use std::{fmt, io, path::Path, sync::Arc};
 
+pub use frozen::FrozenDisk;
 pub use real::RealDisk;
 pub(crate) use sim::SimFile;
 pub use sim::{PowerLoss, SimDisk, SimFault};

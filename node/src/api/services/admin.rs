@@ -10,6 +10,7 @@ use shouwang_proto::admin::v1::admin_service_server::AdminService;
 use tonic::{Code, Request, Response, Status};
 
 use super::Services;
+use super::backup::{self, Parts};
 use crate::api::HostedRegion;
 use crate::api::caller::Caller;
 use crate::api::change::driver_failed;
@@ -32,6 +33,19 @@ enum Either {
 
 #[tonic::async_trait]
 impl AdminService for Services {
+    type BackUpRecordStream = Parts;
+
+    async fn back_up_record(&self, request: Request<admin::BackUpRecordRequest>) -> Result<Response<Parts>, Status> {
+        Caller::of(&request)?;
+        let place = backup::place(&self.backups)?;
+        let asked = request.get_ref();
+        let parts = match self.either(&asked.record)? {
+            Either::Registry => backup::parts(self.registry()?, admin::RecordKind::Registry, asked, place).await?,
+            Either::Region(region) => backup::parts(&region.handle, admin::RecordKind::Region, asked, place).await?,
+        };
+        Ok(Response::new(parts))
+    }
+
     async fn get_node_status(
         &self,
         request: Request<admin::GetNodeStatusRequest>,

@@ -26,8 +26,8 @@ use crate::api::read::watch_failed;
 use crate::api::{deadline, object, status};
 
 /// Most records of a message of a copy, and about how many bytes: well below the largest message.
-const COPY_RECORDS: usize = 1024;
-const COPY_BYTES: usize = 1 << 20;
+pub(super) const COPY_RECORDS: usize = 1024;
+pub(super) const COPY_BYTES: usize = 1 << 20;
 
 type Pages = Pin<Box<dyn Stream<Item = Result<v1::ReadRegionLedgerResponse, Status>> + Send>>;
 

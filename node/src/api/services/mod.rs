@@ -2,6 +2,7 @@
 
 mod admin;
 mod aid;
+mod backup;
 mod compensation;
 mod ledger;
 mod mission;
