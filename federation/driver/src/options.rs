@@ -80,7 +80,7 @@ impl Default for TransportOptions {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(5),
             stall_timeout: Duration::from_secs(20),
-            chunk_bytes: 64 << 10,
+            chunk_bytes: 32 << 10,
         }
     }
 }

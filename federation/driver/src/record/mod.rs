@@ -12,9 +12,9 @@ mod raft;
 mod reads;
 mod roll_call;
 mod scrub;
+mod transfers;
 mod waiters;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -46,6 +46,7 @@ pub(crate) use keeper::KeeperJob;
 pub(crate) use open::{Environment, Running, start};
 pub(crate) use proposer::Command;
 pub(crate) use roll_call::RollCall;
+pub(crate) use transfers::Transfers;
 pub(crate) use waiters::{CommandKey, Place, Registered, Waiters};
 
 use crate::Result;
@@ -199,8 +200,8 @@ pub(crate) struct Core {
     pub fetching_history: AtomicBool,
     /// Who of the group was heard when.
     pub roll_call: RollCall,
-    /// When each peer last took a part of a checkpoint.
-    pub transfers: Mutex<BTreeMap<u64, Instant>>,
+    /// Checkpoints on their way to peers.
+    pub transfers: Transfers,
 }
 
 impl Core {
@@ -312,12 +313,6 @@ impl Core {
     /// Whether more waits for the ledger than memory should hold.
     pub fn keeper_is_behind(&self) -> bool {
         self.keeper_backlog.load(Ordering::Relaxed) > KEEPER_BACKLOG_BYTES
-    }
-
-    /// Notes that a peer is taking a checkpoint.
-    pub fn note_transfer(&self, peer: u64) {
-        // One insertion: whole after any panic. As many entries as there are members.
-        self.transfers.lock().unwrap_or_else(PoisonError::into_inner).insert(peer, Instant::now());
     }
 }
 

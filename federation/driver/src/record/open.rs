@@ -25,7 +25,7 @@ use super::keeper::KeeperLoop;
 use super::proposer::Proposer;
 use super::raft::RaftLoop;
 use super::scrub::Scrub;
-use super::{ConfBoard, Core, Queue, RecordPort, RollCall, Shared, Vitals, Waiters, join_all, spawn};
+use super::{ConfBoard, Core, Queue, RecordPort, RollCall, Shared, Transfers, Vitals, Waiters, join_all, spawn};
 use crate::Result;
 use crate::as_of;
 use crate::clock::Clock;
@@ -256,7 +256,7 @@ fn core<M: Machine>(
         oldest: AtomicU64::new(0),
         fetching_history: AtomicBool::new(false),
         roll_call: RollCall::default(),
-        transfers: Mutex::default(),
+        transfers: Transfers::default(),
     }
 }
 

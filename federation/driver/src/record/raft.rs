@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use shouwang_domain::ids::NodeId;
@@ -21,8 +20,6 @@ use crate::transport::Transport;
 
 /// More ticks than this are not caught up with: a node that was held up must not hold an election at once.
 const TICKS_AT_ONCE: u32 = 2;
-/// A transfer that a peer has not begun, or not gone on with, for this long has failed.
-const TRANSFER_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) struct RaftLoop {
     pub port: Arc<dyn RecordPort>,
@@ -149,14 +146,11 @@ impl RaftLoop {
     }
 
     fn give_up_transfers(&mut self, now: Instant, inputs: &mut Vec<Input>) {
-        if self.sending.is_empty() {
-            return;
-        }
-        // Read only; whole after any panic.
-        let seen = self.port.core().transfers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (transfers, patience) = (&self.port.core().transfers, self.transport.options.stall_timeout);
+        transfers.give_up(now, patience);
         let stalled = |peer: &u64, since: &Instant| {
-            let last = seen.get(peer).map_or(*since, |seen| *seen.max(since));
-            now.saturating_duration_since(last) > TRANSFER_TIMEOUT
+            let last = transfers.moved(*peer).map_or(*since, |moved| moved.max(*since));
+            now.saturating_duration_since(last) > patience
         };
         for (id, _) in self.sending.extract_if(.., |peer, since| stalled(peer, since)) {
             inputs.push(Input::SnapshotStatus { id, ok: false });

@@ -106,16 +106,12 @@ impl ReplicationService for Replication {
         let (answers, receiver) = mpsc::channel(CHUNKS_AHEAD);
         let chunk_bytes = self.transport.options.chunk_bytes;
         tokio::task::spawn_blocking(move || {
-            let ok = match serve_checkpoint(&*port, peer, &request, chunk_bytes, &answers) {
-                Ok(true) => true,
-                // The peer has hung up, to resume elsewhere or never; Raft will ask again.
-                Ok(false) => return,
-                Err(status) => {
-                    // Gone as well, then; there is nobody to tell.
-                    let _ = answers.blocking_send(Err(status));
-                    false
-                }
-            };
+            // A peer that hangs up resumes on its own, or has restarted and is offered it again.
+            let ok = serve_checkpoint(&*port, peer, &request, chunk_bytes, &answers).unwrap_or_else(|status| {
+                // Gone as well, then; there is nobody to tell.
+                let _ = answers.blocking_send(Err(status));
+                false
+            });
             port.core().deliver(RaftMsg::Served { to: peer.get(), ok });
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
@@ -235,14 +231,17 @@ fn serve_checkpoint(
     answers: &mpsc::Sender<Result<proto::FetchCheckpointResponse, Status>>,
 ) -> Result<bool, Status> {
     let failed = |error: &dyn std::fmt::Display| Status::unavailable(error.to_string());
-    let held = port.checkpoints().held().map_err(|error| failed(&error))?;
-    let info = held.first().filter(|newest| newest.meta.raft_index >= request.index);
-    let info = info.ok_or_else(|| Status::not_found("no checkpoint of that index is held"))?;
+    let (transfers, peer) = (&port.core().transfers, peer.get());
+    let opened = transfers.begin(peer, request.index, port.checkpoints(), Instant::now());
+    let opened = opened.map_err(|error| failed(&error))?;
+    let opened = opened.ok_or_else(|| Status::not_found("no checkpoint of that index is held"))?;
+    let info = opened.info();
     let mut offset = if request.digest.as_ref() == info.digest { request.offset } else { 0 };
     let mut header = Some(header_of(info)?);
     loop {
-        let data = port.checkpoints().read_chunk(info, offset, chunk_bytes).map_err(|error| failed(&error))?;
+        let data = opened.read_chunk(offset, chunk_bytes).map_err(|error| failed(&error))?;
         if data.is_empty() && header.is_none() {
+            transfers.end(peer);
             return Ok(true);
         }
         let size = data.len() as u64;
@@ -250,7 +249,7 @@ fn serve_checkpoint(
         if answers.blocking_send(Ok(chunk)).is_err() {
             return Ok(false);
         }
-        port.core().note_transfer(peer.get());
+        transfers.advance(peer, Instant::now());
         offset += size;
     }
 }

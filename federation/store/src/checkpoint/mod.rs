@@ -19,7 +19,7 @@ pub use receiver::Receiver;
 
 use self::format::{HashingWriter, damaged};
 use crate::{
-    disk::{Disk, quarantine, read_exact_at},
+    disk::{Disk, quarantine},
     error::{Poison, Result, StoreError},
     finding::{Findings, Remedy},
 };
@@ -296,18 +296,6 @@ impl CheckpointStore {
     pub fn open_held(&self, info: &CheckpointInfo) -> Result<OpenedCheckpoint> {
         let file = self.disk.open(&info.file).map_err(|e| StoreError::io("open", &info.file, e))?;
         OpenedCheckpoint::open(file, info.clone())
-    }
-
-    /// A part of a checkpoint file for a peer: at most `max` bytes from `offset`, empty at the end.
-    ///
-    /// # Errors
-    /// `Io`, also if newer ones have replaced it meanwhile; [`OpenedCheckpoint::read_chunk`] goes on even then.
-    pub fn read_chunk(&self, info: &CheckpointInfo, offset: u64, max: usize) -> Result<Vec<u8>> {
-        let path = &info.file;
-        let file = self.disk.open(path).map_err(|e| StoreError::io("open", path, e))?;
-        let left = info.size.saturating_sub(offset);
-        let len = usize::try_from(left).unwrap_or(usize::MAX).min(max);
-        read_exact_at(&*file, offset, len).map_err(|e| StoreError::io("read", path, e))
     }
 
     /// Begins or resumes receiving the checkpoint with this digest and size from peers. Parts of other transfers are

@@ -154,7 +154,7 @@ fn a_transfer_resumes_where_it_stood() {
             break;
         }
         let at = receiver.offset();
-        let chunk = source.read_chunk(&info, at, 100).unwrap();
+        let chunk = source.open_held(&info).unwrap().read_chunk(at, 100).unwrap();
         for wrong in [at + 1, at.wrapping_sub(1)] {
             let e = receiver.write(wrong, &chunk).unwrap_err();
             assert!(matches!(e, StoreError::WrongOffset { expected, .. } if expected == at), "{e}");
@@ -166,10 +166,10 @@ fn a_transfer_resumes_where_it_stood() {
         }
     }
     assert!(rounds > 3 && rounds < 100);
-    assert!(source.read_chunk(&info, info.size, 100).unwrap().is_empty());
     let opened = source.newest_verified().unwrap().unwrap();
+    assert!(opened.read_chunk(info.size, 100).unwrap().is_empty());
     (6..=8).for_each(|revision| drop(write(&source, revision)));
-    assert_eq!(source.read_chunk(&info, 0, 1).unwrap_err().code(), "STORE_IO", "newer ones have replaced it");
+    assert_eq!(source.open_held(&info).unwrap_err().code(), "STORE_IO", "newer ones have replaced it");
     assert_eq!(opened.read_chunk(8, 30).unwrap().len(), 30, "what is open goes on");
     assert_eq!(newest(&store(&there)), Some(5));
     assert_eq!(names(&there).len(), 2);
@@ -180,7 +180,7 @@ fn a_damaged_transfer_is_refused_and_starts_clean() {
     let (here, there) = (SimDisk::new(1), SimDisk::new(2));
     let source = store(&here);
     let info = write(&source, 5);
-    let mut bytes = source.read_chunk(&info, 0, 1 << 20).unwrap();
+    let mut bytes = source.open_held(&info).unwrap().read_chunk(0, 1 << 20).unwrap();
     let target = store(&there);
     bytes[90] ^= 1;
     let mut receiver = target.receive(info.digest, info.size).unwrap();
