@@ -1,5 +1,7 @@
 //! Who is a member, and changes of it.
 
+use std::collections::BTreeSet;
+
 use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState};
 
 /// One change of one member.
@@ -53,6 +55,28 @@ pub fn is_learner(conf_state: &ConfState, id: u64) -> bool {
 
 pub(crate) fn is_member(conf_state: &ConfState, id: u64) -> bool {
     is_voter(conf_state, id) || is_learner(conf_state, id)
+}
+
+/// Most nodes in one part of a membership that a peer may name.
+const NODES_MAX: usize = 1024;
+
+/// Whether a membership is one that changes can lead to: raft-rs asserts as much of what it restores.
+pub(crate) fn is_sound(conf: &ConfState) -> bool {
+    let (voters, learners) = (conf.get_voters(), conf.get_learners());
+    let (outgoing, next) = (conf.get_voters_outgoing(), conf.get_learners_next());
+    let distinct = |part: &[u64]| {
+        part.len() <= NODES_MAX && !part.contains(&0) && part.iter().collect::<BTreeSet<_>>().len() == part.len()
+    };
+    let apart = |one: &[u64], other: &[u64]| one.iter().all(|id| !other.contains(id));
+    let joint = !outgoing.is_empty();
+    !voters.is_empty()
+        && [voters, learners, outgoing, next].into_iter().all(distinct)
+        && apart(learners, voters)
+        && apart(learners, outgoing)
+        && apart(next, voters)
+        && apart(next, learners)
+        && next.iter().all(|id| outgoing.contains(id))
+        && (joint || !conf.get_auto_leave())
 }
 
 /// Raft keeps members in hash order; sorted, equal memberships have equal bytes on every node.

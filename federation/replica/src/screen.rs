@@ -4,10 +4,19 @@ use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 use raft::{Raft, StateRole};
 
 use crate::log_cache::LogCache;
-use crate::membership::decode_conf_change;
+use crate::membership::{decode_conf_change, is_sound};
 
 /// Longest context a read may carry, in bytes; ours have 24.
 const MAX_READ_CONTEXT_BYTES: usize = 64;
+
+/// No group of honest nodes gets to this term: an election a millisecond would take nine thousand years.
+const TERM_FAR: u64 = 1 << 48;
+/// How far behind another's term beyond that a node may be and still believe it. Terms count by one; whoever would lead
+/// them to the end of their type, where raft-rs panics, has to say so a million million times.
+const TERM_LEAP: u64 = 1 << 24;
+
+/// No log gets to this index; raft-rs adds to what it is told.
+const INDEX_FAR: u64 = 1 << 62;
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Verdict {
@@ -25,6 +34,14 @@ pub(crate) fn check(raft: &Raft<LogCache>, m: &Message, max_reads: usize) -> Ver
     }
     if (m.get_term() == 0) != (kind == T::MsgReadIndex) {
         return Verdict::Drop("term missing, or where none belongs");
+    }
+    if m.get_term() > raft.term.max(TERM_FAR).saturating_add(TERM_LEAP) {
+        return Verdict::Drop("a term that elections cannot have reached");
+    }
+    let offered = m.get_snapshot().get_metadata().get_index();
+    let indexes = [m.get_index(), m.get_commit(), m.get_reject_hint(), m.get_request_snapshot(), offered];
+    if indexes.into_iter().any(|index| index > INDEX_FAR) {
+        return Verdict::Drop("an index that no log reaches");
     }
     match kind {
         T::MsgHup | T::MsgBeat | T::MsgUnreachable | T::MsgSnapStatus | T::MsgCheckQuorum => {
@@ -79,10 +96,10 @@ fn readable(entry: &Entry) -> bool {
 fn check_snapshot(m: &Message) -> Verdict {
     let meta = m.get_snapshot().get_metadata();
     let fits = meta.get_index() > 0 && meta.get_term() > 0 && meta.get_term() <= m.get_term();
-    if fits && !meta.get_conf_state().get_voters().is_empty() {
-        Verdict::Pass
-    } else {
-        Verdict::Drop("checkpoint without position or membership")
+    match (fits, is_sound(meta.get_conf_state())) {
+        (true, true) => Verdict::Pass,
+        (false, _) => Verdict::Drop("checkpoint without position"),
+        (true, false) => Verdict::Drop("checkpoint with a membership that cannot be"),
     }
 }
 

@@ -199,6 +199,48 @@ fn a_checkpoint_is_asked_for_only_if_the_log_does_not_reach_it() {
     assert!(late.is_empty(), "{late:?}");
 }
 
+#[test]
+fn a_checkpoint_with_a_membership_that_cannot_be_is_not_asked_for() {
+    type Parts<'a> = [&'a [u64]; 4];
+    let ask = |[voters, learners, outgoing, next]: Parts<'_>, auto_leave| {
+        let mut m = message(MessageType::MsgSnapshot);
+        let meta = m.mut_snapshot().mut_metadata();
+        (meta.index, meta.term) = (9, 1);
+        let conf = meta.mut_conf_state();
+        (conf.voters, conf.learners) = (voters.to_vec(), learners.to_vec());
+        (conf.voters_outgoing, conf.learners_next) = (outgoing.to_vec(), next.to_vec());
+        conf.set_auto_leave(auto_leave);
+        let conf_state = conf.clone();
+        let mut replica = founding(&[1, 2], &[]);
+        let out = settle(&mut replica, Input::Message(Box::new(m)));
+        let asked = out.iter().any(|a| matches!(a, Action::WantCheckpoint { .. }));
+        if asked {
+            // What is asked for can be installed.
+            settle(&mut replica, Input::CheckpointReceived { index: 9, term: 1, conf_state });
+            settle(&mut replica, Input::Applied { index: 9 });
+        }
+        asked
+    };
+    let many: Vec<u64> = (1..=2000).collect();
+    let cases: [(Parts<'_>, bool, bool); 12] = [
+        ([&[1, 2], &[3], &[], &[]], false, true),
+        ([&[1, 3], &[4], &[1, 2], &[2]], true, true),
+        ([&[], &[1], &[], &[]], false, false),
+        ([&[1, 1], &[], &[], &[]], false, false),
+        ([&[0, 1], &[], &[], &[]], false, false),
+        ([&[1, 2], &[2], &[], &[]], false, false),
+        ([&[1], &[2], &[1, 2], &[]], false, false),
+        ([&[1], &[], &[1, 2], &[3]], false, false),
+        ([&[1, 2], &[], &[1, 2], &[2]], false, false),
+        ([&[1, 2], &[], &[], &[3]], false, false),
+        ([&[1, 2], &[], &[], &[]], true, false),
+        ([&many, &[], &[], &[]], false, false),
+    ];
+    for (parts, auto_leave, asked) in cases {
+        assert_eq!(ask(parts, auto_leave), asked, "{:?}", parts.map(|part| part.iter().take(5).collect::<Vec<_>>()));
+    }
+}
+
 /// A leader's word that it can only send its checkpoint of this index.
 fn offer(index: u64) -> Input {
     let mut m = message(MessageType::MsgSnapshot);
@@ -285,4 +327,53 @@ fn peers_cannot_slip_in_what_raft_would_parse_or_panic_on() {
     }
     assert!(step(&mut replica, hole).is_empty(), "a term from the future");
     assert_eq!(replica.status().last, 1);
+}
+
+#[test]
+fn a_term_that_elections_cannot_have_reached_is_not_believed() {
+    // Node 1 of two stands for election, again and again, in the terms that follow what it was told.
+    let outlived = |kind, term| {
+        let mut replica = founding(&[1, 2], &[]);
+        let mut m = message(kind);
+        m.set_term(term);
+        settle(&mut replica, Input::Message(Box::new(m)));
+        let known = replica.status().term;
+        for _ in 0..100 {
+            settle(&mut replica, Input::Tick);
+        }
+        settle(&mut replica, Input::Campaign);
+        known
+    };
+    for kind in [MessageType::MsgHeartbeat, MessageType::MsgAppend, MessageType::MsgRequestVote] {
+        assert_eq!(
+            outlived(kind, 1 << 40),
+            1 << 40,
+            "{kind:?}: a member that was away for long hears how far others are"
+        );
+        for term in [u64::MAX, u64::MAX - 1, 1 << 50] {
+            assert_eq!(outlived(kind, term), 1, "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn an_index_that_no_log_reaches_is_not_believed() {
+    for index in [u64::MAX, u64::MAX - 1, 1 << 63] {
+        let mut offered = message(MessageType::MsgSnapshot);
+        let meta = offered.mut_snapshot().mut_metadata();
+        (meta.index, meta.term) = (index, 1);
+        meta.set_conf_state(conf_state_from([1, 2], []));
+        let mut append = message(MessageType::MsgAppend);
+        append.index = index;
+        let mut heartbeat = message(MessageType::MsgHeartbeat);
+        heartbeat.commit = index;
+        let mut answer = message(MessageType::MsgAppendResponse);
+        (answer.index, answer.reject_hint) = (index, index);
+        for m in [offered, append, heartbeat, answer] {
+            let mut replica = founding(&[1, 2], &[]);
+            let kind = m.get_msg_type();
+            let out = settle(&mut replica, Input::Message(Box::new(m)));
+            assert!(!out.iter().any(|a| matches!(a, Action::WantCheckpoint { .. })), "{kind:?} {index}: {out:?}");
+        }
+    }
 }

@@ -5,6 +5,11 @@ use std::fmt;
 use crate::exit::{Exit, Failure};
 use crate::lang::{Bilingual, Lang};
 
+/// Most characters of a place or a text: what is wrong may be as long as the file, what is said of it must be read.
+const CHARS_MAX: usize = 400;
+/// Most faults that are told at once.
+const LINES_MAX: usize = 20;
+
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -23,13 +28,25 @@ impl Problem {
         zh: impl Into<String>,
         en: impl Into<String>,
     ) -> Self {
-        Self { code, place: place.into(), text: Bilingual::new(zh.into(), en.into()) }
+        let text = Bilingual::new(shortened(zh.into()), shortened(en.into()));
+        Self { code, place: shortened(place.into()), text }
     }
 
     /// One line for a reader of `lang`.
     pub fn line(&self, lang: Lang) -> String {
         format!("{}: {} [{}]", self.place, self.text.get(lang), self.code)
     }
+}
+
+/// The beginning and the end, where the middle is too long: how to mend it stands at the end.
+fn shortened(text: String) -> String {
+    let chars = text.chars().count();
+    if chars <= CHARS_MAX {
+        return text;
+    }
+    let begin: String = text.chars().take(CHARS_MAX / 2).collect();
+    let end: String = text.chars().skip(chars - CHARS_MAX / 2).collect();
+    format!("{begin} … {end}")
 }
 
 /// Every fault of a configuration; never empty.
@@ -47,7 +64,15 @@ impl From<Problem> for ConfigError {
 
 impl ConfigError {
     fn lines(&self, lang: Lang) -> String {
-        self.problems.iter().map(|problem| problem.line(lang)).collect::<Vec<_>>().join("\n")
+        let mut lines: Vec<_> = self.problems.iter().take(LINES_MAX).map(|problem| problem.line(lang)).collect();
+        let more = self.problems.len().saturating_sub(LINES_MAX);
+        if more > 0 {
+            lines.push(match lang {
+                Lang::Zh => format!("另有 {more} 处；请先改正以上各处"),
+                Lang::En => format!("and {more} more; mend these first"),
+            });
+        }
+        lines.join("\n")
     }
 }
 

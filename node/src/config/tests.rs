@@ -164,3 +164,19 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_fault_is_told_in_a_line_and_many_in_a_page() {
+    let long = "乌".repeat(100_000);
+    for text in [
+        format!("timing = \"{long}\"\n{GOOD}"),
+        GOOD.replacen("127.0.0.1:7400", &long, 1),
+        format!("{long} = 1\n"),
+        format!("{GOOD}\n{}", "[[regions]]\nname = \"!\"\n".repeat(500)),
+        format!("[municipality]\nshort = \"{long}\"\n"),
+    ] {
+        let (_dir, sources) = sources(&text);
+        let error = load(&sources).unwrap_err().to_string();
+        assert!(error.len() < 16 * 1024, "{} bytes that begin with {}", error.len(), &error[..60]);
+    }
+}

@@ -44,7 +44,7 @@ pub(crate) fn to_wire(mut m: Message) -> Option<proto::Message> {
 }
 
 /// A message from the wire; none if it is of a kind that no peer sends.
-pub(crate) fn from_wire(wire: proto::Message) -> Option<Message> {
+pub fn from_wire(wire: proto::Message) -> Option<Message> {
     let kind = TYPES.iter().find(|(kind, _)| *kind == wire.r#type())?.1;
     let mut m = Message::default();
     m.set_msg_type(kind);
