@@ -7,7 +7,10 @@ use std::{
     io::ErrorKind,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use raft_engine::{
@@ -87,6 +90,10 @@ pub struct EngineLog<F: FileSystem = DefaultFileSystem> {
     dir: PathBuf,
     marker_sync_every: u32,
     poison: Poison,
+    /// While this is set, everything is synced.
+    purging: AtomicBool,
+    /// What was written last is not synced yet.
+    unsynced: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -165,7 +172,8 @@ impl<F: FileSystem> EngineLog<F> {
         let marker = TailMarker::create(disk, &marker_path, &Tail { write, ends: all.ends() })?;
         let state = Mutex::new(State { all, write, marker, synced: 0 });
         let marker_sync_every = options.marker_sync_every.max(1);
-        Ok(Self { engine, dir, marker_sync_every, poison: Poison::default(), state })
+        let [purging, unsynced] = [false, false].map(AtomicBool::new);
+        Ok(Self { engine, dir, marker_sync_every, poison: Poison::default(), purging, unsynced, state })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -181,8 +189,12 @@ impl<F: FileSystem> EngineLog<F> {
     fn commit(&self, batch: &mut LogBatch, sync: bool) -> Result<()> {
         // A failed sync makes the engine panic, by design. Here it becomes an answer, so that the process can say
         // what happened, hand over the lead and stop in order.
+        let sync = sync || self.purging.load(Ordering::Acquire);
         match catch_unwind(AssertUnwindSafe(|| self.engine.write(batch, sync))) {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(_)) => {
+                self.unsynced.store(!sync, Ordering::Release);
+                Ok(())
+            }
             Ok(Err(e)) => Err(self.poison.after(engine_error("write", &self.dir, e))),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -190,6 +202,16 @@ impl<F: FileSystem> EngineLog<F> {
                 Err(self.poison.sync_failed(&self.dir, &std::io::Error::other(text.to_owned())))
             }
         }
+    }
+
+    /// Syncs what is written. The engine's own sync does nothing: it takes an empty batch for nothing to be done.
+    fn sync_all(&self, write: u64) -> Result<()> {
+        if !self.unsynced.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut batch = LogBatch::default();
+        put_opening(&mut batch, write).map_err(|e| engine_error("encode", &self.dir, e))?;
+        self.commit(&mut batch, true)
     }
 
     fn write_batch(&self, writes: &[LogWrite], sync: bool) -> Result<()> {
@@ -378,8 +400,16 @@ impl<F: FileSystem> LogStore for EngineLog<F> {
 
     fn purge(&self) -> Result<()> {
         self.poison.check()?;
-        let purged = catch_unwind(AssertUnwindSafe(|| self.engine.purge_expired_files()));
-        match purged {
+        // The engine deletes what has been replaced, although the replacement may not be synced and a power cut would
+        // take both. So whatever is there is synced first, and what comes meanwhile is as well.
+        let synced = {
+            let state = self.lock();
+            self.purging.store(true, Ordering::Release);
+            self.sync_all(state.write)
+        };
+        let purged = synced.map(|()| catch_unwind(AssertUnwindSafe(|| self.engine.purge_expired_files())));
+        self.purging.store(false, Ordering::Release);
+        match purged? {
             Ok(Ok(lagging)) if lagging.is_empty() => Ok(()),
             Ok(Ok(lagging)) => {
                 tracing::info!(slots = ?lagging, "records hold back old log files until they are compacted");
@@ -428,6 +458,11 @@ fn put_write(batch: &mut LogBatch, write: &LogWrite, end: u64) -> EngineResult {
         batch.put(region, CONF_INDEX.to_vec(), Encoder::default().u64(*index).0)?;
     }
     Ok(())
+}
+
+/// Adds the write number that belongs to no record.
+pub(super) fn put_opening(batch: &mut LogBatch, write: u64) -> EngineResult {
+    batch.put(NODE_REGION, END.to_vec(), Encoder::default().u64(write).0)
 }
 
 /// Adds a log's base and end.

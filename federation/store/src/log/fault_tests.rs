@@ -10,9 +10,10 @@ use std::{
 use raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission, WriteExt};
 
 use super::{
-    EngineLog, LogBase, LogStore,
-    tests::{A, append, open, tiny, vote},
+    EngineLog, HardState, LogBase, LogStore, LogWrite,
+    tests::{A, B, append, big, open, tiny, vote},
 };
+use crate::{Disk, PowerLoss, SimDisk};
 
 type Real = DefaultFileSystem;
 
@@ -122,6 +123,32 @@ fn a_failed_sync_or_write_poisons_the_log() {
         drop(log);
         assert!(open(dir.path()).load(A).unwrap().unwrap().last_index() >= 3);
     }
+}
+
+#[test]
+fn a_purge_takes_nothing_whose_replacement_could_still_be_lost() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), SimDisk::new(1));
+    let log = EngineLog::open_simulated(&disk, dir.path(), &tiny()).unwrap();
+    log.write(&[append(A, 1..=3, 1), vote(A, 7)]).unwrap();
+    for index in 1..=30 {
+        log.write(&[LogWrite { entries: vec![big(index)], ..LogWrite::new(B) }]).unwrap();
+    }
+    log.compact(B, LogBase { index: 29, term: 1 }).unwrap();
+    // Replaces the vote's place in memory, and can still be lost.
+    let committed = HardState { term: 7, vote: 1, commit: 3, ..HardState::default() };
+    log.write_unsynced(&[LogWrite { hard_state: Some(committed), ..LogWrite::new(A) }]).unwrap();
+    let files = |disk: &SimDisk| disk.list(&dir.path().join("raft")).unwrap().len();
+    let before = files(&disk);
+    log.purge().unwrap();
+    assert!(files(&disk) < before, "files were given back");
+    disk.sync_dir(&dir.path().join("raft")).unwrap();
+    // As the disk is now: an orderly end would sync.
+    let disk = disk.as_of(0, 1);
+    disk.lose_power(PowerLoss::All);
+    let again = tempfile::tempdir().unwrap();
+    disk.move_names(dir.path(), again.path());
+    let log = EngineLog::open_simulated(&disk, again.path(), &tiny()).unwrap();
+    assert_eq!(log.load(A).unwrap().unwrap().hard_state.term, 7);
 }
 
 #[test]

@@ -13,12 +13,12 @@ use raft_engine::{Command, Engine, LogBatch, env::FileSystem};
 
 use super::{
     ConfState, Entry, HardState, LoadedLog, LogBase, LogEnd, RecordSlot,
-    engine::{BASE, CONF_INDEX, CONF_STATE, END, EntryExt, HARD_STATE, NODE_REGION, engine_error},
+    engine::{BASE, CONF_INDEX, CONF_STATE, END, EntryExt, HARD_STATE, NODE_REGION, engine_error, put_opening},
     held::{Held, StoredEnd, Sums, conf_state_sum, entry_sum, hard_state_sum},
     tail::Tail,
 };
 use crate::{
-    codec::{Decoder, Encoder},
+    codec::Decoder,
     error::{Result, StoreError},
 };
 
@@ -116,8 +116,7 @@ pub(super) fn settle<F: FileSystem>(
 ) -> Result<Recovered> {
     let mut recovered = Recovered::default();
     let mut batch = LogBatch::default();
-    let number = Encoder::default().u64(write).0;
-    batch.put(NODE_REGION, END.to_vec(), number).map_err(|e| engine_error("encode", dir, e))?;
+    put_opening(&mut batch, write).map_err(|e| engine_error("encode", dir, e))?;
     for (slot, expected) in &marked.ends {
         let end = found.get(slot).map(|stored| stored.end.end).unwrap_or_default();
         // An end of the same write that says something else was not written by us.

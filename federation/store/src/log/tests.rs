@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 pub(super) const A: RecordSlot = RecordSlot(0);
-const B: RecordSlot = RecordSlot(7);
+pub(super) const B: RecordSlot = RecordSlot(7);
 
 fn entry(index: u64, term: u64) -> Entry {
     let mut e = Entry { index, term, ..Entry::default() };
@@ -266,7 +266,7 @@ fn a_batch_that_is_gone_from_the_middle_is_named() {
     }
 }
 
-fn big(index: u64) -> Entry {
+pub(super) fn big(index: u64) -> Entry {
     let mut e = entry(index, 1);
     // Not compressible, or the engine would make little of it.
     let noise = (0..600_u32)
