@@ -380,6 +380,17 @@ impl Client {
 
 /// A failed call as the terminal's failure: exit code by gRPC code, the reason code and the sentence of the node.
 pub fn failed(status: &Status, lang: Lang) -> Failure {
+    if is_cut(status) {
+        let why = status.message();
+        return Failure::new(
+            Exit::Unavailable,
+            "CONNECTION_LOST",
+            Bilingual::new(
+                format!("与节点的连接中断（{why}）"),
+                format!("the connection to the node was lost ({why})"),
+            ),
+        );
+    }
     let exit = match status.code() {
         Code::FailedPrecondition | Code::Aborted | Code::ResourceExhausted => Exit::Refused,
         Code::AlreadyExists => Exit::Exists,
@@ -409,6 +420,12 @@ pub fn failed(status: &Status, lang: Lang) -> Failure {
     }
     let text = text + &fields.concat();
     Failure::new(exit, code_of(reason), Bilingual::new(text.clone(), text))
+}
+
+/// Whether no node said this: the connection ended under the call, and the status was made here.
+fn is_cut(status: &Status) -> bool {
+    let made_here = std::error::Error::source(status).is_some();
+    made_here && matches!(status.code(), Code::Unknown | Code::Internal)
 }
 
 /// A node's reason as a failure's code.

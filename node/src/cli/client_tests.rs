@@ -22,6 +22,15 @@ fn failures_end_with_the_code_that_scripts_decide_by() {
 }
 
 #[test]
+fn a_connection_that_ends_under_a_call_is_no_answer_of_the_node() {
+    let status = Status::from_error(Box::new(std::io::Error::from(std::io::ErrorKind::BrokenPipe)));
+    assert_eq!(status.code(), Code::Unknown);
+    let failure = failed(&status, Lang::En);
+    assert_eq!((failure.exit, failure.code), (Exit::Unavailable, "CONNECTION_LOST"));
+    assert_eq!(failed(&Status::unknown("the node does not know"), Lang::En).exit, Exit::Failure);
+}
+
+#[test]
 fn a_refusal_is_told_in_the_readers_language_with_its_reason() {
     let mut details = ErrorDetails::new();
     details.set_error_info("NOT_ENOUGH", "shouwang", std::collections::HashMap::new());

@@ -72,6 +72,14 @@ pub fn number(value: &Value) -> u64 {
     value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap_or(0)
 }
 
+/// The newest revision of the region that a node's status shows; 0 if it shows none.
+pub fn region_revision(status: &Value) -> u64 {
+    let records = status["records"].as_array().into_iter().flatten();
+    let region =
+        records.filter(|record| record["kind"] == "RECORD_KIND_REGION").map(|r| number(&r["asOf"]["revision"]));
+    region.max().unwrap_or(0)
+}
+
 /// Asks until the answer is as wanted.
 ///
 /// # Errors

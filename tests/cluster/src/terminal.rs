@@ -1,7 +1,7 @@
 //! A person at a terminal: the `shouwang` command with that person's certificate.
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -75,6 +75,15 @@ impl Terminal {
     pub fn try_with(&self, arguments: &[&str], form: &str) -> Result<Answer> {
         let output = self.command(arguments).args(["-o", form]).output()?;
         Ok(Self::answer(&output))
+    }
+
+    /// Starts a command whose data is read while it runs, one line after the other.
+    ///
+    /// # Errors
+    /// The command cannot be run at all.
+    pub fn follow(&self, arguments: &[&str]) -> Result<Child> {
+        let mut command = self.command(arguments);
+        Ok(command.args(["-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?)
     }
 
     fn answer(output: &Output) -> Answer {

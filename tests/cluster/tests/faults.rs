@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use shouwang_cluster::federation::{MemberSpec, WUHAI_REGION};
-use shouwang_cluster::story::{ALXA, ORDOS, SUITS, Story, WUHAI, number, until};
+use shouwang_cluster::story::{ALXA, ORDOS, SUITS, Story, WUHAI, number, region_revision, until};
 use shouwang_cluster::{Federation, Terminal};
 
 /// The hub, 鄂尔多斯 and 阿拉善, all voting.
@@ -104,7 +104,7 @@ fn check(federation: &Federation, acknowledged: &[String], request: &str, pledge
 /// Every member, whenever it joined, gives the same paper as of earlier revisions, and the same history of the request.
 fn look_back(federation: &Federation, request: &str) -> Result<()> {
     let secretariats = || federation.members.iter().map(|member| federation.terminal(member.code, "secretariat"));
-    let newest = revision(&federation.terminal(WUHAI, "admin").run(&["region", "status"])?);
+    let newest = region_revision(&federation.terminal(WUHAI, "admin").run(&["region", "status"])?);
     for at in [1, newest / 2, newest].map(|at| at.to_string()) {
         until("every member gives the same paper of that revision", || {
             let papers = secretariats().map(|terminal| terminal.try_run(&["report", "region", "--at", &at]));
@@ -130,13 +130,6 @@ fn look_back(federation: &Federation, request: &str) -> Result<()> {
         ensure!(told.iter().all(|history| history["records"] == told[0]["records"]), "two histories");
         Ok(Some(()))
     })
-}
-
-fn revision(status: &Value) -> u64 {
-    let records = status["records"].as_array().into_iter().flatten();
-    let region =
-        records.filter(|record| record["kind"] == "RECORD_KIND_REGION").map(|r| number(&r["asOf"]["revision"]));
-    region.max().unwrap_or(0)
 }
 
 #[test]
@@ -240,8 +233,10 @@ fn join(federation: &mut Federation, newcomer: &MemberSpec) -> Result<()> {
     federation.node(newcomer.code).start()?;
     federation.node(newcomer.code).wait_ready()?;
     let admin = federation.terminal(newcomer.code, "admin");
-    let target = revision(&federation.terminal(WUHAI, "admin").run(&["region", "status"])?);
-    until("the newcomer has caught up", || Ok((revision(&admin.run(&["region", "status"])?) >= target).then_some(())))?;
+    let target = region_revision(&federation.terminal(WUHAI, "admin").run(&["region", "status"])?);
+    until("the newcomer has caught up", || {
+        Ok((region_revision(&admin.run(&["region", "status"])?) >= target).then_some(()))
+    })?;
     let node = format!("{}/1", newcomer.code);
     federation.terminal(WUHAI, "admin").run(&["region", "promote", &node])?;
     until("the newcomer votes", || {

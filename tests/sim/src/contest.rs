@@ -17,7 +17,8 @@ use shouwang_domain::resource::{Condition, ItemCode, Resource, StockClass};
 use shouwang_domain::testing::{Rng, Said};
 use shouwang_domain::time::{DAY_MS, HOUR_MS, Timestamp};
 
-use crate::linear::{self, Model, Operation};
+use crate::linear::{self, Operation};
+use crate::stock::{Ask, Stock, Told};
 use crate::truth::{Key, Truth};
 use crate::watch::{Verdict, Violation};
 
@@ -27,50 +28,6 @@ const OPERATIONS_MAX: usize = 1_000;
 const SEARCH_MAX: u64 = 2_000_000;
 /// Minutes that a hold waits for a signature: longer than such a run.
 const HOLD_MINUTES: u32 = 1440;
-
-/// What a client asks of the pledge.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Ask {
-    Hold(u64),
-    Release(u64),
-    Look,
-}
-
-/// What he is told.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Told {
-    Done,
-    /// There is not enough.
-    No,
-    /// So much is held.
-    Held(u64),
-}
-
-/// A stock of so many, of which a part is held.
-struct Stock(u64);
-
-impl Model for Stock {
-    type State = u64;
-    type Call = Ask;
-    type Answer = Told;
-
-    fn begin(&self) -> u64 {
-        0
-    }
-
-    fn step(&self, held: &u64, call: &Ask, answer: Option<&Told>) -> Option<u64> {
-        match (call, answer) {
-            (Ask::Hold(qty), answer) => {
-                let fits = held + qty <= self.0;
-                let possible = answer.is_none_or(|told| matches!(told, Told::Done) == fits);
-                possible.then_some(if fits { held + qty } else { *held })
-            }
-            (Ask::Release(qty), _) => held.checked_sub(*qty),
-            (Ask::Look, Some(Told::Held(seen))) => (seen == held).then_some(*held),
-            (Ask::Look, _) => Some(*held),
-        }
-    }
-}
 
 /// One contended pledge.
 #[derive(Debug)]

@@ -9,12 +9,12 @@ use shouwang_domain::registry::Registry;
 use shouwang_domain::testing::{Said, View, actor, random_commands};
 
 use crate::affairs;
-use crate::contest::Ask;
 use crate::node::Node;
 use crate::people::Crew;
 use crate::reading::Reader;
 use crate::scene::Scene;
 use crate::station::Keys;
+use crate::stock::Ask;
 use crate::truth::COURIER;
 
 impl Node {
