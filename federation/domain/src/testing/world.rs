@@ -218,11 +218,6 @@ impl World {
         world
     }
 
-    /// How many commands were given so far; the last one's id is that number.
-    pub fn commands(&self) -> u128 {
-        self.commands
-    }
-
     /// The record id of a region.
     pub fn region_id(&self, region: usize) -> RegionId {
         self.regions[region].record.id()
