@@ -93,6 +93,18 @@ impl fmt::Display for Bilingual {
     }
 }
 
+/// A text of at most `chars` characters and a sign for what is left out of its middle: how to mend something stands at the
+/// end of what is said of it.
+pub fn shortened(text: &str, chars: usize) -> String {
+    let all = text.chars().count();
+    if all <= chars {
+        return text.to_owned();
+    }
+    let begin: String = text.chars().take(chars / 2).collect();
+    let end: String = text.chars().skip(all - chars / 2).collect();
+    format!("{begin} … {end}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

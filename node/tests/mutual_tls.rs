@@ -467,3 +467,34 @@ async fn a_channel_to_a_node_that_is_revoked_ends() {
     assert!(tokio::time::timeout(PATIENCE, client.check(question())).await.unwrap().is_err());
     serving.abort();
 }
+
+#[tokio::test]
+async fn the_handshake_that_has_taken_longest_gives_way() {
+    let federation = Federation::new("wuhai");
+    let (wuhai, alxa) = (federation.store("wuhai", 150_300, 1), federation.store("alxa", 152_900, 1));
+    let mut incoming = limited(&wuhai, ListenLimits { handshakes: 1, ..ListenLimits::default() }).await;
+    let mut silent = TcpStream::connect(incoming.local_addr()).await.unwrap();
+    let_in(&mut incoming, &alxa, &exactly(wuhai.identity())).await;
+    let ended = tokio::time::timeout(PATIENCE, silent.read(&mut [0; 16])).await.unwrap();
+    assert!(matches!(ended, Ok(0) | Err(_)), "who came first and says nothing is hung up on");
+}
+
+#[tokio::test]
+async fn a_caller_has_its_share_of_connections_and_must_say_something() {
+    let federation = Federation::new("wuhai");
+    let wuhai = federation.store("wuhai", 150_300, 1);
+    let (alxa, ordos) = (federation.store("alxa", 152_900, 1), federation.store("ordos", 150_600, 1));
+    let limits = ListenLimits { each: 1, first_word: Duration::from_millis(100), ..ListenLimits::default() };
+    let mut incoming = limited(&wuhai, limits).await;
+    let expected = exactly(wuhai.identity());
+    let config = alxa.client_config(&expected).unwrap();
+    let tcp = TcpStream::connect(incoming.local_addr()).await.unwrap();
+    let silent = TlsConnector::from(config).connect("node.invalid".try_into().unwrap(), tcp).await.unwrap();
+    let mut held = incoming.next().await.unwrap().unwrap();
+    shut_out(&incoming, &alxa, &expected).await;
+    let_in(&mut incoming, &ordos, &expected).await;
+    let ended = tokio::time::timeout(PATIENCE, held.read_u8()).await.unwrap();
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+    drop((held, silent));
+    let_in(&mut incoming, &alxa, &expected).await;
+}

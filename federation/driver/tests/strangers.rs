@@ -6,7 +6,7 @@ mod cluster;
 
 use std::net::SocketAddr;
 
-use cluster::{Cluster, fast, node_id};
+use cluster::{Cluster, PATIENCE, fast, node_id};
 use shouwang_domain::ids::NodeId;
 use shouwang_driver::AuthenticatedPeer;
 use shouwang_proto::replication::v1 as proto;
@@ -125,4 +125,23 @@ async fn who_is_not_in_the_group_is_not_heard() {
     }
     cluster.add(1, 1).await;
     assert_eq!(cluster.counter(1).status().term, term);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_is_heard_on_its_newest_stream_alone() {
+    let cluster = Cluster::start(&[1], fast()).await;
+    let mut client = client(surface(&cluster, Some(node_id(2))).await).await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let first = proto::StreamRequest { frame: Some(hello([7; 32], node_id(2))) };
+        let endless = tokio_stream::StreamExt::chain(tokio_stream::iter([first]), tokio_stream::pending());
+        let mut answers = client.stream(endless).await.unwrap().into_inner();
+        assert!(answers.message().await.unwrap().is_some(), "it says hello");
+        open.push(answers);
+    }
+    let [first, second] = &mut open[..] else { unreachable!("two were opened") };
+    let ended = tokio::time::timeout(PATIENCE, first.message()).await.unwrap();
+    assert!(!matches!(ended, Ok(Some(_))), "the first stream goes on: {ended:?}");
+    let more = tokio::time::timeout(std::time::Duration::from_millis(50), second.message()).await;
+    assert!(more.is_err(), "the second has ended: {more:?}");
 }

@@ -2,21 +2,20 @@
 //! becomes a [`Caller`].
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request as HttpRequest, State};
 use axum::middleware::Next;
 use axum::response::Response as HttpResponse;
 use shouwang_domain::actor::Actor;
 use shouwang_domain::ids::MunicipalityCode;
-use tokio::sync::Semaphore;
 use tonic::{Code, Request, Status};
 use tracing::Instrument as _;
 
 use super::convert::words;
 use super::rights::TABLE;
-use super::status;
-use crate::auth::{Denied, Identity, Municipality, PeerInfo, Role};
+use super::{deadline, status};
+use crate::auth::{Denied, Full, Identity, Municipality, PeerInfo, Places, Role};
 use crate::lang::Bilingual;
 
 /// An operator whose right to the method has been checked.
@@ -61,13 +60,15 @@ fn unknown() -> Status {
 pub struct Door {
     own: Municipality,
     federation: String,
-    calls: Semaphore,
+    calls: Places,
+    patience: Duration,
 }
 
 impl Door {
-    /// A door of a node of `own` in `federation` that lets `calls` calls in at once.
-    pub fn new(own: Municipality, federation: &str, calls: usize) -> Self {
-        Self { own, federation: federation.to_owned(), calls: Semaphore::new(calls) }
+    /// A door of a node of `own` in `federation` that lets `calls` in at once, and waits `patience` for one that names no
+    /// deadline.
+    pub fn new(own: Municipality, federation: &str, calls: Places, patience: Duration) -> Self {
+        Self { own, federation: federation.to_owned(), calls, patience }
     }
 
     /// Whether this peer may call this method; gives the caller and the method's name in the table.
@@ -95,19 +96,43 @@ pub async fn pass(State(door): State<Arc<Door>>, mut request: HttpRequest, next:
             return denied.into_http();
         }
     };
-    let Ok(place) = door.calls.try_acquire() else {
-        let text = Bilingual::fixed(
-            "本节点正在处理的调用过多，请稍后重试",
-            "this node works on too many calls; try again shortly",
-        );
-        return status::error(Code::Unavailable, "TOO_MANY_CALLS", &text, &[]).into_http();
+    let taken = peer.as_ref().map(|peer| door.calls.take(peer.identity()));
+    let place = match taken {
+        Some(Ok(place)) => place,
+        Some(Err(full)) => return too_many(full).into_http(),
+        None => return unknown().into_http(),
     };
     let span = tracing::info_span!("call", method, operator = %caller.operator, municipality = %caller.municipality, role = %caller.role);
     request.extensions_mut().insert(caller);
-    let response = next.run(request).instrument(span).await;
+    let patience = deadline::patience(request.headers(), door.patience);
+    let answer = tokio::time::timeout(patience, next.run(request).instrument(span)).await;
+    let response = answer.unwrap_or_else(|_| overdue().into_http());
     drop(place);
     record(method, &response, started);
     response
+}
+
+fn too_many(full: Full) -> Status {
+    let (code, reason, text) = match full {
+        Full::All => {
+            let en = "this node works on too many calls; try again shortly";
+            (Code::Unavailable, "TOO_MANY_CALLS", Bilingual::fixed("本节点正在处理的调用过多，请稍后重试", en))
+        }
+        Full::Caller => {
+            let en = "this certificate has too many calls under way; wait until some have been answered";
+            let zh = "本证书同时进行的调用过多，请待其返回后再试";
+            (Code::ResourceExhausted, "CALLER_TOO_MANY_CALLS", Bilingual::fixed(zh, en))
+        }
+    };
+    status::error(code, reason, &text, &[])
+}
+
+fn overdue() -> Status {
+    let text = Bilingual::fixed(
+        "请求未在时限内发送完毕或处理完毕，请重试",
+        "the request did not come to its end, or was not worked on, in time; try again",
+    );
+    status::error(Code::DeadlineExceeded, "DEADLINE", &text, &[])
 }
 
 fn record(method: &'static str, response: &HttpResponse, started: Instant) {
@@ -128,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_door_asks_the_table() {
-        let door = Door::new(Municipality::new(150_300).unwrap(), "wuhai", 8);
+        let door = Door::new(Municipality::new(150_300).unwrap(), "wuhai", Places::new(8, 8), Duration::from_secs(1));
         let lots = "/shouwang.v1.RegistryService/ListLots";
         let pledge = "/shouwang.v1.RegistryService/MakePledge";
         let missions = "/shouwang.v1.MissionService/ListMissions";

@@ -2,12 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use tonic::codegen::http::HeaderMap;
 use tonic::metadata::MetadataMap;
 
 /// When the client says nothing.
 pub const DEFAULT: Duration = Duration::from_secs(10);
 /// The longest a node works on one call.
 pub const MAX: Duration = Duration::from_mins(1);
+
+/// What the door waits beside that.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How long the call with this metadata may take.
 pub fn timeout(metadata: &MetadataMap) -> Duration {
@@ -19,6 +23,13 @@ pub fn timeout(metadata: &MetadataMap) -> Duration {
 /// The moment by which the call with this metadata must be answered.
 pub fn of(metadata: &MetadataMap) -> Instant {
     Instant::now() + timeout(metadata)
+}
+
+/// How long the door waits for the answer to a call, `otherwise` for one that names no deadline: a little longer than the
+/// service itself may take, whose answer says more. Only a request whose end does not come is left to the door.
+pub fn patience(headers: &HeaderMap, otherwise: Duration) -> Duration {
+    let said = headers.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
+    said.map_or(otherwise, |said| said.min(MAX)) + GRACE
 }
 
 /// At most eight digits and a unit, as in the gRPC specification.

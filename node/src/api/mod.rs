@@ -24,7 +24,7 @@ pub mod status;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use shouwang_domain::ids::{NodeId, RegionId};
@@ -46,10 +46,10 @@ use tonic::service::Routes;
 
 use self::caller::Door;
 use self::services::Services;
-use crate::auth::Municipality;
+use crate::auth::{Municipality, Places};
 use crate::lang::Bilingual;
 
-/// The largest message taken or given, bytes.
+/// The largest message given, bytes, and unless the configuration says otherwise the largest taken.
 pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What a node does at once for its callers.
@@ -57,13 +57,28 @@ pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub struct Limits {
     /// Calls worked on at once; one more is told to come again.
     pub calls: usize,
+    /// Those of one caller.
+    pub caller_calls: usize,
     /// Open watch streams; one more is told to come again.
     pub watches: usize,
+    /// Those of one caller.
+    pub caller_watches: usize,
+    /// The largest message taken, bytes.
+    pub message_bytes: usize,
+    /// How long a call that names no deadline may take, the reading of its request included.
+    pub request_timeout: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { calls: 2048, watches: 2048 }
+        Self {
+            calls: 512,
+            caller_calls: 64,
+            watches: 2048,
+            caller_watches: 64,
+            message_bytes: MESSAGE_BYTES_MAX,
+            request_timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -104,7 +119,7 @@ pub struct Node {
     pub federation: String,
     registry: RegistryKept,
     regions: ArcSwap<BTreeMap<RegionId, HostedRegion>>,
-    watches: Arc<Semaphore>,
+    watches: Places,
     backups: Arc<Semaphore>,
     limits: Limits,
     started_at: SystemTime,
@@ -125,7 +140,7 @@ impl Node {
             federation: federation.to_owned(),
             registry,
             regions: ArcSwap::default(),
-            watches: Arc::new(Semaphore::new(limits.watches)),
+            watches: Places::new(limits.watches, limits.caller_watches),
             backups: Arc::new(Semaphore::new(1)),
             limits,
             started_at: SystemTime::now(),
@@ -179,12 +194,14 @@ impl fields::Regions for Node {
 /// All services of a node behind one door. The program serves them on the operators' listener, whose connections carry
 /// [`crate::auth::PeerInfo`], and adds health and reflection beside them.
 pub fn router(node: Arc<Node>) -> Routes {
-    let door = Arc::new(Door::new(node.municipality, &node.federation, node.limits.calls));
+    let limits = node.limits;
+    let calls = Places::new(limits.calls, limits.caller_calls);
+    let door = Arc::new(Door::new(node.municipality, &node.federation, calls, limits.request_timeout));
     let services = Services::new(node);
     macro_rules! sized {
         ($server:ident) => {
             $server::new(services.clone())
-                .max_decoding_message_size(MESSAGE_BYTES_MAX)
+                .max_decoding_message_size(limits.message_bytes)
                 .max_encoding_message_size(MESSAGE_BYTES_MAX)
         };
     }

@@ -9,10 +9,22 @@ use tonic::{Code, Status};
 use tonic_types::{BadRequest, ErrorDetail, ErrorInfo, FieldViolation, LocalizedMessage, StatusExt as _};
 
 use crate::auth::Denied;
-use crate::lang::Bilingual;
+use crate::lang::{Bilingual, shortened};
 
 /// The domain of every reason code of this API.
 pub const ERROR_DOMAIN: &str = "shouwang";
+
+// A status travels in HTTP headers, of which clients take 16 KiB; an answer with more is a broken connection to them. All
+// of this together stays below, in the longest script and encoding.
+/// Most characters of a sentence.
+const TEXT_CHARS_MAX: usize = 300;
+/// Most characters of a parameter.
+const PARAMETER_CHARS_MAX: usize = 100;
+/// Most fields that are told at once.
+const VIOLATIONS_MAX: usize = 8;
+/// Most characters of a field's path, and of its rule in both languages.
+const FIELD_CHARS_MAX: usize = 60;
+const RULE_CHARS_MAX: usize = 120;
 
 /// A field that breaks its rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,13 +48,15 @@ fn with_details(
     parameters: HashMap<String, String>,
     more: Vec<ErrorDetail>,
 ) -> Status {
+    let parameters = parameters.into_iter().map(|(key, value)| (key, shortened(&value, PARAMETER_CHARS_MAX)));
+    let (zh, en) = (shortened(&text.zh, TEXT_CHARS_MAX), shortened(&text.en, TEXT_CHARS_MAX));
     let mut details: Vec<ErrorDetail> = vec![
-        ErrorInfo::new(reason, ERROR_DOMAIN, parameters).into(),
-        LocalizedMessage::new("zh-CN", text.zh.as_ref()).into(),
-        LocalizedMessage::new("en", text.en.as_ref()).into(),
+        ErrorInfo::new(reason, ERROR_DOMAIN, parameters.collect::<HashMap<_, _>>()).into(),
+        LocalizedMessage::new("zh-CN", zh).into(),
+        LocalizedMessage::new("en", en.as_str()).into(),
     ];
     details.extend(more);
-    Status::with_error_details_vec(code, text.en.as_ref(), details)
+    Status::with_error_details_vec(code, en, details)
 }
 
 /// The gRPC code of a refusal.
@@ -85,6 +99,7 @@ pub fn refused_by_region(refusal: &Refusal) -> Status {
 fn refused_as(refusal: &Refusal, text: &Bilingual) -> Status {
     let mut more = Vec::new();
     if let Refusal::InvalidField { field, rule } = refusal {
+        let (field, rule) = (shortened(field, FIELD_CHARS_MAX), shortened(rule, RULE_CHARS_MAX));
         more.push(BadRequest::with_violation(field, rule).into());
     }
     let parameters = parameters_of(refusal).into_iter().collect();
@@ -121,9 +136,10 @@ pub fn violated(violations: &[Violation]) -> Status {
     let fields = fields.join(", ");
     let text = Bilingual::new(format!("请求中的字段不合要求：{fields}"), format!("fields break their rules: {fields}"));
     let describe = |violation: &Violation| {
-        FieldViolation::new(&violation.field, format!("{} / {}", violation.rule.en, violation.rule.zh))
+        let rule = format!("{} / {}", violation.rule.en, violation.rule.zh);
+        FieldViolation::new(shortened(&violation.field, FIELD_CHARS_MAX), shortened(&rule, RULE_CHARS_MAX))
     };
-    let bad = BadRequest::new(violations.iter().map(describe).collect::<Vec<_>>());
+    let bad = BadRequest::new(violations.iter().take(VIOLATIONS_MAX).map(describe).collect::<Vec<_>>());
     with_details(Code::InvalidArgument, "INVALID_FIELDS", &text, HashMap::new(), vec![bad.into()])
 }
 
@@ -171,6 +187,27 @@ mod tests {
     use shouwang_domain::time::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn a_status_fits_the_headers_it_travels_in() {
+        let long = "乌".repeat(100_000);
+        let violation = Violation { field: long.clone(), rule: Bilingual::new(long.clone(), long.clone()) };
+        let text = Bilingual::new(long.clone(), long.clone());
+        for status in [
+            violated(&vec![violation; 1000]),
+            error(Code::NotFound, "NOT_FOUND", &text, &[("kind", long.clone()), ("id", long.clone())]),
+            refused(&Refusal::field(&long, &long)),
+            not_found(&long, &long),
+        ] {
+            let headers = status
+                .into_http::<()>()
+                .headers()
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len() + 32)
+                .sum::<usize>();
+            assert!(headers < 16 * 1024, "{headers} bytes of headers");
+        }
+    }
 
     #[test]
     fn refusals_carry_code_reason_parameters_and_both_sentences() {

@@ -1,8 +1,11 @@
 //! Accepting: TCP, then the handshake under a deadline, then a connection that knows who is at its other end.
 //!
-//! What a stranger can make a node hold is bounded: handshakes under way, connections, and the time each handshake may
-//! take. A connection too many is closed at once, so that the caller sees it and tries another node.
+//! What a stranger can make a node hold is bounded: handshakes under way, connections, connections of one caller, and the
+//! time that handshake and first word may take. A connection too many is closed at once, so that the caller sees it and
+//! tries another node. When too many shake hands at once, the one that has taken longest gives way: an honest one is done
+//! in a moment, and strangers who say nothing push out one another.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +15,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
@@ -21,6 +25,7 @@ use tracing::{debug, info, warn};
 
 use crate::auth::identity::Identity;
 use crate::auth::revoked::{Guarded, Revoked};
+use crate::auth::share::{Share, Shares};
 use crate::auth::tls::{Surface, TlsStore};
 
 /// What one listener may hold.
@@ -28,15 +33,25 @@ use crate::auth::tls::{Surface, TlsStore};
 pub struct ListenLimits {
     /// Connections, handshakes under way included.
     pub connections: usize,
-    /// Handshakes under way; further callers wait in the kernel's queue.
+    /// Connections of one caller, by its certificate.
+    pub each: usize,
+    /// Handshakes under way; one more ends the oldest.
     pub handshakes: usize,
     /// How long a handshake may take.
     pub handshake: Duration,
+    /// How long a caller may say nothing after it.
+    pub first_word: Duration,
 }
 
 impl Default for ListenLimits {
     fn default() -> Self {
-        Self { connections: 1024, handshakes: 256, handshake: Duration::from_secs(10) }
+        Self {
+            connections: 1024,
+            each: 32,
+            handshakes: 256,
+            handshake: Duration::from_secs(10),
+            first_word: Duration::from_secs(10),
+        }
     }
 }
 
@@ -78,8 +93,10 @@ impl PeerInfo {
 pub struct TlsConn {
     stream: Guarded<TlsStream<TcpStream>>,
     peer: PeerInfo,
-    /// Gives its place back when the connection ends.
-    _place: OwnedSemaphorePermit,
+    /// When a caller who has said nothing yet is hung up on; HTTP/2's own questions begin only after its first word.
+    silent_until: Option<Pin<Box<Sleep>>>,
+    /// Both give their place back when the connection ends.
+    _place: (OwnedSemaphorePermit, Share),
 }
 
 impl TlsConn {
@@ -99,7 +116,16 @@ impl Connected for TlsConn {
 
 impl AsyncRead for TlsConn {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Some(silent_until) = &mut self.silent_until {
+            if buf.filled().len() > before {
+                self.silent_until = None;
+            } else if read.is_pending() && silent_until.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()));
+            }
+        }
+        read
     }
 }
 
@@ -163,7 +189,14 @@ impl TlsIncoming {
     ) -> std::io::Result<Self> {
         let local = listener.local_addr()?;
         let (sender, accepted) = mpsc::channel(64);
-        let door = Door { surface, store, limits, places: Arc::new(Semaphore::new(limits.connections)), sender };
+        let door = Door {
+            surface,
+            store,
+            limits,
+            places: Arc::new(Semaphore::new(limits.connections)),
+            shares: Shares::of(limits.each),
+            sender,
+        };
         Ok(Self { accepted, local, accepting: tokio::spawn(door.keep(listener)) })
     }
 
@@ -193,6 +226,7 @@ struct Door {
     store: Arc<TlsStore>,
     limits: ListenLimits,
     places: Arc<Semaphore>,
+    shares: Shares,
     sender: mpsc::Sender<TlsConn>,
 }
 
@@ -200,21 +234,21 @@ impl Door {
     async fn keep(self, listener: TcpListener) {
         // The handshakes live in this task's set, so that they end with it.
         let mut handshakes = JoinSet::new();
+        let mut oldest_first: VecDeque<AbortHandle> = VecDeque::new();
         let most = self.limits.handshakes.max(1);
         loop {
             while let Some(ended) = handshakes.try_join_next() {
                 log_panic(ended);
             }
-            if handshakes.len() >= most {
-                if let Some(ended) = handshakes.join_next().await {
-                    log_panic(ended);
-                }
-                continue;
-            }
+            oldest_first.retain(|handshake| !handshake.is_finished());
             match listener.accept().await {
                 Ok((tcp, remote)) => {
+                    while oldest_first.len() >= most {
+                        count(self.surface, "pushed_out");
+                        oldest_first.pop_front().inspect(AbortHandle::abort);
+                    }
                     if let Some(handshake) = self.admit(tcp, remote) {
-                        handshakes.spawn(handshake);
+                        oldest_first.push_back(handshakes.spawn(handshake));
                     }
                 }
                 Err(error) => {
@@ -242,15 +276,22 @@ impl Door {
                 return None;
             }
         };
-        let (sender, deadline) = (self.sender.clone(), self.limits.handshake);
+        let (sender, deadline, first_word) = (self.sender.clone(), self.limits.handshake, self.limits.first_word);
+        let shares = self.shares.clone();
         let revoked = self.store.revoked();
         Some(async move {
             match tokio::time::timeout(deadline, shake_hands(tcp, remote, surface, (config, revoked))).await {
                 Ok(Ok((stream, peer))) => {
+                    let Some(share) = shares.take(peer.identity()) else {
+                        count(surface, "caller_full");
+                        info!(surface = surface.name(), %remote, identity = %peer.identity(), "closed: this caller has all it may");
+                        return;
+                    };
                     count(surface, "ok");
                     debug!(surface = surface.name(), %remote, identity = %peer.identity(), "accepted");
+                    let silent_until = Some(Box::pin(tokio::time::sleep(first_word)));
                     // The receiver is gone only when the listener is being dropped.
-                    drop(sender.send(TlsConn { stream, peer, _place: place }).await);
+                    drop(sender.send(TlsConn { stream, peer, silent_until, _place: (place, share) }).await);
                 }
                 Ok(Err(error)) => {
                     count(surface, "refused");

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod listen;
 pub mod revoked;
 pub mod rights;
+pub mod share;
 pub mod tls;
 pub mod verify;
 
@@ -15,5 +16,6 @@ pub use channel::{Target, connect, connect_lazy};
 pub use identity::{Identity, IdentityError, Municipality, NodeName, Role};
 pub use listen::{ListenLimits, PeerInfo, TlsConn, TlsIncoming};
 pub use rights::{Denied, Effect, Right, RightsTable, Roles, Scope};
+pub use share::{Full, Place, Places, Share, Shares};
 pub use tls::{Surface, TlsError, TlsPaths, TlsStore};
 pub use verify::ExpectedNode;

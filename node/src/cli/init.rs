@@ -245,6 +245,11 @@ short = "{short}"
 [limits]
 # peer_connections = 512
 # operator_connections = 1024
+# caller_connections = 32    # of one certificate, as the two below
+# calls = 512
+# caller_calls = 64
+# watches = 2048
+# caller_watches = 64
 # message_bytes = 4194304
 # request_seconds = 30
 # drain_seconds = 10

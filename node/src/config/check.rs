@@ -85,17 +85,28 @@ impl Checker<'_> {
     }
 
     fn limits(&mut self) -> Option<Limits> {
-        let peer_connections = self.number("limits.peer_connections", 1, 100_000);
-        let operator_connections = self.number("limits.operator_connections", 1, 100_000);
-        let message_bytes = self.number("limits.message_bytes", 64 << 10, 64 << 20);
+        // Each is read before the first `?`, so that every fault is told at once. All bounds fit a usize of 32 bits.
+        let mut size = |key: &'static str, least: u64, most: u64| {
+            self.number(key, least, most).and_then(|number| usize::try_from(number).ok())
+        };
+        let peer_connections = size("limits.peer_connections", 1, 100_000);
+        let operator_connections = size("limits.operator_connections", 1, 100_000);
+        let caller_connections = size("limits.caller_connections", 1, 100_000);
+        let [calls, watches] = ["limits.calls", "limits.watches"].map(|key| size(key, 1, 100_000));
+        let [caller_calls, caller_watches] =
+            ["limits.caller_calls", "limits.caller_watches"].map(|key| size(key, 1, 100_000));
+        let message_bytes = size("limits.message_bytes", 64 << 10, 64 << 20);
         let request = self.number("limits.request_seconds", 1, 3600);
         let drain = self.number("limits.drain_seconds", 1, 600);
-        // All bounds above fit a usize of 32 bits.
-        let size = |value: Option<u64>| value.and_then(|value| usize::try_from(value).ok());
         Some(Limits {
-            peer_connections: size(peer_connections)?,
-            operator_connections: size(operator_connections)?,
-            message_bytes: size(message_bytes)?,
+            peer_connections: peer_connections?,
+            operator_connections: operator_connections?,
+            caller_connections: caller_connections?,
+            calls: calls?,
+            caller_calls: caller_calls?,
+            watches: watches?,
+            caller_watches: caller_watches?,
+            message_bytes: message_bytes?,
             request_timeout: Duration::from_secs(request?),
             drain_timeout: Duration::from_secs(drain?),
         })

@@ -73,6 +73,16 @@ pub struct Limits {
     pub peer_connections: usize,
     /// Connections of operators.
     pub operator_connections: usize,
+    /// Connections of one certificate, on each listener.
+    pub caller_connections: usize,
+    /// Calls of operators worked on at once.
+    pub calls: usize,
+    /// Those of one certificate.
+    pub caller_calls: usize,
+    /// Watch streams open at once.
+    pub watches: usize,
+    /// Those of one certificate.
+    pub caller_watches: usize,
     /// The largest message accepted from an operator, in bytes.
     pub message_bytes: usize,
     /// How long a call without a deadline of its own may take.

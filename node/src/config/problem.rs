@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::exit::{Exit, Failure};
-use crate::lang::{Bilingual, Lang};
+use crate::lang::{Bilingual, Lang, shortened};
 
 /// Most characters of a place or a text: what is wrong may be as long as the file, what is said of it must be read.
 const CHARS_MAX: usize = 400;
@@ -28,25 +28,14 @@ impl Problem {
         zh: impl Into<String>,
         en: impl Into<String>,
     ) -> Self {
-        let text = Bilingual::new(shortened(zh.into()), shortened(en.into()));
-        Self { code, place: shortened(place.into()), text }
+        let text = Bilingual::new(shortened(&zh.into(), CHARS_MAX), shortened(&en.into(), CHARS_MAX));
+        Self { code, place: shortened(&place.into(), CHARS_MAX), text }
     }
 
     /// One line for a reader of `lang`.
     pub fn line(&self, lang: Lang) -> String {
         format!("{}: {} [{}]", self.place, self.text.get(lang), self.code)
     }
-}
-
-/// The beginning and the end, where the middle is too long: how to mend it stands at the end.
-fn shortened(text: String) -> String {
-    let chars = text.chars().count();
-    if chars <= CHARS_MAX {
-        return text;
-    }
-    let begin: String = text.chars().take(CHARS_MAX / 2).collect();
-    let end: String = text.chars().skip(chars - CHARS_MAX / 2).collect();
-    format!("{begin} … {end}")
 }
 
 /// Every fault of a configuration; never empty.

@@ -41,6 +41,17 @@ use crate::lang::Bilingual;
 use crate::pki::SigningKey;
 use connector::Connector;
 
+/// Connections of one node: it needs one, and another while it finds out that the first is dead.
+const PEER_CONNECTIONS_EACH: usize = 8;
+/// Streams of one connection of a node: frames, and a transfer or two for each record.
+const PEER_STREAMS: u32 = 16;
+/// Streams of one connection of an operator: calls and watches.
+const OPERATOR_STREAMS: u32 = 128;
+/// Open files beside connections: logs, ledgers, checkpoints, the index.
+const OWN_FILES: u64 = 512;
+/// The largest question about health or the contract, bytes.
+const QUESTION_BYTES_MAX: usize = 64 << 10;
+
 /// A region and what runs for it.
 struct Hosted {
     name: String,
@@ -54,6 +65,7 @@ struct Hosted {
 /// # Errors
 /// [`Failure`]: a configuration, credentials or store that cannot be used, or an address that is taken.
 pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
+    open_files(&config);
     let metrics = gateway::install_recorder().map_err(plain)?;
     let ready = Arc::new(AtomicBool::new(false));
     let (stop, stopping) = watch::channel(false);
@@ -101,6 +113,26 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
     let _ = hang_up.send(true);
     peers.shutdown().await;
     ended
+}
+
+/// Takes as many open files as the system gives: every connection is one, and a store that cannot open its files stops the
+/// node.
+fn open_files(config: &Config) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        warn!(%error, "the limit of open files could not be raised");
+    }
+    let have = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let connections = config.limits.peer_connections + config.limits.operator_connections;
+    let need = connections as u64 + OWN_FILES;
+    if have < need {
+        warn!(
+            have,
+            need,
+            "fewer open files are allowed than the limits of connections need; raise LimitNOFILE or lower limits.*_connections / 可打开文件数不足，请调高 LimitNOFILE 或调低连接数上限"
+        );
+    }
 }
 
 fn plain(error: impl std::fmt::Display) -> Failure {
@@ -234,13 +266,14 @@ async fn listen_peers(
     tls: &Arc<TlsStore>,
     stopping: watch::Receiver<bool>,
 ) -> Result<impl Future<Output = Result<(), Failure>> + Send + 'static, Failure> {
-    let limits = ListenLimits { connections: config.limits.peer_connections, ..ListenLimits::default() };
+    let each = PEER_CONNECTIONS_EACH.min(config.limits.caller_connections);
+    let limits = ListenLimits { connections: config.limits.peer_connections, each, ..ListenLimits::default() };
     let incoming = TlsIncoming::bind(config.peer.listen, Surface::Peer, Arc::clone(tls), limits)
         .await
         .map_err(|error| address_taken("peer.listen", config.peer.listen, &error))?;
     let replication = driver.replication_service();
     let service = Routes::new(replication).into_axum_router().layer(axum::middleware::from_fn(name_peer));
-    let server = keepalive(Server::builder());
+    let server = keepalive(Server::builder()).max_concurrent_streams(PEER_STREAMS);
     let serving = server.serve_with_incoming_shutdown(Routes::from(service), incoming, stopped(stopping));
     Ok(async move { serving.await.map_err(plain) })
 }
@@ -271,7 +304,7 @@ fn services(
 ) -> Result<Arc<api::Node>, Failure> {
     let keeper = NodeId::new(node.municipality(), config.registry_node).map_err(plain)?;
     let kept = registry.cloned().map_or(RegistryKept::By(keeper), RegistryKept::Here);
-    let api = api::Node::new(node, config.municipality, &config.federation, kept, api::Limits::default());
+    let api = api::Node::new(node, config.municipality, &config.federation, kept, api_limits(config));
     for region in regions {
         let trouble = registry.cloned().map(|registry| -> api::CourierTrouble {
             let (courier, status) = Courier::new(registry, region.handle.clone(), region.id, region.name.clone(), node);
@@ -290,7 +323,8 @@ async fn listen_operators(
     node: Arc<api::Node>,
     stopping: watch::Receiver<bool>,
 ) -> Result<impl Future<Output = Result<(), Failure>> + Send + 'static, Failure> {
-    let limits = ListenLimits { connections: config.limits.operator_connections, ..ListenLimits::default() };
+    let each = config.limits.caller_connections;
+    let limits = ListenLimits { connections: config.limits.operator_connections, each, ..ListenLimits::default() };
     let incoming = TlsIncoming::bind(config.operator_listen, Surface::Operator, Arc::clone(tls), limits)
         .await
         .map_err(|error| address_taken("operator.listen", config.operator_listen, &error))?;
@@ -301,12 +335,28 @@ async fn listen_operators(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .map_err(plain)?;
+    // Neither goes through the door of the API: what they take is small, and bounded by the connection's streams.
+    let service = service.max_decoding_message_size(QUESTION_BYTES_MAX);
+    let reflection = reflection.max_decoding_message_size(QUESTION_BYTES_MAX);
     let routes = api::router(node).add_service(service).add_service(reflection);
-    let serving = keepalive(Server::builder()).serve_with_incoming_shutdown(routes, incoming, stopped(stopping));
+    let server = keepalive(Server::builder()).max_concurrent_streams(OPERATOR_STREAMS);
+    let serving = server.serve_with_incoming_shutdown(routes, incoming, stopped(stopping));
     Ok(async move {
         let _health = health;
         serving.await.map_err(plain)
     })
+}
+
+fn api_limits(config: &Config) -> api::Limits {
+    let limits = &config.limits;
+    api::Limits {
+        calls: limits.calls,
+        caller_calls: limits.caller_calls,
+        watches: limits.watches,
+        caller_watches: limits.caller_watches,
+        message_bytes: limits.message_bytes,
+        request_timeout: limits.request_timeout,
+    }
 }
 
 fn address_taken(key: &str, address: std::net::SocketAddr, error: &std::io::Error) -> Failure {

@@ -152,6 +152,11 @@ impl NodeProcess {
         signal(child, if frozen { Signal::STOP } else { Signal::CONT })
     }
 
+    /// The process's number, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Whether it was started and not stopped or killed by us.
     pub fn is_running(&self) -> bool {
         self.child.is_some()

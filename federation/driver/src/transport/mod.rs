@@ -19,7 +19,8 @@ use shouwang_proto::replication::v1 as proto;
 use shouwang_replica::eraftpb::Message;
 use shouwang_replica::{PeerClocks, Seat};
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{AbortHandle, JoinHandle};
 use tonic::transport::Channel;
 
 pub(crate) use history::HistoryDir;
@@ -56,6 +57,9 @@ pub(crate) const VERSION: u32 = 1;
 /// Largest frame accepted, in bytes: a frame's worth of small items and one entry of the largest size, with room.
 pub(crate) const FRAME_BYTES_MAX: usize = 32 << 20;
 
+/// Transfers of checkpoints and history to one peer at once.
+const TRANSFERS_EACH: usize = 8;
+
 /// All streams of a node.
 pub(crate) struct Transport {
     pub me: NodeId,
@@ -69,6 +73,10 @@ pub(crate) struct Transport {
     clocks: Mutex<PeerClocks>,
     started: Instant,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// The stream of each peer that is listened to: one a peer.
+    heard: Mutex<BTreeMap<NodeId, AbortHandle>>,
+    /// Transfers to each peer.
+    transfers: Mutex<BTreeMap<NodeId, Arc<Semaphore>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -98,6 +106,8 @@ impl Transport {
             clocks: Mutex::default(),
             started: Instant::now(),
             tasks: Mutex::default(),
+            heard: Mutex::default(),
+            transfers: Mutex::default(),
         }
     }
 
@@ -122,10 +132,25 @@ impl Transport {
         lock(&self.peers).clear();
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let mut tasks = lock(&self.tasks);
         tasks.retain(|task| !task.is_finished());
-        tasks.push(self.runtime.spawn(task));
+        let task = self.runtime.spawn(task);
+        let handle = task.abort_handle();
+        tasks.push(task);
+        handle
+    }
+
+    /// Listens to a peer by `task`, and no longer by the one before: who dials again has lost the stream it had.
+    fn listen(&self, peer: NodeId, task: impl Future<Output = ()> + Send + 'static) {
+        let before = lock(&self.heard).insert(peer, self.spawn(task));
+        before.inspect(AbortHandle::abort);
+    }
+
+    /// A place for one more transfer to a peer: each holds a thread while the peer takes it.
+    fn transfer(&self, peer: NodeId) -> Option<OwnedSemaphorePermit> {
+        let all = lock(&self.transfers).entry(peer).or_insert_with(|| Arc::new(Semaphore::new(TRANSFERS_EACH))).clone();
+        all.try_acquire_owned().ok()
     }
 
     fn peer(self: &Arc<Self>, id: u64) -> Option<Arc<Peer>> {

@@ -82,7 +82,7 @@ impl ReplicationService for Replication {
         let hello = proto::PeerFrame { hello: Some(hello), sent_at_ms, records: Vec::new() };
         // The channel is new and has room.
         let _ = answers.try_send(Ok(proto::StreamResponse { frame: Some(hello) }));
-        self.transport.spawn(async move {
+        self.transport.listen(peer, async move {
             let mut next = Some(frame);
             while let Some(frame) = next {
                 transport.note_clock(peer, frame.sent_at_ms);
@@ -103,9 +103,11 @@ impl ReplicationService for Replication {
         let peer = caller(&request)?;
         let request = request.into_inner();
         let port = self.record_for(peer, &request.record_id)?;
+        let place = self.transport.transfer(peer).ok_or_else(too_many_transfers)?;
         let (answers, receiver) = mpsc::channel(CHUNKS_AHEAD);
         let chunk_bytes = self.transport.options.chunk_bytes;
         tokio::task::spawn_blocking(move || {
+            let _place = place;
             // A peer that hangs up resumes on its own, or has restarted and is offered it again.
             let ok = serve_checkpoint(&*port, peer, &request, chunk_bytes, &answers).unwrap_or_else(|status| {
                 // Gone as well, then; there is nobody to tell.
@@ -124,8 +126,10 @@ impl ReplicationService for Replication {
         let peer = caller(&request)?;
         let request = request.into_inner();
         let port = self.record_for(peer, &request.record_id)?;
+        let place = self.transport.transfer(peer).ok_or_else(too_many_transfers)?;
         let (answers, receiver) = mpsc::channel(CHUNKS_AHEAD);
         tokio::task::spawn_blocking(move || {
+            let _place = place;
             let mut first = request.first;
             while first <= request.last && first > 0 {
                 let most = usize::try_from(request.last - first + 1).unwrap_or(PAGE.0).min(PAGE.0);
@@ -149,6 +153,10 @@ impl ReplicationService for Replication {
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
+}
+
+fn too_many_transfers() -> Status {
+    Status::resource_exhausted("this node sends all the transfers to you that it sends to one peer at once")
 }
 
 fn check_hello(transport: &Transport, peer: NodeId, hello: Option<&proto::Hello>) -> Result<(), Status> {

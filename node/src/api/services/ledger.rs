@@ -12,7 +12,6 @@ use shouwang_domain::subject::Subject;
 use shouwang_driver::{Handle, History, WatchCursor, WatchError};
 use shouwang_proto::v1;
 use shouwang_proto::v1::ledger_service_server::LedgerService;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
@@ -24,6 +23,7 @@ use crate::api::convert::{charter, words};
 use crate::api::page::Page;
 use crate::api::read::watch_failed;
 use crate::api::{deadline, object, status};
+use crate::auth::Place;
 
 /// Most records of a message of a copy, and about how many bytes: well below the largest message.
 pub(super) const COPY_RECORDS: usize = 1024;
@@ -44,7 +44,7 @@ impl LedgerService for Services {
         let copy = Copy {
             cursor: hosted.handle.watch(asked.from_revision),
             last: look.view.record.revision(),
-            _place: place(&self.watches)?,
+            _place: place(&self.watches, &request)?,
         };
         Ok(Response::new(copy.into_pages()))
     }
@@ -113,7 +113,7 @@ struct Copy<M: Machine> {
     /// Where the copy ends: what comes later is for another one.
     last: u64,
     /// Gives its place back when the client goes.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl<M: Machine> Copy<M> {

@@ -1,7 +1,6 @@
 //! Ledgers as streams. A stream is a cursor and nothing else: no buffer per client, no task of its own.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream;
@@ -10,7 +9,6 @@ use shouwang_domain::record::LedgerRecord;
 use shouwang_driver::{Handle, WatchCursor};
 use shouwang_proto::v1;
 use shouwang_proto::v1::watch_service_server::WatchService;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::Stream;
 use tonic::{Code, Request, Response, Status};
 
@@ -19,6 +17,7 @@ use crate::api::caller::Caller;
 use crate::api::convert::ledger;
 use crate::api::read::{as_of, view, watch_failed};
 use crate::api::status;
+use crate::auth::{Full, PeerInfo, Place, Places};
 use crate::lang::Bilingual;
 
 /// After this long without news a stream says how true its picture is.
@@ -39,7 +38,7 @@ impl WatchService for Services {
         let asked = request.get_ref();
         let (hosted, look) = self.look_at_region(&request, &asked.region, false).await?;
         let from = first(asked.from_revision, look.view.record.revision());
-        let watch = Watch::open(hosted.handle, from, place(&self.watches)?);
+        let watch = Watch::open(hosted.handle, from, place(&self.watches, &request)?);
         Ok(Response::new(watch.into_stream(
             |record| v1::WatchRegionResponse { item: Some(Item::Record(ledger::region_record(record))) },
             |as_of| v1::WatchRegionResponse { item: Some(Item::Idle(as_of)) },
@@ -54,7 +53,7 @@ impl WatchService for Services {
         Caller::of(&request)?;
         let registry = self.registry()?;
         let from = first(request.get_ref().from_revision, registry.revision());
-        let watch = Watch::open(registry.clone(), from, place(&self.watches)?);
+        let watch = Watch::open(registry.clone(), from, place(&self.watches, &request)?);
         Ok(Response::new(watch.into_stream(
             |record| v1::WatchRegistryResponse { item: Some(Item::Record(ledger::registry_record(record))) },
             |as_of| v1::WatchRegistryResponse { item: Some(Item::Idle(as_of)) },
@@ -67,17 +66,26 @@ fn first(asked: u64, newest: u64) -> u64 {
     if asked == 0 { newest + 1 } else { asked }
 }
 
-/// A place for one more stream.
+/// A place for one more stream of who asks.
 ///
 /// # Errors
-/// `RESOURCE_EXHAUSTED` when all are taken.
-pub(super) fn place(watches: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Status> {
-    let text = Bilingual::fixed(
-        "本节点的订阅数已满，请稍后重试或改用其他节点",
-        "all watch streams of this node are taken; try again later, or another node",
-    );
-    let taken = || status::error(Code::ResourceExhausted, "TOO_MANY_WATCHES", &text, &[]);
-    Arc::clone(watches).try_acquire_owned().map_err(|_| taken())
+/// `RESOURCE_EXHAUSTED` when all are taken, or all that he may have.
+pub(super) fn place<T>(watches: &Places, request: &Request<T>) -> Result<Place, Status> {
+    let peer = request.extensions().get::<PeerInfo>();
+    let peer = peer.ok_or_else(|| Status::unauthenticated("the call came without a verified certificate"))?;
+    watches.take(peer.identity()).map_err(|full| {
+        let (reason, text) = match full {
+            Full::All => {
+                let en = "all watch streams of this node are taken; try again later, or another node";
+                ("TOO_MANY_WATCHES", Bilingual::fixed("本节点的订阅数已满，请稍后重试或改用其他节点", en))
+            }
+            Full::Caller => {
+                let en = "this certificate has all the watch streams it may have; end one first";
+                ("CALLER_TOO_MANY_WATCHES", Bilingual::fixed("本证书的订阅数已满，请先结束其一", en))
+            }
+        };
+        status::error(Code::ResourceExhausted, reason, &text, &[])
+    })
 }
 
 /// An open stream.
@@ -85,11 +93,11 @@ struct Watch<M: Machine> {
     handle: Handle<M>,
     cursor: WatchCursor<M>,
     /// Gives its place back when the client goes.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl<M: Machine> Watch<M> {
-    fn open(handle: Handle<M>, from: u64, place: OwnedSemaphorePermit) -> Self {
+    fn open(handle: Handle<M>, from: u64, place: Place) -> Self {
         let cursor = handle.watch(from);
         Self { handle, cursor, _place: place }
     }
@@ -115,6 +123,7 @@ impl<M: Machine> Watch<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Surface;
 
     #[test]
     fn nothing_asked_begins_with_what_comes_next() {
@@ -125,10 +134,19 @@ mod tests {
 
     #[test]
     fn one_stream_too_many_is_told_to_come_again() {
-        let watches = Arc::new(Semaphore::new(1));
-        let held = place(&watches).unwrap();
-        assert_eq!(place(&watches).unwrap_err().code(), Code::ResourceExhausted);
-        drop(held);
-        assert!(place(&watches).is_ok());
+        let asks = |n: u32| {
+            let identity = format!("spiffe://wuhai/municipality/150300/operator/op-{n}/duty").parse().unwrap();
+            let mut request = Request::new(());
+            request.extensions_mut().insert(PeerInfo::new(identity, ([127, 0, 0, 1], 1).into(), Surface::Operator));
+            request
+        };
+        let refused = |watches: &Places, n| status::reason(&place(watches, &asks(n)).unwrap_err());
+        let watches = Places::new(2, 1);
+        let held = place(&watches, &asks(1)).unwrap();
+        assert_eq!(refused(&watches, 1).as_deref(), Some("CALLER_TOO_MANY_WATCHES"));
+        let other = place(&watches, &asks(2)).unwrap();
+        assert_eq!(refused(&watches, 3).as_deref(), Some("TOO_MANY_WATCHES"));
+        drop((held, other));
+        assert!(place(&watches, &asks(1)).is_ok());
     }
 }

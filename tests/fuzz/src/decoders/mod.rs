@@ -6,7 +6,7 @@ mod command;
 mod config;
 mod ledger;
 mod page;
-mod peer;
+pub mod peer;
 mod planted;
 mod records;
 mod tables;

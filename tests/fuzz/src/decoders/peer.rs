@@ -15,6 +15,8 @@ const ME: u64 = 1;
 const LEADER: u64 = 2;
 /// Entries that the leader has sent before the input comes.
 const KNOWN: u64 = 5;
+/// Kinds of messages among the samples.
+const KINDS: usize = 11;
 /// The group as the state knows it: three voters, and a learner that is to come.
 const GROUP: [Seat; 4] = [seat(1, true), seat(2, true), seat(3, true), seat(4, false)];
 /// A membership entry as raft encodes it: node 4 becomes a learner.
@@ -24,31 +26,50 @@ const fn seat(id: u64, voter: bool) -> Seat {
     Seat { id, voter }
 }
 
+/// Frames as a peer sends them.
 pub struct Frames {
     samples: Vec<Vec<u8>>,
 }
 
+impl Default for Frames {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Frames {
+    /// One frame for each kind of message, and one with all of them.
     pub fn new() -> Self {
-        let kinds = [
-            message(proto::MessageType::Append, |m| {
-                m.entries = vec![entry(KNOWN + 1, b"batch"), conf_entry(KNOWN + 2)];
-            }),
-            message(proto::MessageType::Heartbeat, |m| m.commit = KNOWN),
-            message(proto::MessageType::AppendResponse, |m| m.reject = true),
-            message(proto::MessageType::RequestVote, |m| m.term = 3),
-            message(proto::MessageType::RequestVoteResponse, |m| m.term = 3),
-            message(proto::MessageType::RequestPreVote, |m| m.term = 3),
-            message(proto::MessageType::Snapshot, |m| m.snapshot = Some(position())),
-            message(proto::MessageType::TimeoutNow, |_| ()),
-            message(proto::MessageType::ReadIndex, |m| (m.term, m.entries) = (0, vec![entry(0, &[7; 24])])),
-            message(proto::MessageType::ReadIndexResponse, |m| m.entries = vec![entry(0, &[7; 24])]),
-            message(proto::MessageType::HeartbeatResponse, |m| m.context = vec![1; 24].into()),
-        ];
+        let kinds = kinds();
         let mut samples: Vec<_> = kinds.iter().map(|message| frame(vec![message.clone()]).encode_to_vec()).collect();
         samples.push(frame(kinds.to_vec()).encode_to_vec());
         Self { samples }
     }
+}
+
+/// A frame that reads well and in which nothing need be so.
+pub fn lying(rng: &mut Rng) -> proto::PeerFrame {
+    let mut message = kinds()[rng.index(KINDS)].clone();
+    (0..=rng.below(3)).for_each(|_| lie(rng, &mut message));
+    frame(vec![message]).frame.unwrap_or_default()
+}
+
+fn kinds() -> [proto::Message; KINDS] {
+    [
+        message(proto::MessageType::Append, |m| {
+            m.entries = vec![entry(KNOWN + 1, b"batch"), conf_entry(KNOWN + 2)];
+        }),
+        message(proto::MessageType::Heartbeat, |m| m.commit = KNOWN),
+        message(proto::MessageType::AppendResponse, |m| m.reject = true),
+        message(proto::MessageType::RequestVote, |m| m.term = 3),
+        message(proto::MessageType::RequestVoteResponse, |m| m.term = 3),
+        message(proto::MessageType::RequestPreVote, |m| m.term = 3),
+        message(proto::MessageType::Snapshot, |m| m.snapshot = Some(position())),
+        message(proto::MessageType::TimeoutNow, |_| ()),
+        message(proto::MessageType::ReadIndex, |m| (m.term, m.entries) = (0, vec![entry(0, &[7; 24])])),
+        message(proto::MessageType::ReadIndexResponse, |m| m.entries = vec![entry(0, &[7; 24])]),
+        message(proto::MessageType::HeartbeatResponse, |m| m.context = vec![1; 24].into()),
+    ]
 }
 
 fn message(kind: proto::MessageType, with: impl FnOnce(&mut proto::Message)) -> proto::Message {
