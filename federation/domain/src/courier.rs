@@ -13,8 +13,8 @@ use crate::registry::command::RegistryCommand;
 pub enum Divergence {
     /// The region has taken more than this registry ever sent.
     #[error(
-        "the region has taken {taken} messages of incarnation {incarnation}, this registry sent {sent}: it was restored \
-         from a backup and must begin a new incarnation / 台账疑似由备份恢复，请以新化身对账后再启用信使"
+        "the region has taken {taken} messages of incarnation {incarnation}, this registry sent {sent}: it was set back by \
+         hand; restore it with `shouwang restore` / 台账被人为倒退，请用 shouwang restore 恢复"
     )]
     RegistryBehind {
         /// What the region has taken.
@@ -58,8 +58,11 @@ pub fn upward(
     max: usize,
 ) -> Result<Vec<RegionCommand>, Divergence> {
     let seen = region.channel(registry.owner());
-    let incarnation = registry.incarnation();
-    if seen.up > 0 && seen.incarnation != incarnation {
+    if is_adopting(registry, id) {
+        return Ok(Vec::new());
+    }
+    let incarnation = registry.incarnation_in(id);
+    if seen.incarnation > 0 && seen.incarnation != incarnation {
         return Err(Divergence::Incarnation { known: seen.incarnation, own: incarnation });
     }
     let sent = registry.channel(id).map_or(0, |channel| channel.up);
@@ -84,6 +87,9 @@ pub fn downward(
     registry: &Registry,
     max: usize,
 ) -> Result<Vec<RegistryCommand>, Divergence> {
+    if is_adopting(registry, id) {
+        return Ok(Vec::new());
+    }
     let taken = registry.channel(id).map_or(0, |channel| channel.down);
     let sent = region.channel(registry.owner()).down;
     if taken > sent {
@@ -95,8 +101,16 @@ pub fn downward(
     Ok(commands.collect())
 }
 
+/// A restored registry that must first take over what the region has on record ([`crate::adoption`]).
+fn is_adopting(registry: &Registry, id: RegionId) -> bool {
+    registry.channel(id).is_some_and(|channel| channel.adopting.is_some())
+}
+
 /// Tells the region what it need not keep any longer, if there is anything new to tell.
 pub fn acknowledgement(registry: &Registry, id: RegionId, region: &Region) -> Option<RegionCommand> {
+    if is_adopting(registry, id) {
+        return None;
+    }
     let in_effect = registry.channel(id).map_or(0, |channel| channel.down);
     let taken = planted!(NumberBeforeEffect, region.channel(registry.owner()).down, in_effect);
     (taken > region.channel(registry.owner()).down_taken).then_some(RegionCommand::AckDown { through: taken })

@@ -35,6 +35,7 @@ macro_rules! planted {
 }
 
 pub mod actor;
+pub mod adoption;
 pub mod channel;
 pub mod charter;
 pub mod code;

@@ -422,6 +422,27 @@ impl<M: Machine> Record<M> {
         outcome
     }
 
+    /// Begins another life of a record restored from a backup: the first thing that its ledger has beyond it. The node it is
+    /// restored onto proves itself; no key of the life before need be left.
+    ///
+    /// # Errors
+    /// The machine's refusal, or bytes that are no command.
+    pub fn begin_life(
+        &mut self,
+        now: Timestamp,
+        bytes: Bytes,
+        proof: CommandProof,
+    ) -> Result<Written<M::Event>, Refusal> {
+        let envelope = code::decode::<Envelope<M::Command>>("command", &bytes.0).map_err(|_| unreadable())?;
+        let events = self.machine.restored(now, &envelope.body)?;
+        let mut applied = Applied { written: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
+        let key = (proof.node.municipality(), envelope.id);
+        let digest = Hash32::of(&[&bytes.0]);
+        let outcome = self.write(now, Cause::Command { bytes, proof }, events, None, &mut applied);
+        self.remember(key, Remembered { digest, valid_until: envelope.valid_until, outcome });
+        applied.written.pop().ok_or_else(unreadable)
+    }
+
     /// Moves a record that was restored from a checkpoint forward by one ledger record, without deciding again.
     ///
     /// # Errors

@@ -140,6 +140,10 @@ refusals! {
     /// The registry that speaks is not the one on record.
     WrongIncarnation { expected: u32, got: u32 } = "WRONG_INCARNATION", FailedPrecondition,
         "台账化身应为 {expected}，收到 {got}。", "the registry on record is incarnation {expected}, {got} spoke";
+    /// Restored from a backup, and the region's record is not adopted yet.
+    Restoring { region: String } = "RESTORING", FailedPrecondition,
+        "台账由备份恢复，尚未与区域 {region} 对账；对账前只能动用本地储备并记录事实，请待连通后再办。",
+        "restored from a backup, and what region {region} has on record is not adopted yet; until then only local stock and facts, wait for the line";
     /// Something is still open.
     StillOpen { what: String } = "STILL_OPEN", FailedPrecondition,
         "仍有未了事项：{what}。", "still open: {what}";

@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 use common::{ALXA, Scene, debt, item, lot, mission, pledge, request, store, suits, text};
 use serde::Serialize;
 use shouwang_domain::actor::{Actor, Role};
+use shouwang_domain::adoption::Life;
 use shouwang_domain::channel::{
     Answer, AnswerGiven, DownMessage as D, Fact, PledgeMade, Publication, RequestMade, Step, UpMessage as U,
 };
 use shouwang_domain::charter::{Basis, CharterChange};
-use shouwang_domain::hash::Hash32;
+use shouwang_domain::hash::{Bytes, Hash32, SignatureAlgorithm};
 use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId};
 use shouwang_domain::machine::Machine;
 use shouwang_domain::quantity::{Fen, Qty};
@@ -23,12 +24,17 @@ use shouwang_domain::region::lifecycle::{MissionState, ObligationState};
 use shouwang_domain::region::state::{DiscrepancyKind, Finding, LineEnd};
 use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::event::RegistryEvent as G;
-use shouwang_domain::registry::state::{Account, Floors, Lot, NumberKind, Restock, Shortfall, Store};
+use shouwang_domain::registry::state::{Account, Floors, Lot, NumberKind, RegistryNode, Restock, Shortfall, Store};
 use shouwang_domain::resource::{Condition, Figure, Resource, Visibility, Warning};
 use shouwang_domain::subject::Subject as S;
 use shouwang_domain::time::Timestamp;
 
 const NUMBER: &str = "乌-调-2026-0001";
+
+fn keeper() -> RegistryNode {
+    let node = NodeId::new(member(), 2).unwrap();
+    RegistryNode { node, algorithm: SignatureAlgorithm::Ed25519, public_key: Bytes::default() }
+}
 
 fn member() -> MunicipalityCode {
     MunicipalityCode::new(150_300).unwrap()
@@ -102,6 +108,7 @@ impl Samples {
             (down(D::Ended { mission: mission(1), reason: text("取消") }), vec![m.clone()]),
             (down(D::Fact(fact())), vec![m.clone()]),
             (E::DownTaken { member: member(), through: 4 }, vec![]),
+            (E::LifeBegun { member: member(), life: Life { incarnation: 2, mark: Hash32::default() } }, vec![]),
             (E::ChangeProposed { change: change(), base_version: 1, what }, vec![c.clone()]),
             (E::ChangeSigned { change: change(), by: member() }, vec![c.clone()]),
             (E::CharterChanged { change: change(), version: 2 }, vec![c]),
@@ -191,6 +198,8 @@ impl Samples {
             (G::VisibilitySet { region, resource: suits(), visibility: Visibility::Exact }, vec![of.clone()]),
             (G::FigureSent { region, resource: suits(), exercise: false, figure: Figure::AskUs }, vec![of.clone()]),
             (G::RegionJoined { region, name: text("乌海") }, vec![]),
+            (G::Restored { mark: Hash32::default(), keeper: keeper() }, vec![]),
+            (G::Adopted { region, incarnation: 2, down: 7 }, vec![]),
             (
                 G::NumberAllocated { kind: NumberKind::Mission, year: 2026, count: 1, number: text(NUMBER) },
                 vec![number()],

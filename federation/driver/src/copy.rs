@@ -11,7 +11,7 @@ use shouwang_domain::ids::RecordId;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::merkle::{self, Frontier};
 use shouwang_domain::record::Record;
-use shouwang_store::checkpoint::{CheckpointStore, Receiver};
+use shouwang_store::checkpoint::{CheckpointStore, OpenedCheckpoint, Receiver};
 use shouwang_store::ledger::{Ledger, LedgerOptions};
 use shouwang_store::{Disk, StoreError};
 
@@ -76,13 +76,23 @@ impl RecordCopy {
     /// # Errors
     /// `Unfit` if there is none that verifies, or it does not fit; `Store`.
     pub fn state<M: Machine>(&self, digest: Hash32) -> Result<Record<M>> {
+        restore(self.id, &self.checkpoint(digest)?)
+    }
+
+    /// Which record it is of.
+    pub fn id(&self) -> RecordId {
+        self.id
+    }
+
+    /// The checkpoint with this digest, once it has been read in full.
+    pub(crate) fn checkpoint(&self, digest: Hash32) -> Result<OpenedCheckpoint> {
         let held = self.checkpoints.held()?;
         let info = held.iter().find(|info| info.digest == digest.0).ok_or_else(|| DriverError::Unfit {
             id: self.id,
             what: "the checkpoint",
             detail: format!("the one with digest {digest} is gone or damaged"),
         })?;
-        restore(self.id, &self.checkpoints.open_held(info)?)
+        Ok(self.checkpoints.open_held(info)?)
     }
 
     /// Goes on filling the folder. Reads what is there from its first record on, so that old damage shows. Blocks.

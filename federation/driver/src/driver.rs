@@ -5,8 +5,11 @@ use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::{NodeId, RecordId};
 use shouwang_domain::machine::Machine;
+use shouwang_domain::record::Record;
+use shouwang_domain::refusal::Refusal;
 use shouwang_proto::replication::v1::replication_service_server::ReplicationServiceServer;
 use shouwang_store::StoreError;
 use tokio::runtime::Handle as Runtime;
@@ -14,13 +17,14 @@ use tokio::task::spawn_blocking;
 
 use crate::Result;
 use crate::clock::Clock;
+use crate::copy::RecordCopy;
 use crate::error::DriverError;
 use crate::handle::Handle;
 use crate::index;
 use crate::keys::Signer;
 use crate::log_writer::LogWriter;
 use crate::options::{DriverOptions, HostSpec};
-use crate::record::{AcceptedLoss, Environment, RaftMsg, Running, accept, start};
+use crate::record::{AcceptedLoss, Environment, RaftMsg, Running, accept, restore_copy, start};
 use crate::storage::{self, Opened, Storage};
 use crate::transport::{PeerConnector, Replication, Transport};
 
@@ -109,6 +113,24 @@ impl Driver {
         let accepted = spawn_blocking(move || accept(&env, &spec)).await.map_err(|_| DriverError::Stopped);
         driver.end(false).await;
         accepted?
+    }
+
+    /// Makes a record this node's again out of its copy, on storage that holds nothing yet, with the one ledger record more
+    /// that `begin` makes of it. Answers the revision it stands at then. The record must not be hosted.
+    ///
+    /// # Errors
+    /// `Founding` with the machine's refusal; `Unfit` if the record is here already, or its copy does not hold; as `open`.
+    pub async fn restore<M: Machine>(
+        options: DriverOptions,
+        parts: Parts,
+        (copy, digest): (RecordCopy, Hash32),
+        begin: impl FnOnce(&mut Record<M>) -> Result<Vec<u8>, Refusal> + Send + 'static,
+    ) -> Result<u64> {
+        let driver = Self::open(options, parts).await?;
+        let env = driver.env.clone();
+        let restored = spawn_blocking(move || restore_copy(&env, &copy, digest, begin)).await;
+        driver.end(false).await;
+        restored.map_err(|_| DriverError::Stopped)?
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<RecordId, Option<Arc<Running>>>> {

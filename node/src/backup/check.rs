@@ -7,11 +7,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use shouwang_domain::charter::Charter;
 use shouwang_domain::code;
+use shouwang_domain::command::Envelope;
 use shouwang_domain::ids::RecordId;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::{Cause, LedgerRecord, Record};
 use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
+use shouwang_domain::registry::command::RegistryCommand;
 use shouwang_domain::registry::event::RegistryEvent;
 use shouwang_driver::{Ed25519Verifier, RecordCopy};
 use shouwang_store::{Disk, FrozenDisk};
@@ -76,7 +78,7 @@ fn fits<M: Machine>(record: &Record<M>, entry: &Entry) -> Result<(), BackupError
 }
 
 /// A registry names its own founding document, so that all of it can be decided once more.
-fn registry(copy: &RecordCopy, entry: &Entry) -> Result<(), BackupError> {
+pub(super) fn registry(copy: &RecordCopy, entry: &Entry) -> Result<(), BackupError> {
     let held = copy.state::<Registry>(entry.checkpoint)?;
     fits(&held, entry)?;
     if held.machine().incarnation() != entry.incarnation {
@@ -102,22 +104,46 @@ fn registry(copy: &RecordCopy, entry: &Entry) -> Result<(), BackupError> {
 }
 
 /// Checks the next record of a registry's ledger and lets it happen.
-fn next(replayed: &mut Record<Registry>, bytes: &[u8]) -> Result<(), (&'static str, &'static str)> {
-    let record = code::decode::<LedgerRecord<RegistryEvent>>("ledger record", bytes)
+fn next(replayed: &mut Record<Registry>, bytes_of_record: &[u8]) -> Result<(), (&'static str, &'static str)> {
+    let record = code::decode::<LedgerRecord<RegistryEvent>>("ledger record", bytes_of_record)
         .map_err(|_| ("记录无法读出", "the record cannot be read"))?;
     if let Cause::Command { bytes, proof } = &record.cause {
         if !proof.holds(&replayed.id(), replayed.epoch(), &bytes.0, &Ed25519Verifier) {
             return Err(("命令签名不成立", "the command's signature does not hold"));
         }
+        let restored = begins_life(replayed, &record, &bytes.0);
+        if restored == Some(false) {
+            return Err(("恢复记录与命令不符", "what was restored is not what was asked"));
+        }
         let mut signers = replayed.machine().signers(proof.node, record.at).into_iter();
-        if !signers.any(|signer| signer.public_key == proof.public_key.0) {
+        if restored.is_none() && !signers.any(|signer| signer.public_key == proof.public_key.0) {
             return Err(("签名密钥不属于本台账", "the signing key is not the registry's"));
+        }
+        if restored == Some(true) {
+            return follow(replayed, bytes_of_record);
         }
     }
     if !replayed.agrees(&record) {
         return Err(("重新裁决结果不同", "whoever decides it once more comes to something else"));
     }
+    follow(replayed, bytes_of_record)
+}
+
+fn follow(replayed: &mut Record<Registry>, bytes: &[u8]) -> Result<(), (&'static str, &'static str)> {
     replayed.replay(bytes).map_err(|_| ("记录接不上前一条", "the record does not follow the one before it"))
+}
+
+/// Whether a record that begins another life after a restoration says what was asked; `None` of every other record. Who
+/// restores proves himself by the key he brings: nobody else's need be left.
+fn begins_life(replayed: &Record<Registry>, record: &LedgerRecord<RegistryEvent>, command: &[u8]) -> Option<bool> {
+    record.events.iter().find(|event| matches!(event, RegistryEvent::Restored { .. }))?;
+    let envelope = code::decode::<Envelope<RegistryCommand>>("command", command).ok();
+    let events = envelope.and_then(|envelope| replayed.machine().restored(record.at, &envelope.body).ok());
+    let Cause::Command { proof, .. } = &record.cause else { return Some(false) };
+    let by = record.events.iter().any(|event| {
+        matches!(event, RegistryEvent::Restored { keeper, .. } if keeper.node == proof.node && keeper.public_key == proof.public_key)
+    });
+    Some(by && events.as_ref() == Some(&record.events))
 }
 
 fn region(copy: &RecordCopy, entry: &Entry, founding: Option<&Charter>) -> Result<bool, Failure> {

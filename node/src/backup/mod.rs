@@ -6,6 +6,7 @@
 
 mod check;
 mod manifest;
+mod restore;
 mod take;
 
 use std::fs::{File, TryLockError};
@@ -16,8 +17,10 @@ use shouwang_domain::ids::RecordId;
 use shouwang_driver::{DriverError, RecordCopy};
 use shouwang_store::{Disk, StoreError};
 
+use check::registry as check_registry;
 pub use check::{Checked, check};
 pub use manifest::{Entry, Kind, Manifest};
+pub use restore::{Restored, restore};
 pub use take::{Taken, take};
 
 use crate::exit::{Exit, Failure};

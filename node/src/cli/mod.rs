@@ -33,6 +33,7 @@ mod render;
 pub mod report;
 mod resolve;
 pub mod restock;
+pub mod restore;
 pub mod serve;
 pub mod situation;
 mod spoken;
@@ -102,6 +103,8 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Copies of this node's records that outlive its disks 备份
     Backup(backup::BackupArgs),
+    /// A registry out of a backup, onto a node that holds nothing yet 由备份恢复台账
+    Restore(restore::RestoreArgs),
     /// Where stock stands 库
     Store(store::StoreArgs),
     /// Lots and what is done with them 物资批次
@@ -187,6 +190,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Config(args) => config::run(&args, &context),
         Command::Doctor(args) => doctor::run(&args, &context),
         Command::Backup(args) => backup::run(&args, &context),
+        Command::Restore(args) => restore::run(&args, &context),
         Command::Store(args) => store::run(args, &context),
         Command::Stock(args) => stock::run(args, &context),
         Command::Team(args) => team::run(args, &context),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shouwang_domain::actor::{Actor, Role};
+use shouwang_domain::adoption;
 use shouwang_domain::command::Envelope;
 use shouwang_domain::courier::{Divergence, acknowledgement, downward, upward};
 use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId, RegionId};
@@ -142,6 +143,9 @@ impl Courier {
         self.publish().await?;
         let (registry, region) = (self.registry.view()?, self.region.view()?);
         let (registry, region) = (registry.record.machine(), region.record.machine());
+        if let Some(next) = adoption::next(registry, self.id, region, LOAD_MAX) {
+            return self.adopt(next).await;
+        }
         let Ok((up, down)) = self.load(registry, region) else {
             return self.confirm_divergence().await;
         };
@@ -154,6 +158,17 @@ impl Courier {
             self.to_region(ack).await?;
         }
         Ok(())
+    }
+
+    /// A registry restored from a backup takes over what the region has on record of it before anything else is carried.
+    async fn adopt(&self, next: adoption::Next) -> Result<(), RoundError> {
+        match next {
+            adoption::Next::Region(command) => {
+                info!("the registry was restored from a backup: telling the region / 台账由备份恢复，正在与区域对账");
+                self.to_region(command).await
+            }
+            adoption::Next::Registry(commands) => self.carry_down(commands).await,
+        }
     }
 
     /// What is to be carried now, up and down.

@@ -14,7 +14,7 @@ use crate::words::{self, Words, moment};
 /// An event as a sentence in both languages.
 pub fn sentence(event: &E) -> Bilingual {
     let said = match event {
-        E::UpTaken { .. } | E::Sent { .. } | E::DownTaken { .. } => of_channel(event),
+        E::UpTaken { .. } | E::LifeBegun { .. } | E::Sent { .. } | E::DownTaken { .. } => of_channel(event),
         E::ChangeProposed { .. }
         | E::ChangeSigned { .. }
         | E::CharterChanged { .. }
@@ -77,6 +77,13 @@ fn of_channel(event: &E) -> Option<Bilingual> {
         E::Sent { to, number, message } => {
             let Bilingual { zh, en } = down(message);
             say!("通知 {to} 台账（第 {number} 号）：{zh}", "to {to}'s registry, message {number}: {en}")
+        }
+        E::LifeBegun { member, life } => {
+            let life = life.incarnation;
+            say!(
+                "{member} 台账由备份恢复，化身 {life}",
+                "{member}'s registry was restored from a backup: incarnation {life}"
+            )
         }
         E::DownTaken { member, through } => {
             say!("{member} 台账已收至第 {through} 号通知", "{member}'s registry has taken its messages up to {through}")

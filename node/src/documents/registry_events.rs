@@ -20,6 +20,8 @@ pub fn sentence(event: &E) -> Bilingual {
         | E::VisibilitySet { .. }
         | E::FigureSent { .. } => of_stock(event),
         E::RegionJoined { .. }
+        | E::Restored { .. }
+        | E::Adopted { .. }
         | E::NumberAllocated { .. }
         | E::Sent { .. }
         | E::Answered { .. }
@@ -82,6 +84,20 @@ fn of_stock(event: &E) -> Option<Bilingual> {
 fn of_exchange(event: &E) -> Option<Bilingual> {
     Some(match event {
         E::RegionJoined { name, .. } => say!("加入区域 {name}", "joined the region {name}"),
+        E::Restored { keeper, .. } => {
+            let node = keeper.node;
+            say!(
+                "由备份恢复到节点 {node}，待与各区域对账",
+                "restored from a backup onto node {node}; each region's record is to be adopted"
+            )
+        }
+        E::Adopted { region, incarnation, .. } => {
+            let region = region.short();
+            say!(
+                "已与区域 {region} 对账，化身 {incarnation}",
+                "the record of region {region} is adopted, as incarnation {incarnation}"
+            )
+        }
         E::NumberAllocated { number, .. } => say!("编号 {number}", "number {number} given out"),
         E::Sent { number, message, .. } => {
             let Bilingual { zh, en } = up(message);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use shouwang_domain::hash::{Bytes, SignatureAlgorithm};
 use shouwang_domain::ids::{MunicipalityCode, NodeId};
 use shouwang_domain::registry::state::{RegistryGenesis, RegistryNode};
@@ -13,9 +14,9 @@ use crate::lang::Bilingual;
 use crate::pki::files::{Access, make_folder, read_text, write_new};
 
 /// The registry's founding document, below the data folder.
-const FILE: &str = "registry.json";
+pub const FILE: &str = "registry.json";
 /// What a node that keeps no registry leaves there at its first start.
-const STARTED: &str = "node.txt";
+pub const STARTED: &str = "node.txt";
 
 /// A node's founding document: of the registry it keeps, or of nothing but its own first start.
 #[derive(Clone, Debug)]
@@ -24,6 +25,33 @@ pub struct Founding {
     pub genesis: Option<RegistryGenesis>,
     /// It was there before: an empty store beside it is a lost disk.
     pub used_before: bool,
+}
+
+/// The founding document as it lies on the disk.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    #[serde(flatten)]
+    genesis: RegistryGenesis,
+    /// The node it was restored onto from a backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    restored_onto: Option<RegistryNode>,
+}
+
+/// Writes the founding document of a registry that is being restored.
+///
+/// # Errors
+/// A file that cannot be written, or is there already.
+pub fn write_restored(config: &Config, genesis: &RegistryGenesis, keeper: &RegistryNode) -> Result<(), Failure> {
+    let path = config.data_dir.join(FILE);
+    let kept = Kept { genesis: genesis.clone(), restored_onto: Some(keeper.clone()) };
+    let json = serde_json::to_string_pretty(&kept).map_err(|error| wrong(&path, &error))?;
+    Ok(write_new(&path, json.as_bytes(), Access::Public)?)
+}
+
+/// Whether the founding document says that the registry was, or was being, restored onto this node.
+pub fn is_restored(config: &Config) -> bool {
+    let kept = read_text(&config.data_dir.join(FILE)).ok();
+    kept.and_then(|text| serde_json::from_str::<Kept>(&text).ok()).is_some_and(|kept| kept.restored_onto.is_some())
 }
 
 /// Reads what this node was founded with, or writes it at the first start.
@@ -37,9 +65,10 @@ pub fn founding(config: &Config, node: NodeId, name: &str, keys: &KeyRing) -> Re
     }
     let path = config.data_dir.join(FILE);
     if path.exists() {
-        let genesis: RegistryGenesis =
+        let Kept { genesis, restored_onto } =
             serde_json::from_str(&read_text(&path)?).map_err(|error| wrong(&path, &error))?;
-        let known = genesis.nodes.iter().find(|known| known.node == node);
+        let keepers = restored_onto.as_ref().map_or(&genesis.nodes[..], std::slice::from_ref);
+        let known = keepers.iter().find(|known| known.node == node);
         if !known.is_some_and(|known| keys.holds(&known.public_key.0)) {
             return Err(wrong(&path, &"it was founded by another node or signing key / 由其他节点或签名密钥建立"));
         }

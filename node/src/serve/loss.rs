@@ -13,8 +13,8 @@ use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
 
-/// Nobody is dialled while a loss is accepted.
-struct Nobody;
+/// Nobody is dialled while the node does not run.
+pub(super) struct Nobody;
 
 #[tonic::async_trait]
 impl PeerConnector for Nobody {

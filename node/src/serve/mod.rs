@@ -139,7 +139,7 @@ fn plain(error: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failure, "SERVE", Bilingual::new(error.to_string(), error.to_string()))
 }
 
-fn from_driver(error: &DriverError) -> Failure {
+pub(crate) fn from_driver(error: &DriverError) -> Failure {
     let exit = match error {
         DriverError::Store(_) | DriverError::Unfit { .. } => Exit::Damaged,
         _ => Exit::Failure,
@@ -197,6 +197,29 @@ fn keys(config: &Config) -> Result<KeyRing, Failure> {
     let signer = |file: &Path| SigningKey::load(file).map(SigningKey::into_signer);
     let later: Result<Vec<_>, _> = later.iter().map(|file| signer(file)).collect();
     Ok(KeyRing::new(signer(&config.signing_key)?, later?))
+}
+
+/// Who this node is, and what it signs with.
+///
+/// # Errors
+/// A key that cannot be read.
+pub(crate) fn identity(config: &Config) -> Result<(NodeId, KeyRing), Failure> {
+    Ok((node_id(config)?, keys(config)?))
+}
+
+/// The regions of the configuration, with their names.
+///
+/// # Errors
+/// A charter that cannot be read.
+pub(crate) fn regions(config: &Config) -> Result<Vec<(RegionId, String)>, Failure> {
+    let charters = load_charters(config)?;
+    Ok(charters.into_iter().map(|(region, charter)| (charter::region_id(&charter), region.name)).collect())
+}
+
+/// What a driver needs on storage that nobody has used yet, while the node does not run.
+pub(crate) fn fresh_storage(config: &Config, node: NodeId, folder: &Path, keys: KeyRing) -> (DriverOptions, Parts) {
+    let options = DriverOptions { data_dir: folder.to_owned(), ..options(config, node, false) };
+    (options, parts(keys, Arc::new(loss::Nobody)))
 }
 
 /// The municipality's name as its charters write it; the short name until it is in one.

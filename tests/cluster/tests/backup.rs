@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use shouwang_cluster::Federation;
-use shouwang_cluster::federation::{MemberSpec, WUHAI_REGION};
-use shouwang_cluster::story::{ALXA, WUHAI, number, until};
-use shouwang_cluster::terminal::Answer;
+use shouwang_cluster::federation::{FEDERATION, MemberSpec, REGION, WUHAI_REGION};
+use shouwang_cluster::process::{NodeProcess, Ports};
+use shouwang_cluster::story::{ALXA, WUHAI, YINCHUAN, number, until};
+use shouwang_cluster::{Answer, Federation, Terminal};
 
 /// The hub and 阿拉善, both voting.
 fn two() -> Vec<MemberSpec> {
@@ -44,6 +44,11 @@ fn files(folder: &Path, end: &str) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// The hub, 阿拉善 and 银川, all voting: two decide when the third is lost.
+fn three() -> Vec<MemberSpec> {
+    WUHAI_REGION.iter().filter(|member| [WUHAI, ALXA, YINCHUAN].contains(&member.code)).copied().collect()
 }
 
 #[test]
@@ -113,4 +118,165 @@ fn a_running_node_is_backed_up_and_the_copy_checked_without_it() -> Result<()> {
     // Another node's backup does not go there.
     federation.start_all()?;
     ended(&federation.terminal(ALXA, "admin").try_run(&take)?, 8, "BACKUP_FOREIGN")
+}
+
+fn id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+/// What a lot holds in an account, over all it belongs to.
+fn balance(terminal: &Terminal, lot: &str, account: &str) -> Result<u64> {
+    let lots = terminal.run(&["stock", "list", "--all"])?;
+    let mut lots = lots["lots"].as_array().into_iter().flatten();
+    let lot = lots.find(|known| known["name"].as_str().is_some_and(|name| name.ends_with(lot)));
+    let of = lot.and_then(|lot| lot["balances"].as_array()).into_iter().flatten();
+    Ok(of.filter(|of| of["account"] == format!("ACCOUNT_{account}")).map(|of| number(&of["quantity"])).sum())
+}
+
+/// A further node of 阿拉善, prepared and not started: its home, its key, its process.
+fn second_node(federation: &Federation) -> Result<(PathBuf, String, NodeProcess)> {
+    let (home, ca) = (federation.dir.join("152900-2"), federation.dir.join("ca"));
+    let init = ["init", "--federation", FEDERATION, "--municipality", "152900", "--short", "阿", "--node", "2"];
+    let key = federation.run(&[&init[..], &["--dir", text(&home)?, "--ip", "127.0.0.1"]].concat())?;
+    let (csr, cert) = (home.join("tls/node.csr"), home.join("tls/node.pem"));
+    federation.run(&["pki", "sign", "--ca", text(&ca)?, "--csr", text(&csr)?, "--out", text(&cert)?])?;
+    std::fs::copy(ca.join("ca.pem"), home.join("tls/ca.pem"))?;
+    let others = federation.nodes.iter().filter(|node| node.code != ALXA);
+    let peers: Vec<String> =
+        others.map(|n| format!("{{ node = \"{}/1\", address = \"127.0.0.1:{}\" }}", n.code, n.ports.peer)).collect();
+    let (charter, peers) = (federation.charter(), peers.join(", "));
+    let region = format!("\n[[regions]]\nname = \"{REGION}\"\ncharter = \"{}\"\npeers = [{peers}]\n", text(&charter)?);
+    let config = home.join("shouwang.toml");
+    std::fs::write(&config, format!("registry_node = 2\n{}{region}", std::fs::read_to_string(&config)?))?;
+    // The same people, at another address.
+    let ports = Ports::free()?;
+    let contexts = std::fs::read_to_string(federation.home(ALXA).join("contexts.toml"))?;
+    let first = federation.nodes.iter().find(|node| node.code == ALXA).context("the lost node")?.ports.operator;
+    let operators = federation.home(ALXA).join("operators");
+    let contexts = contexts.replace(&format!(":{first}\""), &format!(":{}\"", ports.operator));
+    std::fs::write(home.join("contexts.toml"), contexts.replace("\"operators/", &format!("\"{}/", text(&operators)?)))?;
+    let process = NodeProcess::new(federation.binary.clone(), home.clone(), ports, ALXA);
+    Ok((home, key, process))
+}
+
+/// A change that the hub's leader draws up and 银川's signs, once it is in force.
+fn ratified(federation: &Federation, change: &[&str]) -> Result<()> {
+    let answer = federation.terminal(WUHAI, "leader").run(change)?;
+    let name =
+        answer["change"].as_str().context("the change's name")?.rsplit('/').next().unwrap_or_default().to_owned();
+    let signer = federation.terminal(YINCHUAN, "leader");
+    until("the change arrives", || Ok(signer.run(&["region", "sign", &name]).ok()))?;
+    until("the change is in force", || {
+        let listed = federation.terminal(WUHAI, "duty").run(&["region", "changes"])?;
+        let mut changes = listed["changes"].as_array().into_iter().flatten();
+        Ok(changes
+            .any(|c| c["name"].as_str().is_some_and(|n| n.ends_with(&name)) && number(&c["inForce"]) > 0)
+            .then_some(()))
+    })
+}
+
+/// What 阿拉善 does around its last backup.
+struct Night {
+    lot: String,
+    mission: String,
+}
+
+/// Fifty suits, twenty of them pledged, backed up; then ten more pledged, and five of the first on the road.
+fn night(federation: &Federation, backup: &Path) -> Result<Night> {
+    let (keeper, leader) = (federation.terminal(ALXA, "keeper"), federation.terminal(ALXA, "leader"));
+    let (lot, pledge, mission, request) = (id(), id(), id(), id());
+    keeper.run(&["store", "add", "一号库", "--district", "左旗"])?;
+    let of = ["--resource", "2990101", "--qty", "50", "--unit", "套", "--store", "一号库", "--id", &lot];
+    keeper.run(&[&["stock", "add", "防护服"][..], &of].concat())?;
+    leader.run(&["pledge", "make", "--lot", &lot, "--qty", "20", "--until", "+2d", "--id", &pledge])?;
+    federation.terminal(ALXA, "admin").run(&["backup", "take", text(backup)?])?;
+
+    leader.run(&["pledge", "make", "--lot", &lot, "--qty", "10", "--until", "+2d"])?;
+    let [duty, coordinator, signer] = ["duty", "coordinator", "leader"].map(|role| federation.terminal(WUHAI, role));
+    let what = ["--subject", "氯气泄漏", "--place", "乌达", "--needed-by", "+4h", "--until", "+2d", "--id", &request];
+    duty.run(&[&["aid", "request", "--line", "2990101=5"][..], &what].concat())?;
+    let hold = ["aid", "hold", &request, "--line", "1", "--pledge", &pledge, "--qty", "5", "--mission", &mission];
+    until("the pledge and the request are there to be held", || Ok(coordinator.run(&hold).ok()))?;
+    signer.run(&["aid", "order", &mission])?;
+    let dispatch = ["mission", "dispatch", &mission, "--qty", "5", "--seal", "封0412"];
+    until("the order arrives", || Ok(keeper.run(&dispatch).ok()))?;
+    let witness = federation.terminal(YINCHUAN, "duty");
+    until("the region knows that it left, and of the second pledge", || {
+        let shown = witness.run(&["mission", "show", &mission])?;
+        let pledges = witness.run(&["region", "pledges"])?["pledges"].as_array().map_or(0, Vec::len);
+        Ok((shown["mission"]["state"] == "MISSION_STATE_DISPATCHED" && pledges == 2).then_some(()))
+    })?;
+    Ok(Night { lot, mission })
+}
+
+/// Onto a new node and nowhere else.
+fn restored(federation: &Federation, home: &Path, folder: &Path) -> Result<()> {
+    let (backup, empty) = (folder.join("backup"), format!("data_dir={}", text(&folder.join("empty"))?));
+    let nobody = federation.terminal(ALXA, "duty");
+    let at = |home: &Path, more: &[&str]| {
+        let config = home.join("shouwang.toml");
+        let restore = ["--config", text(&config)?, "restore", text(&backup)?, "--reason", "硬盘损坏"];
+        nobody.try_offline(&[&restore[..], more].concat())
+    };
+    ended(&at(&federation.home(ALXA), &["--set", &empty])?, 2, "RESTORE_SAME_NODE")?;
+    ended(&at(&federation.home(YINCHUAN), &["--set", &empty])?, 8, "RESTORE_FOREIGN")?;
+    let answer = at(home, &[])?;
+    ensure!(answer.code == 0, "{answer:?}");
+    let answer = answer.json()?;
+    let regions = answer["regions"].as_array().map_or(0, Vec::len);
+    ensure!(number(&answer["incarnation"]) == 2 && regions == 1, "{answer}");
+    ended(&at(home, &[])?, 9, "RESTORE_NOT_EMPTY")
+}
+
+/// 阿拉善 is backed up, goes on working, and loses its machine: what happened between is in the region's record, and comes
+/// back with it.
+#[test]
+fn a_lost_registry_is_restored_and_adopts_what_the_region_has_on_record() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut federation = Federation::found(&folder.path().join("federation"), &three())?;
+    federation.start_all()?;
+    let Night { lot, mission } = night(&federation, &folder.path().join("backup"))?;
+    federation.node(ALXA).kill()?;
+    let (home, key, mut process) = second_node(&federation)?;
+    restored(&federation, &home, folder.path())?;
+
+    // Started before it is admitted: only local stock and facts.
+    process.start()?;
+    process.wait_ready()?;
+    let [admin, keeper, leader] = ["admin", "keeper", "leader"]
+        .map(|role| Terminal::new(federation.binary.clone(), home.clone(), role.to_owned()));
+    ensure!(balance(&keeper, &lot, "PLEDGED")? == 20, "what was backed up");
+    let promise = ["pledge", "make", "--lot", &lot, "--qty", "1", "--until", "+2d"];
+    ended(&leader.try_run(&promise)?, 3, "RESTORING")?;
+
+    ratified(&federation, &["region", "add-node", "152900/2", &key])?;
+    ratified(&federation, &["region", "remove-node", "152900/1"])?;
+    for member in [WUHAI, YINCHUAN] {
+        federation.add_peer(member, "152900/2", process.ports.peer)?;
+    }
+    until("the region's record is adopted", || {
+        let stands = |account: &str| balance(&keeper, &lot, account);
+        let books = (stands("LOCAL")?, stands("PLEDGED")?, stands("IN_TRANSIT")?);
+        Ok((books == (20, 25, 5)).then_some(()))
+    })?;
+    until("it promises again", || Ok(leader.run(&promise).ok()))?;
+    until("the courier is at rest", || {
+        let couriers = admin.run(&["courier", "status"])?;
+        let courier = &couriers["couriers"][0];
+        let (sent, taken) = (number(&courier["upSent"]), number(&courier["upApplied"]));
+        Ok((sent > 0 && sent == taken && courier["trouble"].as_str().unwrap_or_default().is_empty()).then_some(()))
+    })?;
+    // The other side goes on with it as if nothing had been.
+    let hub = federation.terminal(WUHAI, "keeper");
+    hub.run(&["store", "add", "二号库", "--district", "乌达区"])?;
+    let receive = ["mission", "receive", &mission, "--store", "二号库", "--good", "5"];
+    until("it is received", || Ok(hub.run(&receive).ok()))?;
+    until("the owner hears of it", || Ok((balance(&keeper, &lot, "ON_LOAN")? == 5).then_some(())))?;
+    let again = folder.path().join("again");
+    admin.run(&["backup", "take", text(&again)?])?;
+    let checked = hub.try_offline(&["backup", "verify", text(&again)?])?;
+    ensure!(checked.code == 0, "{checked:?}");
+    let (registry, _) = entries(&checked.json()?)?;
+    ensure!(number(&registry["incarnation"]) == 2, "{registry}");
+    process.stop()
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::{DebtKind, DiscrepancyKey, Finding};
 use crate::actor::Role;
+use crate::adoption::Life;
 use crate::channel::UpEnvelope;
 use crate::charter::CharterChange;
 use crate::ids::{CommandId, LineNumber, MissionId, NodeId, PledgeId, RequestId};
@@ -21,6 +22,8 @@ pub enum RegionCommand {
         /// The last number taken.
         through: u64,
     },
+    /// The member's registry was restored from a backup: what it says comes from another life from now on.
+    BeginLife(Life),
     /// Draws up a change of the charter; the proposer's party signs with it.
     ProposeChange {
         /// The charter version it is drawn on.
@@ -183,6 +186,7 @@ use Role::{Admin, Coordinator, Duty, Keeper, Leader, Node};
 /// Who may give which command of the region: the table that decides, and the documentation.
 pub const RIGHTS: &[Right] = &[
     Right { command: "up", roles: &[Node], party: "a party or an observer with a registry, its own channel" },
+    Right { command: "begin_life", roles: &[Node], party: "the member, its own channel" },
     Right { command: "ack_down", roles: &[Node], party: "the member, its own channel" },
     Right { command: "propose_change", roles: &[Leader, Admin], party: "a party" },
     Right { command: "sign_change", roles: &[Leader], party: "a party" },
@@ -213,6 +217,7 @@ impl RegionCommand {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Up(_) => "up",
+            Self::BeginLife(_) => "begin_life",
             Self::AckDown { .. } => "ack_down",
             Self::ProposeChange { .. } => "propose_change",
             Self::SignChange { .. } => "sign_change",

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::lifecycle::{MissionState, ObligationState};
 use super::state::{DiscrepancyKey, Finding, LineEnd, Mission, Obligation, ObligationKey};
 use crate::actor::Actor;
+use crate::adoption::Life;
 use crate::channel::{AnswerGiven, DownMessage, Fact, PledgeMade, Publication, RequestMade};
 use crate::charter::{Basis, CharterChange};
 use crate::hash::Hash32;
@@ -20,6 +21,8 @@ use crate::time::Timestamp;
 pub enum RegionEvent {
     /// A numbered message of a member was taken; a refusal consumes its number too.
     UpTaken { member: MunicipalityCode, incarnation: u32, number: u64, digest: Hash32, refusal: Option<Refusal> },
+    /// A member's registry was restored: its earlier lives are heard no more, and this one reads the record itself.
+    LifeBegun { member: MunicipalityCode, life: Life },
     /// A numbered message was addressed to a member.
     Sent { to: MunicipalityCode, number: u64, message: DownMessage },
     /// A member's registry has taken its messages up to this number.

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 
 pub(super) fn evolve(region: &mut Region, at: Timestamp, event: &E) {
     match event {
-        E::UpTaken { .. } | E::Sent { .. } | E::DownTaken { .. } => channel(region, event),
+        E::UpTaken { .. } | E::LifeBegun { .. } | E::Sent { .. } | E::DownTaken { .. } => channel(region, event),
         E::ChangeProposed { .. }
         | E::ChangeSigned { .. }
         | E::CharterChanged { .. }
@@ -57,6 +57,13 @@ fn channel(region: &mut Region, event: &E) {
         E::UpTaken { member, incarnation, number, digest, .. } => {
             let channel = region.channels.entry(*member).or_default();
             (channel.incarnation, channel.up, channel.up_digest) = (*incarnation, *number, *digest);
+        }
+        E::LifeBegun { member, life } => {
+            let channel = region.channels.entry(*member).or_default();
+            (channel.incarnation, channel.up, channel.up_digest) = (life.incarnation, 0, life.mark);
+            channel.down_taken = channel.down;
+            region.outbox = region.outbox.iter().filter(|((to, _), _)| to != member).cloned_pairs();
+            region.published = region.published.iter().filter(|((of, ..), _)| of != member).cloned_pairs();
         }
         E::Sent { to, number, message } => {
             region.channels.entry(*to).or_default().down = *number;

@@ -124,6 +124,7 @@ impl Machine for Region {
         let mut draft = Draft::new(self, context.at);
         match command {
             RegionCommand::Up(envelope) => up::take(&mut draft, context, envelope),
+            RegionCommand::BeginLife(life) => up::begin_life(&mut draft, context, *life),
             RegionCommand::AckDown { through } => up::acknowledge(&mut draft, context, *through),
             RegionCommand::ProposeChange { base_version, change } => {
                 membership::propose(&mut draft, context, *base_version, change)
@@ -178,7 +179,7 @@ impl Machine for Region {
     }
 
     fn is_numbered(command: &RegionCommand) -> bool {
-        matches!(command, RegionCommand::Up(_) | RegionCommand::AckDown { .. })
+        matches!(command, RegionCommand::Up(_) | RegionCommand::AckDown { .. } | RegionCommand::BeginLife(_))
     }
 
     fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) {

@@ -8,9 +8,11 @@ impl RegionEvent {
     pub fn subjects(&self) -> Vec<Subject> {
         match self {
             // Steps of a channel and keys of a node: no object that people follow.
-            Self::UpTaken { .. } | Self::DownTaken { .. } | Self::KeyRetired { .. } | Self::VoterSet { .. } => {
-                Vec::new()
-            }
+            Self::UpTaken { .. }
+            | Self::LifeBegun { .. }
+            | Self::DownTaken { .. }
+            | Self::KeyRetired { .. }
+            | Self::VoterSet { .. } => Vec::new(),
             Self::Sent { message, .. } => subject::of_down(message),
             Self::ChangeProposed { change, .. }
             | Self::ChangeSigned { change, .. }

@@ -87,6 +87,7 @@ fn channel(before: &Channel, after: &Channel) -> Option<&'static str> {
         (before.incarnation <= after.incarnation, "an older incarnation speaks"),
         (before.incarnation < after.incarnation || before.up <= after.up, "a number was taken back"),
         (after.up <= before.up + 1, "a number was skipped"),
+        (before.incarnation == after.incarnation || before.up == 0 || after.up == 0, "another life speaks unannounced"),
         (before.down <= after.down && before.down_taken <= after.down_taken, "a message was taken back"),
         (after.down_taken <= after.down, "a message was taken that was never sent"),
     ])

@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::event::RegionEvent;
 use super::{facts, missions, obligations, pledges, requests};
+use crate::adoption::Life;
 use crate::channel::{DownMessage, Fact, UpEnvelope, UpMessage};
 use crate::code;
 use crate::hash::Hash32;
@@ -14,7 +15,7 @@ pub(super) fn take(draft: &mut Draft, context: &Context<'_>, envelope: &UpEnvelo
     let member = context.actor.municipality;
     let channel = draft.region.channels.get(&member).cloned().unwrap_or_default();
     let digest = Hash32::of(&[&code::encode(envelope)]);
-    if envelope.incarnation != channel.incarnation && channel.up > 0 {
+    if envelope.incarnation != channel.incarnation && channel.incarnation > 0 {
         return Err(Refusal::WrongIncarnation { expected: channel.incarnation, got: envelope.incarnation });
     }
     if envelope.number == channel.up && channel.up > 0 {
@@ -38,6 +39,22 @@ pub(super) fn take(draft: &mut Draft, context: &Context<'_>, envelope: &UpEnvelo
         refusal: refusal.clone(),
     });
     draft.send(member, DownMessage::Outcome { number: envelope.number, refusal });
+    Ok(())
+}
+
+/// Another life of a member's registry speaks from now on: the next one, so that no number is ever used twice.
+pub(super) fn begin_life(draft: &mut Draft, context: &Context<'_>, life: Life) -> Result<(), Refusal> {
+    let member = context.actor.municipality;
+    let channel = draft.region.channels.get(&member).cloned().unwrap_or_default();
+    if channel.up == 0 && channel.up_digest == life.mark {
+        return Ok(());
+    }
+    // A region that it has never spoken to knows no life of it.
+    let next = if channel.incarnation == 0 { 1..=u32::MAX } else { channel.incarnation + 1..=channel.incarnation + 1 };
+    if !next.contains(&life.incarnation) {
+        return Err(Refusal::WrongIncarnation { expected: *next.start(), got: life.incarnation });
+    }
+    draft.push(RegionEvent::LifeBegun { member, life });
     Ok(())
 }
 

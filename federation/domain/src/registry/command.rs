@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{Floors, LotDetails, NumberKind};
+use super::state::{Floors, LotDetails, NumberKind, RegistryNode};
 use crate::actor::Role;
+use crate::adoption::{Conclusion, Standing};
 use crate::channel::{Answer, DownMessage, LineAsked, MissionNotice, Priority, Usage};
+use crate::hash::Hash32;
 use crate::ids::{LineNumber, LotId, MissionId, MunicipalityCode, PledgeId, RegionId, RequestId, StoreId};
 use crate::quantity::{Fen, Qty};
 use crate::region::command::Right;
@@ -153,6 +155,12 @@ pub enum RegistryCommand {
     TakeInbox { region: RegionId, number: u64, message: DownMessage },
     /// Publishes what has changed and may be seen.
     RefreshPublication { region: RegionId },
+    /// Begins another life out of a backup, kept by this node. Never taken from the log: whoever restores writes it first.
+    Restore { mark: Hash32, keeper: RegistryNode, regions: Vec<(RegionId, String)>, reason: String },
+    /// Something that a region has on record of this registry, for a life that has just begun.
+    Adopt { region: RegionId, standing: Standing },
+    /// All of it is adopted: the channel begins anew.
+    ConcludeAdoption { region: RegionId, conclusion: Conclusion },
 }
 
 use Role::{Admin, Coordinator, Duty, Keeper, Leader, Node};
@@ -202,6 +210,9 @@ pub const RIGHTS: &[Right] = &[
     right("verify_restock", &[Keeper, Leader]),
     right("take_inbox", &[Node]),
     right("refresh_publication", &[Node, Leader]),
+    right("restore", &[Admin]),
+    right("adopt", &[Node]),
+    right("conclude_adoption", &[Node]),
 ];
 
 impl RegistryCommand {
@@ -245,6 +256,9 @@ impl RegistryCommand {
             Self::VerifyRestock { .. } => "verify_restock",
             Self::TakeInbox { .. } => "take_inbox",
             Self::RefreshPublication { .. } => "refresh_publication",
+            Self::Restore { .. } => "restore",
+            Self::Adopt { .. } => "adopt",
+            Self::ConcludeAdoption { .. } => "conclude_adoption",
         }
     }
 }

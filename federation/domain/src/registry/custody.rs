@@ -70,14 +70,20 @@ fn receive(
         return Err(Refusal::not_found("store", store));
     }
     let lot = id.custody_lot();
-    if !draft.registry.lots.contains_key(&lot) {
-        let details = custody_details(&known, store);
-        draft.push(E::LotOpened { lot, details: Box::new(Lot { details, custody: Some(id) }) });
-    }
+    open_custody(draft, &known, store);
     draft.shift(lot, Account::Source, Account::Local, more_good, "delivered");
     draft.shift(lot, Account::Source, Account::Repair, more_damaged, "delivered damaged");
     draft.note(id, |mission| (mission.received_good, mission.received_damaged) = (good, damaged));
     draft.send_fact(id, Step::Received { good, damaged }, happened_at)
+}
+
+/// The lot in which another's goods stand here.
+pub(super) fn open_custody(draft: &mut Draft, mission: &RegistryMission, store: StoreId) {
+    let id = mission.notice.mission;
+    if !draft.registry.lots.contains_key(&id.custody_lot()) {
+        let details = Box::new(Lot { details: custody_details(mission, store), custody: Some(id) });
+        draft.push(E::LotOpened { lot: id.custody_lot(), details });
+    }
 }
 
 fn custody_details(mission: &RegistryMission, store: StoreId) -> LotDetails {

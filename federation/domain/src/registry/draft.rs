@@ -76,6 +76,9 @@ impl Draft {
                 limit: OUTBOX_MAX,
             });
         }
+        if channel.adopting.is_some() && !message.is_fact() {
+            return Err(Refusal::Restoring { region: region.short() });
+        }
         let number = channel.up + 1;
         self.push(RegistryEvent::Sent { region, number, message: Box::new(message) });
         Ok(())

@@ -2,8 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{Account, Floors, Lot, NumberKind, RegistryMission, RegistryPledge, Restock, Shortfall, Store};
+use super::state::{
+    Account, Floors, Lot, NumberKind, RegistryMission, RegistryNode, RegistryPledge, Restock, Shortfall, Store,
+};
 use crate::channel::{DownMessage, UpMessage};
+use crate::hash::Hash32;
 use crate::ids::{LotId, MissionId, PledgeId, RegionId, StoreId};
 use crate::quantity::Qty;
 use crate::resource::{Condition, Figure, ItemCode, Resource, Visibility, Warning};
@@ -33,6 +36,10 @@ pub enum RegistryEvent {
     FigureSent { region: RegionId, resource: Resource, exercise: bool, figure: Figure },
     /// A channel to a region was opened.
     RegionJoined { region: RegionId, name: String },
+    /// Restored from a backup: another life begins, kept by this node. No region has been adopted yet.
+    Restored { mark: Hash32, keeper: RegistryNode },
+    /// The region's record of this registry is adopted: it knows this life by that number, and both count anew.
+    Adopted { region: RegionId, incarnation: u32, down: u64 },
     /// A working number was given out.
     NumberAllocated { kind: NumberKind, year: i32, count: u32, number: String },
     /// A numbered message to a region.

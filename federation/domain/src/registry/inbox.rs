@@ -11,6 +11,9 @@ use crate::refusal::Refusal;
 
 pub(super) fn take(draft: &mut Draft, region: RegionId, number: u64, message: &DownMessage) -> Result<(), Refusal> {
     let channel = draft.registry.channels.get(&region).ok_or_else(|| Refusal::not_found("region", region.short()))?;
+    if channel.adopting.is_some() {
+        return Err(Refusal::Restoring { region: region.short() });
+    }
     let next = channel.down + u64::from(!(planted!(DoubledDelivery) && number == channel.down));
     if number < next {
         return Ok(());
@@ -48,7 +51,7 @@ fn released(draft: &mut Draft, pledge: PledgeId, qty: Qty, closed: bool) {
     });
 }
 
-fn learn(draft: &mut Draft, region: RegionId, notice: &MissionNotice) {
+pub(super) fn learn(draft: &mut Draft, region: RegionId, notice: &MissionNotice) {
     let mut state = RegistryMission::new(region, notice.clone(), false);
     if let Some(known) = draft.registry.missions.get(&notice.mission) {
         state = RegistryMission { notice: notice.clone(), ahead: false, ..known.clone() };
@@ -75,7 +78,7 @@ fn ordered(draft: &mut Draft, region: RegionId, notice: &MissionNotice) -> Resul
 }
 
 /// The other side's facts, for the books of this side.
-fn hear(draft: &mut Draft, fact: &Fact) {
+pub(super) fn hear(draft: &mut Draft, fact: &Fact) {
     let id = fact.mission;
     let Some(known) = draft.registry.missions.get(&id).cloned() else {
         draft.shortfall(None, Qty::ONE, Qty::ONE, "fact of an unknown mission");
@@ -123,7 +126,7 @@ fn used(draft: &mut Draft, known: &RegistryMission, usage: Usage) {
     draft.note(id, |mission| mission.usage = usage);
 }
 
-fn lost_in_transit(draft: &mut Draft, id: MissionId, total: Qty) {
+pub(super) fn lost_in_transit(draft: &mut Draft, id: MissionId, total: Qty) {
     let Some(known) = draft.registry.missions.get(&id).cloned() else { return };
     let more = total.saturating_sub(known.lost_in_transit);
     let lot = known.notice.lot;

@@ -1,6 +1,7 @@
 //! The registry (台账): one municipality's own record. It works when every line is cut, and it alone decides what can
 //! still be promised.
 
+mod adoption;
 pub mod command;
 mod custody;
 mod draft;
@@ -22,12 +23,13 @@ use self::command::{RIGHTS, RegistryCommand as C};
 use self::draft::Draft;
 use self::event::RegistryEvent as E;
 use self::state::{
-    Account, Floors, Lot, NumberKind, RegistryChannel, RegistryGenesis, RegistryMission, RegistryPledge, Restock,
-    Shortfall, Store,
+    Account, Floors, Lot, NumberKind, RegistryChannel, RegistryGenesis, RegistryMission, RegistryNode, RegistryPledge,
+    Restock, Shortfall, Store,
 };
 use crate::canonical_records;
 use crate::channel::UpMessage;
 use crate::code::CodeError;
+use crate::hash::Hash32;
 use crate::ids::{LotId, MissionId, NodeId, PledgeId, RegionId, StoreId};
 use crate::machine::{Context, GroupNode, Machine, Signer};
 use crate::quantity::Qty;
@@ -42,6 +44,17 @@ pub(crate) struct Head {
     pub genesis: RegistryGenesis,
     pub warning: Warning,
     pub shortfalls: u64,
+    /// How often it was restored from a backup; of a registry that never was, nothing is written.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub restored: u32,
+    /// The mark of its life since then, and the node that keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<(Hash32, RegistryNode)>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
+fn is_never(times: &u32) -> bool {
+    *times == 0
 }
 
 /// The state of a registry.
@@ -96,7 +109,7 @@ impl Machine for Registry {
             return Err(Refusal::field("nodes", "at least one, each of the owner's"));
         }
         Ok(Self {
-            head: Head { genesis: genesis.clone(), warning: Warning::None, shortfalls: 0 },
+            head: Head { genesis: genesis.clone(), warning: Warning::None, shortfalls: 0, restored: 0, life: None },
             stores: OrdMap::new(),
             lots: OrdMap::new(),
             balances: OrdMap::new(),
@@ -122,6 +135,9 @@ impl Machine for Registry {
         let mut draft = Draft::new(self, context.at);
         match command {
             C::TakeInbox { region, number, message } => inbox::take(&mut draft, *region, *number, message),
+            C::Adopt { region, standing } => adoption::adopt(&mut draft, *region, standing),
+            C::ConcludeAdoption { region, conclusion } => adoption::conclude(&mut draft, *region, conclusion),
+            C::Restore { .. } => Err(adoption::only_with_a_backup()),
             C::Pledge { .. }
             | C::WithdrawPledge { .. }
             | C::RequestAid { .. }
@@ -178,8 +194,12 @@ impl Machine for Registry {
                 self.figures.insert((*region, resource.clone(), *exercise), *figure);
             }
             E::RegionJoined { region, name } => {
-                self.channels.entry(*region).or_default().name.clone_from(name);
+                let adopting = self.head.life.as_ref().map(|(mark, _)| *mark);
+                let unknown = || RegistryChannel { adopting, ..RegistryChannel::default() };
+                self.channels.entry(*region).or_insert_with(unknown).name.clone_from(name);
             }
+            E::Restored { mark, keeper } => self.begin_life(*mark, keeper),
+            E::Adopted { region, incarnation, down } => self.begin_channel(*region, *incarnation, *down),
             E::NumberAllocated { kind, year, count, .. } => {
                 self.numbers.insert((*kind, *year), *count);
             }
@@ -218,13 +238,13 @@ impl Machine for Registry {
     }
 
     fn signers(&self, node: NodeId, _now: Timestamp) -> Vec<Signer> {
-        let known = self.head.genesis.nodes.iter().filter(|known| known.node == node);
+        let known = self.keepers().iter().filter(|known| known.node == node);
         let municipality = self.head.genesis.owner;
         known.map(|n| Signer { municipality, algorithm: n.algorithm, public_key: n.public_key.0.clone() }).collect()
     }
 
     fn group(&self) -> Vec<GroupNode> {
-        self.head.genesis.nodes.iter().map(|node| GroupNode { node: node.node, voter: true }).collect()
+        self.keepers().iter().map(|node| GroupNode { node: node.node, voter: true }).collect()
     }
 
     fn subjects(event: &E) -> Vec<Subject> {
@@ -232,7 +252,16 @@ impl Machine for Registry {
     }
 
     fn is_numbered(command: &C) -> bool {
-        matches!(command, C::TakeInbox { .. } | C::RefreshPublication { .. })
+        matches!(
+            command,
+            C::TakeInbox { .. } | C::RefreshPublication { .. } | C::Adopt { .. } | C::ConcludeAdoption { .. }
+        )
+    }
+
+    fn restored(&self, at: Timestamp, command: &C) -> Result<Vec<E>, Refusal> {
+        let mut draft = Draft::new(self, at);
+        adoption::restored(&mut draft, command)?;
+        Ok(draft.into_events())
     }
 
     fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) {
@@ -253,6 +282,30 @@ impl Machine for Registry {
 }
 
 impl Registry {
+    /// The nodes that keep it: those it was founded with, or the one it was restored onto.
+    fn keepers(&self) -> &[RegistryNode] {
+        self.head.life.as_ref().map_or(&self.head.genesis.nodes, |(_, keeper)| std::slice::from_ref(keeper))
+    }
+
+    /// Every region must first say what it has on record of the life before.
+    fn begin_life(&mut self, mark: Hash32, keeper: &RegistryNode) {
+        self.head.restored += 1;
+        self.head.life = Some((mark, keeper.clone()));
+        let waits = |channel: &RegistryChannel| RegistryChannel { adopting: Some(mark), ..channel.clone() };
+        self.channels = self.channels.iter().map(|(region, channel)| (*region, waits(channel))).collect();
+    }
+
+    /// Both directions count anew, and every figure is published again.
+    fn begin_channel(&mut self, region: RegionId, incarnation: u32, down: u64) {
+        let of = |(of, _): &(RegionId, u64)| *of == region;
+        self.outbox = self.outbox.iter().filter(|(key, _)| !of(key)).map(|(k, v)| (*k, v.clone())).collect();
+        let figures = self.figures.iter().filter(|((of, ..), _)| *of != region);
+        self.figures = figures.map(|(key, figure)| (key.clone(), *figure)).collect();
+        let channel = self.channels.entry(region).or_default();
+        let name = std::mem::take(&mut channel.name);
+        *channel = RegistryChannel { name, down, incarnation, ..RegistryChannel::default() };
+    }
+
     /// The one place where quantities change. `Source` counts what ever came in; every other account gives and takes.
     fn move_stock(&mut self, lot: LotId, from: Account, to: Account, qty: Qty) {
         if from == Account::Source {

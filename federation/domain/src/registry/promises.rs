@@ -84,7 +84,7 @@ fn check_region(draft: &Draft, region: RegionId) -> Result<(), Refusal> {
 fn allocate(draft: &mut Draft, kind: NumberKind) -> String {
     let year = draft.at.shanghai_date().year;
     let count = draft.registry.numbers.get(&(kind, year)).copied().unwrap_or_default() + 1;
-    let number = format!("{}-{}-{year}-{count:04}", draft.registry.head.genesis.short, kind.mark());
+    let number = kind.write(&draft.registry.head.genesis.short, year, count);
     draft.push(E::NumberAllocated { kind, year, count, number: number.clone() });
     number
 }
@@ -92,6 +92,10 @@ fn allocate(draft: &mut Draft, kind: NumberKind) -> String {
 /// Sends every figure that the signing leader has released and that looks different from what was last said.
 fn publish(draft: &mut Draft, region: RegionId) -> Result<(), Refusal> {
     check_region(draft, region)?;
+    if draft.registry.channels.get(&region).is_some_and(|channel| channel.adopting.is_some()) {
+        // All of it is published once the region is adopted.
+        return Ok(());
+    }
     let rules: Vec<(Resource, Visibility)> = draft
         .registry
         .visibility
@@ -133,6 +137,10 @@ struct Promise<'a> {
 fn escrow(draft: &mut Draft, promise: &Promise<'_>, id: PledgeId, lot_id: LotId, qty: Qty) -> Result<(), Refusal> {
     check_qty(qty)?;
     check_region(draft, promise.region)?;
+    // What LOCAL shows may be promised already, in a region whose word is still to come.
+    if let Some((region, _)) = draft.registry.adopting().next() {
+        return Err(Refusal::Restoring { region: region.short() });
+    }
     if draft.registry.pledges.contains_key(&id) {
         return Err(Refusal::exists("pledge", id));
     }

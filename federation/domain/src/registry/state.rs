@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::channel::{MissionNotice, PledgeMade, Usage};
-use crate::hash::{Bytes, SignatureAlgorithm};
+use crate::hash::{Bytes, Hash32, SignatureAlgorithm};
 use crate::ids::{LotId, MissionId, MunicipalityCode, NodeId, PledgeId, RegionId, StoreId};
 use crate::quantity::{Fen, Qty};
 use crate::resource::{Condition, ItemCode, Resource, StockClass, UnitKind, Warning};
@@ -171,6 +171,21 @@ pub enum NumberKind {
 }
 
 impl NumberKind {
+    /// A working number as written: 乌-调-2026-0012.
+    pub fn write(self, short: &str, year: i32, count: u32) -> String {
+        format!("{short}-{}-{year}-{count:04}", self.mark())
+    }
+
+    /// What a working number of the municipality with this character says; `None` of any other text.
+    pub fn read(number: &str, short: &str) -> Option<(Self, i32, u32)> {
+        let rest = number.strip_prefix(short)?.strip_prefix('-')?;
+        let (kind, rest) = [Self::Request, Self::Answer, Self::Mission]
+            .into_iter()
+            .find_map(|kind| Some((kind, rest.strip_prefix(kind.mark())?.strip_prefix('-')?)))?;
+        let (year, count) = rest.split_once('-')?;
+        Some((kind, year.parse().ok()?, count.parse().ok()?))
+    }
+
     /// The character in the number.
     pub fn mark(self) -> char {
         match self {
@@ -192,6 +207,17 @@ pub struct RegistryChannel {
     pub answered: u64,
     /// The last number taken from the region.
     pub down: u64,
+    /// Under which number the region knows this life; 0 while it is the life the registry was founded with.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub incarnation: u32,
+    /// The mark of a life restored from a backup that has not adopted the region's record yet: intentions wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopting: Option<Hash32>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
+fn is_first(incarnation: &u32) -> bool {
+    *incarnation == 0
 }
 
 /// A pledge as its registry knows it.

@@ -10,7 +10,11 @@ impl RegistryEvent {
     pub fn subjects(&self) -> Vec<Subject> {
         match self {
             // Settings of the whole registry and steps of a channel: no object that people follow.
-            Self::WarningSet { .. } | Self::RegionJoined { .. } | Self::Answered { .. } => Vec::new(),
+            Self::WarningSet { .. }
+            | Self::RegionJoined { .. }
+            | Self::Restored { .. }
+            | Self::Adopted { .. }
+            | Self::Answered { .. } => Vec::new(),
             Self::StoreAdded { store, .. } => vec![Subject::Store(*store)],
             Self::LotOpened { lot, details } => {
                 let custody = details.custody.map(Subject::Mission);

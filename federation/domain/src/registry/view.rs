@@ -1,6 +1,8 @@
 //! Reading a registry.
 
 use super::Registry;
+use super::command::RegistryCommand;
+use super::draft::Draft;
 use super::state::{
     Account, FloorView, Floors, Holding, Lot, RegistryChannel, RegistryGenesis, RegistryMission, RegistryPledge,
     Restock, Shortfall, Store,
@@ -24,7 +26,25 @@ impl Registry {
 
     /// Which life of the registry this is.
     pub fn incarnation(&self) -> u32 {
-        self.head.genesis.incarnation
+        self.head.genesis.incarnation + self.head.restored
+    }
+
+    /// Under which number a region knows this life.
+    pub fn incarnation_in(&self, region: RegionId) -> u32 {
+        let known = self.channel(region).map(|channel| channel.incarnation).filter(|incarnation| *incarnation > 0);
+        known.unwrap_or(self.head.genesis.incarnation)
+    }
+
+    /// The regions whose record of this registry is still to be adopted.
+    pub fn adopting(&self) -> impl Iterator<Item = (&RegionId, &RegistryChannel)> {
+        self.channels.iter().filter(|(_, channel)| channel.adopting.is_some())
+    }
+
+    /// Whether a command of the courier would move anything as the books stand.
+    pub(crate) fn is_news(&self, command: &RegistryCommand) -> bool {
+        let RegistryCommand::Adopt { region, standing } = command else { return true };
+        let mut draft = Draft::new(self, Timestamp::ZERO);
+        super::adoption::adopt(&mut draft, *region, standing).is_ok() && !draft.into_events().is_empty()
     }
 
     /// The warning in force.

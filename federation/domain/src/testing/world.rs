@@ -4,11 +4,12 @@ use uuid::Uuid;
 
 use super::commands::{Said, View, random_commands};
 use crate::actor::{Actor, Role};
+use crate::adoption;
 use crate::charter::{Charter, Member, MemberNode, Rules, Standing};
 use crate::code;
-use crate::command::{Batch, Envelope};
+use crate::command::{Batch, CommandProof, Envelope};
 use crate::courier;
-use crate::hash::{Bytes, SignatureAlgorithm, Verifier};
+use crate::hash::{Bytes, Hash32, SignatureAlgorithm, Verifier};
 use crate::ids::{CommandId, MunicipalityCode, NodeId, RegionId};
 use crate::machine::Machine;
 use crate::record::{Entry, Outcome, Record, Verdict};
@@ -320,9 +321,11 @@ impl World {
     /// One round of every courier whose line is up. With `rng`, the line loses, delays and doubles what it carries.
     pub fn carry(&mut self, mut rng: Option<&mut Rng>) {
         let mut load = std::mem::take(&mut self.late);
-        for member in (0..self.parties.len()).filter(|member| !self.cut[*member]) {
+        let up: Vec<usize> = (0..self.parties.len()).filter(|member| !self.cut[*member]).collect();
+        for member in up {
             for region in 0..self.regions.len() {
                 let id = self.region_id(region);
+                self.adopt(member, region);
                 let up = courier::upward(self.registry(member), id, self.region(region), 8).expect("no divergence");
                 let down = courier::downward(self.region(region), id, self.registry(member), 8);
                 let ack = courier::acknowledgement(self.registry(member), id, self.region(region));
@@ -346,6 +349,52 @@ impl World {
                 self.deliver(item);
             }
         }
+    }
+
+    /// What the courier of a restored registry does before anything else.
+    fn adopt(&mut self, member: usize, region: usize) {
+        let id = self.region_id(region);
+        let by = actor(self.parties[member], Role::Node, 1);
+        match adoption::next(self.registry(member), id, self.region(region), 8) {
+            None => {}
+            Some(adoption::Next::Region(command)) => {
+                let _ = self.region_command(region, by, command);
+            }
+            Some(adoption::Next::Registry(commands)) => {
+                for command in commands {
+                    self.registry_command_by(member, by.clone(), command).expect("the region's own word");
+                }
+            }
+        }
+    }
+
+    /// A registry as it stands now, to be restored later.
+    pub fn back_up(&self, member: usize) -> Record<Registry> {
+        self.registries[member].record.clone()
+    }
+
+    /// A registry is lost with its node, and restored from a backup onto another.
+    pub fn restore(&mut self, member: usize, backup: &Record<Registry>, mark: u64) {
+        let code = self.parties[member];
+        let (algorithm, public_key) = (SignatureAlgorithm::Ed25519, Bytes(mark.to_be_bytes().to_vec()));
+        let keeper = RegistryNode { node: node(code), algorithm, public_key: public_key.clone() };
+        let regions = self.regions.iter().map(|region| (region.record.id(), region.record.id().short())).collect();
+        let mark = Hash32::of(&[&mark.to_be_bytes()]);
+        let body = RegistryCommand::Restore { mark, keeper, regions, reason: "硬盘损坏".to_owned() };
+        let envelope = self.envelope(actor(code, Role::Admin, 1), body);
+        let proof = CommandProof {
+            node: node(code),
+            public_key,
+            signature_algorithm: algorithm,
+            signature: Bytes::default(),
+            index: 0,
+            count: 1,
+            path: Vec::new(),
+        };
+        let mut record = backup.clone();
+        record.begin_life(self.now, Bytes(code::encode(&envelope)), proof).expect("a backup restores");
+        self.registries[member] = Named { record, log: Vec::new(), checkpoint: None };
+        self.registries[member].checkpoint();
     }
 
     fn deliver(&mut self, item: Late) {
@@ -386,9 +435,15 @@ impl World {
         self.registries.iter().try_for_each(|registry| registry.record.check())?;
         self.regions.iter().try_for_each(|region| region.record.check())?;
         for registry in &self.registries {
+            let adopting = |id| registry.record.machine().adopting().any(|(of, _)| *of == id);
             let regions = self.regions.iter().map(|region| (region.record.id(), region.record.machine()));
+            // Until its word is adopted, a region knows of more than the restored books.
+            let regions = regions.filter(|(id, _)| !adopting(*id));
             check_promised_once(registry.record.machine(), &regions.collect::<Vec<_>>())?;
             for region in &self.regions {
+                if adopting(region.record.id()) {
+                    continue;
+                }
                 check_across(registry.record.machine(), region.record.id(), region.record.machine())?;
             }
         }

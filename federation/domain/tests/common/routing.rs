@@ -34,6 +34,22 @@ pub const SENDS_UP: &[(&str, &[&str])] = &[
     ("receive_restock", &["restock_received"]),
     ("verify_restock", &["restock_verified"]),
     ("take_inbox", &["committed"]),
+    ("adopt", &["committed"]),
+    (
+        "conclude_adoption",
+        &[
+            "pledge",
+            "request",
+            "answer",
+            "committed",
+            "cancel_acknowledged",
+            "revoke",
+            "fact",
+            "overdrawn",
+            "restock_received",
+            "restock_verified",
+        ],
+    ),
 ];
 
 /// The messages a region command may send down.

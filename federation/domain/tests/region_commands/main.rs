@@ -17,8 +17,10 @@ use common::{
 };
 use debts::{accept_finding, claim, damage_proposed};
 use shouwang_domain::actor::Role;
+use shouwang_domain::adoption::Life;
 use shouwang_domain::channel::{RequestMade, UpEnvelope, UpMessage};
 use shouwang_domain::charter::{CharterChange, MemberNode};
+use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::{MunicipalityCode, NodeId};
 use shouwang_domain::quantity::Qty;
 use shouwang_domain::refusal::Refusal;
@@ -68,6 +70,12 @@ fn ack(scene: &Scene, ahead: u64) -> R {
     R::AckDown { through: scene.region().channel(scene.code(ALXA)).down + ahead }
 }
 
+/// Alxa's registry says that it was restored.
+fn life(scene: &Scene, ahead: u32) -> R {
+    let incarnation = scene.region().channel(scene.code(ALXA)).incarnation + ahead;
+    R::BeginLife(Life { incarnation, mark: Hash32::of(&[b"another disk"]) })
+}
+
 #[rustfmt::skip]
 const CHANNEL: &[Case] = &[
     case("the next message", "ok", Scene::asked, |s| (ALXA, up(s, 1, 1, figure(7)))),
@@ -76,6 +84,9 @@ const CHANNEL: &[Case] = &[
     case("an older message", "CHANNEL_GAP", published, |s| (ALXA, up(s, 1, -1, figure(7)))),
     case("a message too far", "CHANNEL_GAP", published, |s| (ALXA, up(s, 1, 2, figure(7)))),
     case("another life of the registry", "WRONG_INCARNATION", published, |s| (ALXA, up(s, 2, 1, figure(7)))),
+    case("another life, announced", "ok", published, |s| (ALXA, life(s, 1))),
+    case("a life too far", "WRONG_INCARNATION", published, |s| (ALXA, life(s, 2))),
+    case("the life that speaks", "WRONG_INCARNATION", published, |s| (ALXA, life(s, 0))),
     case("all taken", "ok", published, |s| (ALXA, ack(s, 0))),
     case("taken what was never said", "CHANNEL_GAP", published, |s| (ALXA, ack(s, 1))),
 ];
@@ -168,7 +179,7 @@ fn only_the_party_that_it_belongs_to_may() {
         }
     }
     // Proposals and signatures belong to every party, channels to their own member; agreeing is told below.
-    let elsewhere = ["up", "ack_down", "propose_change", "sign_change", "accept_finding"];
+    let elsewhere = ["up", "ack_down", "begin_life", "propose_change", "sign_change", "accept_finding"];
     assert_eq!(seen.len() + elsewhere.len(), RIGHTS.len());
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use shouwang_domain::ids::RecordId;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::Record;
 use shouwang_domain::time::Timestamp;
@@ -221,7 +222,7 @@ pub(crate) fn accept<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Resul
     }
     ledger.sync()?;
     checkpoints::write(&checkpoints, &record, At { index, term, stamp }, &conf)?;
-    restart_log(env, spec, (index, term), conf)?;
+    restart_log(env, spec.id, (index, term), conf)?;
     tracing::warn!(record = %spec.id.short(), index, revision = record.revision(), "a loss was accepted");
     Ok(AcceptedLoss { damage: error.to_string(), revision: record.revision(), index: index - 1 })
 }
@@ -246,13 +247,9 @@ fn beyond<M: Machine>(
     (index.max(GENESIS_INDEX) + 1, term + 1)
 }
 
-fn restart_log<M: Machine>(
-    env: &Environment,
-    spec: &HostSpec<M>,
-    (index, term): (u64, u64),
-    conf: ConfState,
-) -> Result<()> {
-    let slot = slot_of(spec.id);
+/// An empty log behind a checkpoint.
+pub(super) fn restart_log(env: &Environment, id: RecordId, (index, term): (u64, u64), conf: ConfState) -> Result<()> {
+    let slot = slot_of(id);
     env.store.remove(slot)?;
     let mut hard_state = HardState::default();
     hard_state.set_term(term);

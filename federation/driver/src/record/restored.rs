@@ -1,0 +1,46 @@
+//! A record made a node's again out of its copy. Everything but votes comes from the copy; nobody else may be in it.
+
+use shouwang_domain::hash::Hash32;
+use shouwang_domain::machine::Machine;
+use shouwang_domain::record::Record;
+use shouwang_domain::refusal::Refusal;
+use shouwang_replica::conf_state_from;
+use shouwang_store::checkpoint::CheckpointStore;
+use shouwang_store::ledger::{Ledger, LedgerOptions};
+
+use super::checkpoints::{self, At};
+use super::damaged::restart_log;
+use super::found::{Dirs, slot_of, unfit};
+use super::open::Environment;
+use crate::Result;
+use crate::copy::RecordCopy;
+use crate::error::DriverError;
+
+/// Writes a record down as its copy has it, and one ledger record more: the one that `begin` makes of it. The log comes
+/// last: without one, nothing that was written counts. Blocks.
+pub(crate) fn restore_copy<M: Machine>(
+    env: &Environment,
+    copy: &RecordCopy,
+    digest: Hash32,
+    begin: impl FnOnce(&mut Record<M>) -> Result<Vec<u8>, Refusal>,
+) -> Result<u64> {
+    let opened = copy.checkpoint(digest)?;
+    let mut record = checkpoints::restore::<M>(copy.id(), &opened)?;
+    let through = record.revision();
+    let first = begin(&mut record).map_err(DriverError::Founding)?;
+    let dirs = Dirs::new(env, copy.id());
+    let checkpoints = CheckpointStore::open(env.disk.clone(), &dirs.checkpoints)?;
+    if !checkpoints.held()?.is_empty() || env.store.load(slot_of(copy.id()))?.is_some() {
+        return Err(unfit(copy.id(), "the order", "the record is here already; nothing is restored over it"));
+    }
+    let mut ledger = Ledger::open(env.disk.clone(), &dirs.ledger, copy.id().0, LedgerOptions::default())?;
+    copy.read(through, |revision, bytes| Ok::<(), DriverError>(ledger.append(revision, bytes)?))?;
+    ledger.append(through + 1, &first)?;
+    ledger.seal(record.ledger_root().0)?;
+    // An index and a term that the life before never used.
+    let (index, term) = (opened.meta().raft_index + 1, opened.meta().raft_term + 1);
+    let conf = conf_state_from([env.node.get()], []);
+    checkpoints::write(&checkpoints, &record, At { index, term, stamp: record.time() }, &conf)?;
+    restart_log(env, copy.id(), (index, term), conf)?;
+    Ok(record.revision())
+}
