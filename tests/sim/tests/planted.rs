@@ -1,22 +1,34 @@
 //! The simulator is worth what it would see: every planted bug is caught, and the worlds in which it is looked for are
 //! sound without it.
 
+use std::collections::BTreeSet;
+
 use shouwang_domain::planted::Plant;
 use shouwang_sim::{Plan, run_all};
 
-/// Seeds that are played with each bug.
+/// Seeds that are played with each bug at most, and at once.
 const SEEDS: u64 = 16;
+const AT_ONCE: usize = 4;
+/// One seed in eight is calm, and in a short run not everything meets its occasion; chance alone must not decide.
+const CAUGHT_MIN: usize = 2;
 
 #[test]
 fn every_planted_bug_is_caught() {
     let mut missed = Vec::new();
     for plant in Plant::ALL {
-        let (_, failures) = run_all(0..SEEDS, &Plan { plant: Some(plant), ..Plan::new(0) }, |_| {});
-        let checks: std::collections::BTreeSet<_> = failures.iter().map(|failure| &failure.violation.check).collect();
-        println!("{}: caught in {} of {SEEDS} seeds by {checks:?}", plant.name(), failures.len());
-        // One seed in eight is calm, and in a short run not everything meets its occasion.
-        if failures.len() < 2 {
-            missed.push((plant.name(), failures.len()));
+        let (mut played, mut caught, mut checks) = (0, 0, BTreeSet::new());
+        for first in (0..SEEDS).step_by(AT_ONCE) {
+            let seeds = first..first + AT_ONCE as u64;
+            let (_, failures) = run_all(seeds, &Plan { plant: Some(plant), ..Plan::new(0) }, |_| {});
+            (played, caught) = (first + AT_ONCE as u64, caught + failures.len());
+            checks.extend(failures.into_iter().map(|failure| failure.violation.check));
+            if caught >= CAUGHT_MIN {
+                break;
+            }
+        }
+        println!("{}: caught in {caught} of {played} seeds by {checks:?}", plant.name());
+        if caught < CAUGHT_MIN {
+            missed.push((plant.name(), caught));
         }
     }
     assert!(missed.is_empty(), "caught in too few of {SEEDS} seeds: {missed:?}");
@@ -24,9 +36,18 @@ fn every_planted_bug_is_caught() {
 
 #[test]
 fn without_the_bug_its_world_is_sound() {
-    for plant in Plant::ALL {
+    // The other bugs show in the worlds that are played anyway.
+    let made = [
+        Plant::StaleLeaderRead,
+        Plant::ReadBeforeApply,
+        Plant::VoteNotSynced,
+        Plant::DoubledDelivery,
+        Plant::ExpiredCounted,
+        Plant::ResentElsewhereTwice,
+    ];
+    for plant in made {
         let plan = Plan { plant: Some(plant), spared: true, ..Plan::new(0) };
-        let (_, failures) = run_all(100..100 + SEEDS / 2, &plan, |_| {});
+        let (_, failures) = run_all(100..108, &plan, |_| {});
         assert!(failures.is_empty(), "{}: {}", plant.name(), failures[0]);
     }
 }
