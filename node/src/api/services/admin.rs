@@ -40,8 +40,8 @@ impl AdminService for Services {
         let place = backup::place(&self.backups)?;
         let asked = request.get_ref();
         let parts = match self.either(&asked.record)? {
-            Either::Registry => backup::parts(self.registry()?, admin::RecordKind::Registry, asked, place).await?,
-            Either::Region(region) => backup::parts(&region.handle, admin::RecordKind::Region, asked, place).await?,
+            Either::Registry => backup::parts(self.registry()?, admin::RecordKind::Registry, asked, place),
+            Either::Region(region) => backup::parts(&region.handle, admin::RecordKind::Region, asked, place),
         };
         Ok(Response::new(parts))
     }

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::stream;
+use futures_util::{TryStreamExt as _, stream};
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::machine::Machine;
 use shouwang_driver::{DriverError, Handle, OpenedCheckpoint, WatchCursor};
@@ -36,11 +36,23 @@ pub(super) fn place(backups: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, St
     Arc::clone(backups).try_acquire_owned().map_err(|_| taken())
 }
 
+/// What the backup lacks, in parts. The stream begins at once: a checkpoint of a large record takes longer than the door
+/// waits for an answer.
+pub(super) fn parts<M: Machine>(
+    handle: &Handle<M>,
+    kind: admin::RecordKind,
+    asked: &admin::BackUpRecordRequest,
+    place: OwnedSemaphorePermit,
+) -> Parts {
+    let (handle, asked) = (handle.clone(), asked.clone());
+    Box::pin(stream::once(async move { begin(&handle, kind, &asked, place).await }).try_flatten())
+}
+
 /// Takes a checkpoint and begins to send what the backup lacks.
 ///
 /// # Errors
 /// A backup that has more than the record; a record that can take no checkpoint now.
-pub(super) async fn parts<M: Machine>(
+async fn begin<M: Machine>(
     handle: &Handle<M>,
     kind: admin::RecordKind,
     asked: &admin::BackUpRecordRequest,
