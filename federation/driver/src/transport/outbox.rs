@@ -26,10 +26,14 @@ impl Item {
         }
     }
 
-    /// Whether it is of use only to a peer that listens now.
+    /// Whether it is of use only to a peer that listens now. All but votes is: a leader's old word about how far a peer has
+    /// come would meet another life of that peer.
     fn is_for_now(&self) -> bool {
+        use proto::MessageType::{RequestPreVote, RequestPreVoteResponse, RequestVote, RequestVoteResponse};
+        let is_vote =
+            |kind| matches!(kind, RequestVote | RequestVoteResponse | RequestPreVote | RequestPreVoteResponse);
         match self {
-            Self::Message(m) => !m.entries.is_empty(),
+            Self::Message(m) => !is_vote(m.r#type()),
             Self::Batch(_) | Self::Answer(_) | Self::RollCall(_) => true,
         }
     }
