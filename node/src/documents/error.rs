@@ -163,10 +163,14 @@ impl Problem {
                 "是 Excel 97–2003 工作簿（.xls）；请另存为 .xlsx 或“CSV UTF-8”后再导入",
                 "is an Excel 97-2003 workbook (.xls); save it as .xlsx or \"CSV UTF-8\" and import that",
             ),
-            Self::BrokenWorkbook(why) => Bilingual::new(
-                format!("工作簿已损坏或有密码（{why}）；请在 Excel 中打开后另存"),
-                format!("the workbook is damaged or protected ({why}); open it in Excel and save it again"),
-            ),
+            Self::BrokenWorkbook(why) => {
+                // What a reader of workbooks says may quote the file at any length.
+                let why: String = why.chars().take(200).collect();
+                Bilingual::new(
+                    format!("工作簿已损坏或有密码（{why}）；请在 Excel 中打开后另存"),
+                    format!("the workbook is damaged or protected ({why}); open it in Excel and save it again"),
+                )
+            }
             Self::SeveralSheets(names) => Bilingual::new(
                 format!("有几个工作表都有内容，请指明导入哪一个：{}", names.join("、")),
                 format!("several sheets hold something, name the one to import: {}", names.join(", ")),

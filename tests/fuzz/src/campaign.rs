@@ -34,6 +34,8 @@ pub struct Plan {
     pub only: Option<u64>,
     /// How long to go on.
     pub time: Duration,
+    /// Inputs after which it is enough, whatever time is left.
+    pub cases: u64,
     /// How long one input may take.
     pub patience: Duration,
 }
@@ -154,7 +156,7 @@ fn try_all(
         let input = input(&*target, plan.seed, case);
         try_one(decoder, &mut *target, case, &input, (clock, panics), &mut figures)?;
         case += 1;
-        if plan.only.is_some() || Instant::now() >= end {
+        if plan.only.is_some() || case >= plan.cases || Instant::now() >= end {
             return Ok(figures);
         }
     }

@@ -9,7 +9,8 @@ use shouwang_fuzz::campaign::Plan;
 use shouwang_fuzz::decoders::{self, Decoder};
 use shouwang_fuzz::supervisor;
 
-const USAGE: &str = "usage: shouwang-fuzz [--seconds N] [--seed S] [--decoder NAME [--case N]] [--patience-ms N]";
+const USAGE: &str =
+    "usage: shouwang-fuzz [--seconds N] [--cases N] [--seed S] [--decoder NAME [--case N]] [--patience-ms N]";
 
 struct Options {
     plan: Plan,
@@ -19,7 +20,8 @@ struct Options {
 }
 
 fn options() -> Result<Options> {
-    let plan = Plan { seed: 1, only: None, time: Duration::from_secs(30), patience: Duration::from_secs(10) };
+    let plan =
+        Plan { seed: 1, only: None, time: Duration::from_secs(30), cases: u64::MAX, patience: Duration::from_secs(10) };
     let mut options = Options { plan, decoder: None, progress: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -27,6 +29,7 @@ fn options() -> Result<Options> {
         let number = || value.parse::<u64>().with_context(|| format!("{word} {value}"));
         match word.as_str() {
             "--seconds" => options.plan.time = Duration::from_secs(number()?),
+            "--cases" => options.plan.cases = number()?,
             "--seed" => options.plan.seed = number()?,
             "--case" => options.plan.only = Some(number()?),
             "--patience-ms" => options.plan.patience = Duration::from_millis(number()?),

@@ -109,6 +109,7 @@ fn one(program: &Path, decoder: &Decoder, plan: &Plan, progress: &Path) -> Resul
     let mut command = Command::new(program);
     command.args(["--decoder", decoder.name]).arg("--progress").arg(progress).stdin(Stdio::null());
     command.args(["--seed", &plan.seed.to_string(), "--seconds", &plan.time.as_secs().to_string()]);
+    command.args(["--cases", &plan.cases.to_string()]);
     command.args(["--patience-ms", &plan.patience.as_millis().to_string()]);
     let mut process = command.spawn().with_context(|| format!("starting {}", program.display()))?;
     let status = ended(&mut process, plan.time + GRACE)?;

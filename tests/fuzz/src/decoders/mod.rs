@@ -67,7 +67,7 @@ pub static ALL: [&Decoder; 10] = [
     &decoder("checkpoint", 16, 64, || Box::new(checkpoint::Checkpoints::new())),
     &decoder("ledger", 16, 64, || Box::new(ledger::Segments::new())),
     &decoder("config", 1, 256, || Box::new(config::Configs::new())),
-    &decoder("csv", 1, 200, || Box::new(tables::Csv::new())),
+    &decoder("csv", 1, 400, || Box::new(tables::Csv::new())),
     &decoder("xlsx", 8, 64, || Box::new(tables::Xlsx::new())),
     &decoder("certificate", 1, 16, || Box::new(certificate::Names::new())),
     &decoder("page-token", 1, 16, || Box::new(page::Tokens::new())),
