@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -330,17 +329,4 @@ fn operator_files(folder: &Path) -> Result<[String; 3]> {
 
 fn path(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
-}
-
-impl Ports {
-    /// Three ports that are free now.
-    ///
-    /// # Errors
-    /// The operating system gives none.
-    pub fn free() -> Result<Self> {
-        let listeners: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-        let ports: Vec<u16> =
-            listeners.iter().map(|l| l.local_addr().map(|address| address.port())).collect::<Result<_, _>>()?;
-        Ok(Self { peer: ports[0], operator: ports[1], metrics: ports[2] })
-    }
 }

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -22,6 +23,31 @@ pub struct Ports {
     pub operator: u16,
     /// For health and metrics.
     pub metrics: u16,
+}
+
+impl Ports {
+    /// Three ports that nobody listens on and nobody was given before by this program.
+    ///
+    /// They lie below the ports that Linux takes for outgoing connections (`ip_local_port_range`, 32,768 and more): of those,
+    /// one that is free now may be the near end of some connection when the node starts.
+    ///
+    /// # Errors
+    /// All are taken.
+    pub fn free() -> Result<Self> {
+        Ok(Self { peer: free_port()?, operator: free_port()?, metrics: free_port()? })
+    }
+}
+
+fn free_port() -> Result<u16> {
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Programs that run side by side begin at different places.
+    let begin = std::process::id().wrapping_mul(997) % COUNT;
+    let next = |_| FIRST + (begin + GIVEN.fetch_add(1, Ordering::Relaxed)) % COUNT;
+    let free = (0..COUNT).map(next).filter_map(|port| u16::try_from(port).ok());
+    let mut free = free.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.next().context("every port from 10,000 to 31,999 is taken")
 }
 
 /// A node that can be started and killed.

@@ -138,12 +138,18 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_away_gets_only_what_is_worth_it() {
+        use proto::MessageType::{Append, Heartbeat, RequestVote};
+        let of = |kind: proto::MessageType| {
+            Item::Message(Box::new(proto::Message { r#type: kind.into(), ..Default::default() }))
+        };
         let mut outbox = Outbox::default();
-        assert!(!outbox.push(Head::default(), message(1), 1000));
-        assert!(outbox.push(Head::default(), message(0), 1000));
+        for late in [Append, Heartbeat] {
+            assert!(!outbox.push(Head::default(), of(late), 1000), "{late:?}");
+        }
+        assert!(outbox.push(Head::default(), of(RequestVote), 1000));
         outbox.set_connected(true);
         assert!(outbox.frame(1000).is_some(), "the vote waited");
-        outbox.push(Head::default(), message(1), 1000);
+        assert!(outbox.push(Head::default(), of(Append), 1000));
         outbox.set_connected(false);
         assert!(outbox.frame(1000).is_none());
     }
