@@ -69,19 +69,6 @@ pub struct Limits {
     pub request_timeout: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            calls: 512,
-            caller_calls: 64,
-            watches: 2048,
-            caller_watches: 64,
-            message_bytes: MESSAGE_BYTES_MAX,
-            request_timeout: Duration::from_secs(30),
-        }
-    }
-}
-
 /// Tells why a courier stands still; `None` while it runs.
 pub type CourierTrouble = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 

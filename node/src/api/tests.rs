@@ -144,7 +144,15 @@ impl Town {
         let (courier, _) = Courier::new(registry.clone(), region.clone(), id, name, node);
         tokio::spawn(courier.run(stopping));
         let own = Municipality::new(OWN).unwrap();
-        let api = Node::new(node, own, "wuhai", RegistryKept::Here(registry.clone()), Limits::default());
+        let limits = Limits {
+            calls: 64,
+            caller_calls: 16,
+            watches: 64,
+            caller_watches: 16,
+            message_bytes: MESSAGE_BYTES_MAX,
+            request_timeout: PATIENCE,
+        };
+        let api = Node::new(node, own, "wuhai", RegistryKept::Here(registry.clone()), limits);
         api.add_region(id, &HostedRegion::new(region, Some(Arc::new(|| None))));
         Self { routes: router(Arc::new(api)), driver, stop, registry, dir }
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::api;
 use crate::auth::channel::check_address;
 use crate::auth::identity::{Municipality, NodeName, check_federation};
 use crate::auth::tls::TlsPaths;
@@ -102,12 +103,14 @@ impl Checker<'_> {
             peer_connections: peer_connections?,
             operator_connections: operator_connections?,
             caller_connections: caller_connections?,
-            calls: calls?,
-            caller_calls: caller_calls?,
-            watches: watches?,
-            caller_watches: caller_watches?,
-            message_bytes: message_bytes?,
-            request_timeout: Duration::from_secs(request?),
+            api: api::Limits {
+                calls: calls?,
+                caller_calls: caller_calls?,
+                watches: watches?,
+                caller_watches: caller_watches?,
+                message_bytes: message_bytes?,
+                request_timeout: Duration::from_secs(request?),
+            },
             drain_timeout: Duration::from_secs(drain?),
         })
     }

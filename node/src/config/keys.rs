@@ -70,7 +70,12 @@ pub static KEYS: &[Key] = &[
     text("log.level", Some("info"), "日志级别或过滤规则", "log level, or filter directives"),
     number("limits.peer_connections", Some("512"), "节点连接数上限", "most connections of other nodes"),
     number("limits.operator_connections", Some("1024"), "操作端连接数上限", "most connections of operators"),
-    number("limits.caller_connections", Some("32"), "每个证书的连接数上限", "most connections of one certificate"),
+    number(
+        "limits.caller_connections",
+        Some("32"),
+        "每个证书的连接数上限（节点最多 8）",
+        "most connections of one certificate (a node has 8 at most)",
+    ),
     number("limits.calls", Some("512"), "同时处理的调用数上限", "calls worked on at once"),
     number("limits.caller_calls", Some("64"), "每个证书同时的调用数上限", "calls of one certificate worked on at once"),
     number("limits.watches", Some("2048"), "订阅数上限", "open watch streams"),

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::api;
 use crate::auth::identity::{Identity, IdentityError, Municipality, NodeName};
 use crate::auth::tls::TlsPaths;
 
@@ -73,22 +74,22 @@ pub struct Limits {
     pub peer_connections: usize,
     /// Connections of operators.
     pub operator_connections: usize,
-    /// Connections of one certificate, on each listener.
+    /// Connections of one certificate, on each listener; see [`Limits::peer_connections_each`].
     pub caller_connections: usize,
-    /// Calls of operators worked on at once.
-    pub calls: usize,
-    /// Those of one certificate.
-    pub caller_calls: usize,
-    /// Watch streams open at once.
-    pub watches: usize,
-    /// Those of one certificate.
-    pub caller_watches: usize,
-    /// The largest message accepted from an operator, in bytes.
-    pub message_bytes: usize,
-    /// How long a call without a deadline of its own may take.
-    pub request_timeout: Duration,
+    /// What is done at once for operators.
+    pub api: api::Limits,
     /// How long a graceful stop may take before connections are cut.
     pub drain_timeout: Duration,
+}
+
+/// Connections of one node that are any use: it needs one, and another while it finds out that the first is dead.
+const PEER_CONNECTIONS_EACH: usize = 8;
+
+impl Limits {
+    /// Connections of one node.
+    pub fn peer_connections_each(&self) -> usize {
+        PEER_CONNECTIONS_EACH.min(self.caller_connections)
+    }
 }
 
 /// Another member's node, as this node finds it.

@@ -41,8 +41,6 @@ use crate::lang::Bilingual;
 use crate::pki::SigningKey;
 use connector::Connector;
 
-/// Connections of one node: it needs one, and another while it finds out that the first is dead.
-const PEER_CONNECTIONS_EACH: usize = 8;
 /// Streams of one connection of a node: frames, and a transfer or two for each record.
 const PEER_STREAMS: u32 = 16;
 /// Streams of one connection of an operator: calls and watches.
@@ -289,7 +287,7 @@ async fn listen_peers(
     tls: &Arc<TlsStore>,
     stopping: watch::Receiver<bool>,
 ) -> Result<impl Future<Output = Result<(), Failure>> + Send + 'static, Failure> {
-    let each = PEER_CONNECTIONS_EACH.min(config.limits.caller_connections);
+    let each = config.limits.peer_connections_each();
     let limits = ListenLimits { connections: config.limits.peer_connections, each, ..ListenLimits::default() };
     let incoming = TlsIncoming::bind(config.peer.listen, Surface::Peer, Arc::clone(tls), limits)
         .await
@@ -327,7 +325,7 @@ fn services(
 ) -> Result<Arc<api::Node>, Failure> {
     let keeper = NodeId::new(node.municipality(), config.registry_node).map_err(plain)?;
     let kept = registry.cloned().map_or(RegistryKept::By(keeper), RegistryKept::Here);
-    let api = api::Node::new(node, config.municipality, &config.federation, kept, api_limits(config));
+    let api = api::Node::new(node, config.municipality, &config.federation, kept, config.limits.api);
     for region in regions {
         let trouble = registry.cloned().map(|registry| -> api::CourierTrouble {
             let (courier, status) = Courier::new(registry, region.handle.clone(), region.id, region.name.clone(), node);
@@ -368,18 +366,6 @@ async fn listen_operators(
         let _health = health;
         serving.await.map_err(plain)
     })
-}
-
-fn api_limits(config: &Config) -> api::Limits {
-    let limits = &config.limits;
-    api::Limits {
-        calls: limits.calls,
-        caller_calls: limits.caller_calls,
-        watches: limits.watches,
-        caller_watches: limits.caller_watches,
-        message_bytes: limits.message_bytes,
-        request_timeout: limits.request_timeout,
-    }
 }
 
 fn address_taken(key: &str, address: std::net::SocketAddr, error: &std::io::Error) -> Failure {
