@@ -358,6 +358,16 @@ async fn a_caller_too_many_is_closed_at_once_and_places_come_back() {
 }
 
 #[tokio::test]
+async fn strangers_who_say_nothing_take_nobodys_place() {
+    let federation = Federation::new("wuhai");
+    let (wuhai, alxa) = (federation.store("wuhai", 150_300, 1), federation.store("alxa", 152_900, 1));
+    let mut incoming = limited(&wuhai, ListenLimits { connections: 1, ..ListenLimits::default() }).await;
+    let silent = TcpStream::connect(incoming.local_addr()).await.unwrap();
+    let_in(&mut incoming, &alxa, &exactly(wuhai.identity())).await;
+    drop(silent);
+}
+
+#[tokio::test]
 async fn grpc_calls_carry_the_callers_identity() {
     let federation = Federation::new("wuhai");
     let wuhai = federation.store("wuhai", 150_300, 1);

@@ -1,9 +1,10 @@
 //! Accepting: TCP, then the handshake under a deadline, then a connection that knows who is at its other end.
 //!
 //! What a stranger can make a node hold is bounded: handshakes under way, connections, connections of one caller, and the
-//! time that handshake and first word may take. A connection too many is closed at once, so that the caller sees it and
-//! tries another node. When too many shake hands at once, the one that has taken longest gives way: an honest one is done
-//! in a moment, and strangers who say nothing push out one another.
+//! time that handshake and first word may take. When too many shake hands at once, the one that has taken longest gives
+//! way: an honest one is done in a moment, and strangers who say nothing push out one another. A place among the connections
+//! is taken only by a caller who is known; one too many is closed at once, so that the caller sees it and tries another
+//! node.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
@@ -25,17 +26,17 @@ use tracing::{debug, info, warn};
 
 use crate::auth::identity::Identity;
 use crate::auth::revoked::{Guarded, Revoked};
-use crate::auth::share::{Share, Shares};
+use crate::auth::share::{Full, Place, Places};
 use crate::auth::tls::{Surface, TlsStore};
 
 /// What one listener may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenLimits {
-    /// Connections, handshakes under way included.
+    /// Connections whose handshake is done.
     pub connections: usize,
     /// Connections of one caller, by its certificate.
     pub each: usize,
-    /// Handshakes under way; one more ends the oldest.
+    /// Handshakes under way, beside the connections; one more ends the oldest.
     pub handshakes: usize,
     /// How long a handshake may take.
     pub handshake: Duration,
@@ -95,8 +96,8 @@ pub struct TlsConn {
     peer: PeerInfo,
     /// When a caller who has said nothing yet is hung up on; HTTP/2's own questions begin only after its first word.
     silent_until: Option<Pin<Box<Sleep>>>,
-    /// Both give their place back when the connection ends.
-    _place: (OwnedSemaphorePermit, Share),
+    /// Given back when the connection ends.
+    _place: Place,
 }
 
 impl TlsConn {
@@ -189,14 +190,8 @@ impl TlsIncoming {
     ) -> std::io::Result<Self> {
         let local = listener.local_addr()?;
         let (sender, accepted) = mpsc::channel(64);
-        let door = Door {
-            surface,
-            store,
-            limits,
-            places: Arc::new(Semaphore::new(limits.connections)),
-            shares: Shares::of(limits.each),
-            sender,
-        };
+        let door =
+            Door { surface, store, limits, places: Arc::new(Places::new(limits.connections, limits.each)), sender };
         Ok(Self { accepted, local, accepting: tokio::spawn(door.keep(listener)) })
     }
 
@@ -225,8 +220,7 @@ struct Door {
     surface: Surface,
     store: Arc<TlsStore>,
     limits: ListenLimits,
-    places: Arc<Semaphore>,
-    shares: Shares,
+    places: Arc<Places>,
     sender: mpsc::Sender<TlsConn>,
 }
 
@@ -247,7 +241,7 @@ impl Door {
                         count(self.surface, "pushed_out");
                         oldest_first.pop_front().inspect(AbortHandle::abort);
                     }
-                    if let Some(handshake) = self.admit(tcp, remote) {
+                    if let Some(handshake) = self.handshake(tcp, remote) {
                         oldest_first.push_back(handshakes.spawn(handshake));
                     }
                 }
@@ -261,14 +255,9 @@ impl Door {
         }
     }
 
-    /// Takes a place for the caller and gives the handshake to run; `None` when there is no place.
-    fn admit(&self, tcp: TcpStream, remote: SocketAddr) -> Option<impl Future<Output = ()> + Send + 'static> {
+    /// The handshake to run, after which the caller has a place or is closed; `None` without credentials to accept with.
+    fn handshake(&self, tcp: TcpStream, remote: SocketAddr) -> Option<impl Future<Output = ()> + Send + 'static> {
         let surface = self.surface;
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            count(surface, "full");
-            debug!(surface = surface.name(), %remote, limit = self.limits.connections, "closed: all places are taken");
-            return None;
-        };
         let config = match self.store.server_config(surface) {
             Ok(config) => config,
             Err(error) => {
@@ -277,21 +266,20 @@ impl Door {
             }
         };
         let (sender, deadline, first_word) = (self.sender.clone(), self.limits.handshake, self.limits.first_word);
-        let shares = self.shares.clone();
+        let places = Arc::clone(&self.places);
         let revoked = self.store.revoked();
         Some(async move {
             match tokio::time::timeout(deadline, shake_hands(tcp, remote, surface, (config, revoked))).await {
                 Ok(Ok((stream, peer))) => {
-                    let Some(share) = shares.take(peer.identity()) else {
-                        count(surface, "caller_full");
-                        info!(surface = surface.name(), %remote, identity = %peer.identity(), "closed: this caller has all it may");
-                        return;
+                    let place = match places.take(peer.identity()) {
+                        Ok(place) => place,
+                        Err(full) => return closed(surface, &peer, full),
                     };
                     count(surface, "ok");
                     debug!(surface = surface.name(), %remote, identity = %peer.identity(), "accepted");
                     let silent_until = Some(Box::pin(tokio::time::sleep(first_word)));
                     // The receiver is gone only when the listener is being dropped.
-                    drop(sender.send(TlsConn { stream, peer, silent_until, _place: (place, share) }).await);
+                    drop(sender.send(TlsConn { stream, peer, silent_until, _place: place }).await);
                 }
                 Ok(Err(error)) => {
                     count(surface, "refused");
@@ -323,6 +311,16 @@ async fn shake_hands(
         .clone();
     let identity = Identity::from_certificate(&certificate).map_err(std::io::Error::other)?;
     Ok((Guarded::new(stream, &certificate, revoked), PeerInfo::new(identity, remote, surface)))
+}
+
+/// Notes that a caller found no place.
+fn closed(surface: Surface, peer: &PeerInfo, full: Full) {
+    let (result, why) = match full {
+        Full::All => ("full", "all places are taken"),
+        Full::Caller => ("caller_full", "this caller has all it may"),
+    };
+    count(surface, result);
+    info!(surface = surface.name(), remote = %peer.remote(), identity = %peer.identity(), "closed: {why}");
 }
 
 fn log_panic(ended: Result<(), tokio::task::JoinError>) {

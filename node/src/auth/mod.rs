@@ -16,6 +16,6 @@ pub use channel::{Target, connect, connect_lazy};
 pub use identity::{Identity, IdentityError, Municipality, NodeName, Role};
 pub use listen::{ListenLimits, PeerInfo, TlsConn, TlsIncoming};
 pub use rights::{Denied, Effect, Right, RightsTable, Roles, Scope};
-pub use share::{Full, Place, Places, Share, Shares};
+pub use share::{Full, Place, Places};
 pub use tls::{Surface, TlsError, TlsPaths, TlsStore};
 pub use verify::ExpectedNode;

@@ -10,19 +10,19 @@ use crate::auth::identity::Identity;
 
 /// Counts what each identity holds, up to a number each. Clones are one counter.
 #[derive(Clone, Debug)]
-pub struct Shares {
+struct Shares {
     each: usize,
     held: Arc<Mutex<BTreeMap<Identity, usize>>>,
 }
 
 impl Shares {
     /// Nobody holds anything yet; each may hold `each`.
-    pub fn of(each: usize) -> Self {
+    fn of(each: usize) -> Self {
         Self { each, held: Arc::default() }
     }
 
     /// One more for `identity`; `None` when it holds all it may.
-    pub fn take(&self, identity: &Identity) -> Option<Share> {
+    fn take(&self, identity: &Identity) -> Option<Share> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let count = held.get(identity).copied().unwrap_or_default();
         if count >= self.each {
@@ -35,7 +35,7 @@ impl Shares {
 
 /// One that is held; dropping it gives it back.
 #[derive(Debug)]
-pub struct Share {
+struct Share {
     shares: Shares,
     identity: Identity,
 }

@@ -123,7 +123,8 @@ fn open_files(config: &Config) {
     }
     let have = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let connections = config.limits.peer_connections + config.limits.operator_connections;
-    let need = connections as u64 + OWN_FILES;
+    let handshakes = 2 * ListenLimits::default().handshakes;
+    let need = (connections + handshakes) as u64 + OWN_FILES;
     if have < need {
         warn!(
             have,
