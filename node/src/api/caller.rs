@@ -28,6 +28,8 @@ pub struct Caller {
     /// His role.
     pub role: Role,
 }
+    /// What his certificate says, by which places are shared out.
+    pub identity: Identity,
 
 impl Caller {
     /// The caller of a request that came through the door.
@@ -43,10 +45,14 @@ impl Caller {
         Actor { municipality: self.municipality, operator: self.operator.clone(), role: words::role(self.role) }
     }
 
-    fn new(identity: &Identity) -> Result<Self, Status> {
+    /// The caller of that identity.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` for a node: it is nobody's operator.
+    pub fn new(identity: &Identity) -> Result<Self, Status> {
         let Identity::Operator { municipality, id, role, .. } = identity else { return Err(unknown()) };
         let municipality = MunicipalityCode::new(municipality.code()).map_err(|_| unknown())?;
-        Ok(Self { municipality, operator: id.clone(), role: *role })
+        Ok(Self { municipality, operator: id.clone(), role: *role, identity: identity.clone() })
     }
 }
 
@@ -96,11 +102,9 @@ pub async fn pass(State(door): State<Arc<Door>>, mut request: HttpRequest, next:
             return denied.into_http();
         }
     };
-    let taken = peer.as_ref().map(|peer| door.calls.take(peer.identity()));
-    let place = match taken {
-        Some(Ok(place)) => place,
-        Some(Err(full)) => return too_many(full).into_http(),
-        None => return unknown().into_http(),
+    let place = match door.calls.take(&caller.identity) {
+        Ok(place) => place,
+        Err(full) => return too_many(full).into_http(),
     };
     let span = tracing::info_span!("call", method, operator = %caller.operator, municipality = %caller.municipality, role = %caller.role);
     request.extensions_mut().insert(caller);

@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 
 use super::Services;
 use super::watch::place;
+use crate::api::caller::Caller;
 use crate::api::change::driver_failed;
 use crate::api::convert::ledger::{region_record, registry_record};
 use crate::api::convert::{charter, words};
@@ -44,7 +45,7 @@ impl LedgerService for Services {
         let copy = Copy {
             cursor: hosted.handle.watch(asked.from_revision),
             last: look.view.record.revision(),
-            _place: place(&self.watches, &request)?,
+            _place: place(&self.watches, &Caller::of(&request)?)?,
         };
         Ok(Response::new(copy.into_pages()))
     }

@@ -17,7 +17,7 @@ use crate::api::caller::Caller;
 use crate::api::convert::ledger;
 use crate::api::read::{as_of, view, watch_failed};
 use crate::api::status;
-use crate::auth::{Full, PeerInfo, Place, Places};
+use crate::auth::{Full, Place, Places};
 use crate::lang::Bilingual;
 
 /// After this long without news a stream says how true its picture is.
@@ -38,7 +38,7 @@ impl WatchService for Services {
         let asked = request.get_ref();
         let (hosted, look) = self.look_at_region(&request, &asked.region, false).await?;
         let from = first(asked.from_revision, look.view.record.revision());
-        let watch = Watch::open(hosted.handle, from, place(&self.watches, &request)?);
+        let watch = Watch::open(hosted.handle, from, place(&self.watches, &Caller::of(&request)?)?);
         Ok(Response::new(watch.into_stream(
             |record| v1::WatchRegionResponse { item: Some(Item::Record(ledger::region_record(record))) },
             |as_of| v1::WatchRegionResponse { item: Some(Item::Idle(as_of)) },
@@ -50,10 +50,10 @@ impl WatchService for Services {
         request: Request<v1::WatchRegistryRequest>,
     ) -> Result<Response<Self::WatchRegistryStream>, Status> {
         use v1::watch_registry_response::Item;
-        Caller::of(&request)?;
+        let caller = Caller::of(&request)?;
         let registry = self.registry()?;
         let from = first(request.get_ref().from_revision, registry.revision());
-        let watch = Watch::open(registry.clone(), from, place(&self.watches, &request)?);
+        let watch = Watch::open(registry.clone(), from, place(&self.watches, &caller)?);
         Ok(Response::new(watch.into_stream(
             |record| v1::WatchRegistryResponse { item: Some(Item::Record(ledger::registry_record(record))) },
             |as_of| v1::WatchRegistryResponse { item: Some(Item::Idle(as_of)) },
@@ -66,14 +66,12 @@ fn first(asked: u64, newest: u64) -> u64 {
     if asked == 0 { newest + 1 } else { asked }
 }
 
-/// A place for one more stream of who asks.
+/// A place for one more stream of this caller.
 ///
 /// # Errors
 /// `RESOURCE_EXHAUSTED` when all are taken, or all that he may have.
-pub(super) fn place<T>(watches: &Places, request: &Request<T>) -> Result<Place, Status> {
-    let peer = request.extensions().get::<PeerInfo>();
-    let peer = peer.ok_or_else(|| Status::unauthenticated("the call came without a verified certificate"))?;
-    watches.take(peer.identity()).map_err(|full| {
+pub(super) fn place(watches: &Places, caller: &Caller) -> Result<Place, Status> {
+    watches.take(&caller.identity).map_err(|full| {
         let (reason, text) = match full {
             Full::All => {
                 let en = "all watch streams of this node are taken; try again later, or another node";
@@ -123,7 +121,6 @@ impl<M: Machine> Watch<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Surface;
 
     #[test]
     fn nothing_asked_begins_with_what_comes_next() {
@@ -136,9 +133,7 @@ mod tests {
     fn one_stream_too_many_is_told_to_come_again() {
         let asks = |n: u32| {
             let identity = format!("spiffe://wuhai/municipality/150300/operator/op-{n}/duty").parse().unwrap();
-            let mut request = Request::new(());
-            request.extensions_mut().insert(PeerInfo::new(identity, ([127, 0, 0, 1], 1).into(), Surface::Operator));
-            request
+            Caller::new(&identity).unwrap()
         };
         let refused = |watches: &Places, n| status::reason(&place(watches, &asks(n)).unwrap_err());
         let watches = Places::new(2, 1);
