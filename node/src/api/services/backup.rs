@@ -14,9 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::Stream;
 use tonic::{Code, Status};
 
-use super::ledger::{COPY_BYTES, COPY_RECORDS};
+use super::ledger::{COPY_BYTES, copied};
 use crate::api::change::driver_failed;
-use crate::api::read::watch_failed;
 use crate::api::status;
 use crate::lang::Bilingual;
 
@@ -129,7 +128,8 @@ impl<M: Machine> Sending<M> {
             return Ok(Some(Part::Head(head)));
         }
         if self.cursor.position() <= self.last {
-            return self.ledger().await.map(Some);
+            let (first_revision, records) = copied(&mut self.cursor, self.last).await?;
+            return Ok(Some(Part::Ledger(admin::BackUpLedger { first_revision, records })));
         }
         if self.sent >= self.size {
             return Ok(None);
@@ -140,18 +140,6 @@ impl<M: Machine> Sending<M> {
         let bytes = bytes.map_err(|error| driver_failed(&error.into()))?;
         self.sent += bytes.len() as u64;
         Ok(Some(Part::Checkpoint(bytes)))
-    }
-
-    async fn ledger(&mut self) -> Result<Part, Status> {
-        let first_revision = self.cursor.position();
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        while self.cursor.position() <= self.last && records.len() < COPY_RECORDS && bytes < COPY_BYTES {
-            let next = self.cursor.next().await;
-            let change = next.map_err(|error| watch_failed(&error, self.cursor.position()))?;
-            bytes += change.bytes.len();
-            records.push(change.bytes.to_vec());
-        }
-        Ok(Part::Ledger(admin::BackUpLedger { first_revision, records }))
     }
 }
 

@@ -9,7 +9,7 @@ use shouwang_domain::record::LedgerRecord;
 use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::subject::Subject;
-use shouwang_driver::{Handle, History, WatchCursor, WatchError};
+use shouwang_driver::{Handle, History, WatchCursor};
 use shouwang_proto::v1;
 use shouwang_proto::v1::ledger_service_server::LedgerService;
 use tokio_stream::Stream;
@@ -27,7 +27,7 @@ use crate::api::{deadline, object, status};
 use crate::auth::Place;
 
 /// Most records of a message of a copy, and about how many bytes: well below the largest message.
-pub(super) const COPY_RECORDS: usize = 1024;
+const COPY_RECORDS: usize = 1024;
 pub(super) const COPY_BYTES: usize = 1 << 20;
 
 type Pages = Pin<Box<dyn Stream<Item = Result<v1::ReadRegionLedgerResponse, Status>> + Send>>;
@@ -122,23 +122,29 @@ impl<M: Machine> Copy<M> {
         // After an error there is nothing more to say: the state is gone and the stream ends.
         Box::pin(stream::unfold(Some(self), |copy| async move {
             let mut copy = copy.filter(|copy| copy.cursor.position() <= copy.last)?;
-            match copy.page().await {
-                Ok(page) => Some((Ok(page), Some(copy))),
-                Err(error) => Some((Err(watch_failed(&error, copy.cursor.position())), None)),
+            match copied(&mut copy.cursor, copy.last).await {
+                Ok((first_revision, records)) => {
+                    Some((Ok(v1::ReadRegionLedgerResponse { first_revision, records }), Some(copy)))
+                }
+                Err(status) => Some((Err(status), None)),
             }
         }))
     }
+}
 
-    async fn page(&mut self) -> Result<v1::ReadRegionLedgerResponse, WatchError> {
-        let first_revision = self.cursor.position();
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        while self.cursor.position() <= self.last && records.len() < COPY_RECORDS && bytes < COPY_BYTES {
-            let change = self.cursor.next().await?;
-            bytes += change.bytes.len();
-            records.push(change.bytes.to_vec());
-        }
-        Ok(v1::ReadRegionLedgerResponse { first_revision, records })
+/// The next message of a copy that ends with the revision `last`: the first revision in it, and records as they are kept.
+///
+/// # Errors
+/// The ledger does not hold them, or does not read.
+pub(super) async fn copied<M: Machine>(cursor: &mut WatchCursor<M>, last: u64) -> Result<(u64, Vec<Vec<u8>>), Status> {
+    let first = cursor.position();
+    let (mut records, mut bytes) = (Vec::new(), 0);
+    while cursor.position() <= last && records.len() < COPY_RECORDS && bytes < COPY_BYTES {
+        let change = cursor.next().await.map_err(|error| watch_failed(&error, cursor.position()))?;
+        bytes += change.bytes.len();
+        records.push(change.bytes.to_vec());
     }
+    Ok((first, records))
 }
 
 /// A page of an object's history.
