@@ -13,8 +13,9 @@ use tonic::{Code, Request, Status};
 use tracing::Instrument as _;
 
 use super::convert::words;
+use super::deadline::Deadline;
 use super::rights::TABLE;
-use super::{deadline, status};
+use super::status;
 use crate::auth::{Denied, Full, Identity, Municipality, PeerInfo, Places, Role};
 use crate::lang::Bilingual;
 
@@ -27,9 +28,9 @@ pub struct Caller {
     pub operator: String,
     /// His role.
     pub role: Role,
-}
     /// What his certificate says, by which places are shared out.
     pub identity: Identity,
+}
 
 impl Caller {
     /// The caller of a request that came through the door.
@@ -67,14 +68,14 @@ pub struct Door {
     own: Municipality,
     federation: String,
     calls: Places,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Door {
-    /// A door of a node of `own` in `federation` that lets `calls` in at once, and waits `patience` for one that names no
+    /// A door of a node of `own` in `federation` that lets `calls` in at once, and gives `timeout` to one that names no
     /// deadline.
-    pub fn new(own: Municipality, federation: &str, calls: Places, patience: Duration) -> Self {
-        Self { own, federation: federation.to_owned(), calls, patience }
+    pub fn new(own: Municipality, federation: &str, calls: Places, timeout: Duration) -> Self {
+        Self { own, federation: federation.to_owned(), calls, timeout }
     }
 
     /// Whether this peer may call this method; gives the caller and the method's name in the table.
@@ -106,10 +107,11 @@ pub async fn pass(State(door): State<Arc<Door>>, mut request: HttpRequest, next:
         Ok(place) => place,
         Err(full) => return too_many(full).into_http(),
     };
+    let deadline = Deadline::begin(request.headers(), door.timeout);
     let span = tracing::info_span!("call", method, operator = %caller.operator, municipality = %caller.municipality, role = %caller.role);
     request.extensions_mut().insert(caller);
-    let patience = deadline::patience(request.headers(), door.patience);
-    let answer = tokio::time::timeout(patience, next.run(request).instrument(span)).await;
+    request.extensions_mut().insert(deadline);
+    let answer = tokio::time::timeout_at(deadline.patience().into(), next.run(request).instrument(span)).await;
     let response = answer.unwrap_or_else(|_| overdue().into_http());
     drop(place);
     record(method, &response, started);
@@ -133,8 +135,9 @@ fn too_many(full: Full) -> Status {
 
 fn overdue() -> Status {
     let text = Bilingual::fixed(
-        "请求未在时限内发送完毕或处理完毕，请重试",
-        "the request did not come to its end, or was not worked on, in time; try again",
+        "请求未在时限内发送完毕或处理完毕，结果未知：如为变更，可能已生效。请用同一请求编号重试或查询结果。",
+        "the request did not come to its end, or was not worked on, in time, and the outcome is not known: a change may have \
+         happened; ask again with the same request id, or ask for its outcome",
     );
     status::error(Code::DeadlineExceeded, "DEADLINE", &text, &[])
 }
@@ -148,6 +151,10 @@ fn record(method: &'static str, response: &HttpResponse, started: Instant) {
 
 #[cfg(test)]
 mod tests {
+    use tower::ServiceExt as _;
+
+    use super::super::change::too_late;
+    use super::super::deadline;
     use super::*;
     use crate::auth::Surface;
 
@@ -188,5 +195,66 @@ mod tests {
     fn a_request_that_did_not_come_through_the_door_has_no_caller() {
         let status = Caller::of(&Request::new(())).unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated);
+    }
+
+    const LOTS: &str = "/shouwang.v1.RegistryService/ListLots";
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// How the door answers a call that says `timeout`, with `service` behind it.
+    async fn answered<S, F>(door: Door, timeout: Option<&str>, service: S) -> (Option<String>, Duration)
+    where
+        S: Fn(Instant) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Status> + Send + 'static,
+    {
+        let behind = move |request: HttpRequest| {
+            let service = service.clone();
+            async move { service(deadline::of(&Request::from_http(request))).await.into_http::<axum::body::Body>() }
+        };
+        let behind = axum::Router::new().fallback(behind);
+        let routes = behind.layer(axum::middleware::from_fn_with_state(Arc::new(door), pass));
+        let mut request = HttpRequest::builder().uri(LOTS).body(axum::body::Body::empty()).unwrap();
+        if let Some(timeout) = timeout {
+            request.headers_mut().insert("grpc-timeout", timeout.parse().unwrap());
+        }
+        request.extensions_mut().insert(peer("spiffe://wuhai/municipality/150300/operator/op-1/duty"));
+        let started = Instant::now();
+        let answer = tokio::time::timeout(PATIENCE, routes.oneshot(request)).await.unwrap().unwrap();
+        let status = Status::from_header_map(answer.headers());
+        (status.and_then(|status| status::reason(&status)), started.elapsed())
+    }
+
+    fn door(timeout: Duration) -> Door {
+        Door::new(Municipality::new(150_300).unwrap(), "wuhai", Places::new(8, 8), timeout)
+    }
+
+    /// What a service says that waits for its outcome as long as it may.
+    async fn waits_in_vain(by: Instant) -> Status {
+        tokio::time::sleep_until(by.into()).await;
+        too_late(None)
+    }
+
+    #[tokio::test]
+    async fn the_service_has_the_time_that_the_door_gives_and_tells_more() {
+        let (short, long) = (Duration::from_millis(100), Duration::from_secs(30));
+        for (timeout, said) in [(short, None), (long, Some("100m"))] {
+            let (reason, took) = answered(door(timeout), said, waits_in_vain).await;
+            assert_eq!(reason.as_deref(), Some("OUTCOME_UNKNOWN"), "{timeout:?} {said:?}");
+            assert!(took >= Duration::from_millis(95), "{took:?}");
+        }
+        // Longer than the services' own habit once was.
+        let has = |by: Instant| async move {
+            let left = by.saturating_duration_since(Instant::now());
+            assert!(left > Duration::from_secs(25) && left <= Duration::from_secs(30), "{left:?}");
+            too_late(None)
+        };
+        assert_eq!(answered(door(long), None, has).await.0.as_deref(), Some("OUTCOME_UNKNOWN"));
+    }
+
+    #[tokio::test]
+    async fn what_never_ends_is_ended_by_the_door() {
+        let forever = |_| std::future::pending();
+        let (reason, took) = answered(door(Duration::from_millis(100)), None, forever).await;
+        assert_eq!(reason.as_deref(), Some("DEADLINE"));
+        assert!(took > Duration::from_secs(1), "a service that answers in time is not cut short: {took:?}");
     }
 }

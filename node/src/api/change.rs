@@ -56,7 +56,7 @@ impl Node {
         request: Request<Q>,
     ) -> Result<Response<R>, Status> {
         let caller = Caller::of(&request)?;
-        let by = deadline::of(request.metadata());
+        let by = deadline::of(&request);
         let request = request.into_inner();
         let mut parsing = self.parsing(request.request_id());
         let command = request.command(&mut parsing);
@@ -105,7 +105,7 @@ impl Node {
         request: Request<Q>,
     ) -> Result<Response<R>, Status> {
         let caller = Caller::of(&request)?;
-        let by = deadline::of(request.metadata());
+        let by = deadline::of(&request);
         let request = request.into_inner();
         let mut parsing = self.parsing(request.request_id());
         let region = parsing.region(request.region());
@@ -124,7 +124,7 @@ impl Node {
     /// What is wrong with the request, why a record refuses it, or why it cannot be reached.
     pub async fn sign_order(&self, request: Request<v1::OrderRequest>) -> Result<Response<v1::OrderResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let by = deadline::of(request.metadata());
+        let by = deadline::of(&request);
         let request = request.into_inner();
         let mut parsing = self.parsing(&request.request_id);
         let (region, mission) = (parsing.region(&request.region), parsing.id("mission", &request.mission));

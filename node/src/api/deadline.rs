@@ -1,35 +1,42 @@
-//! How long a call may take: what the client says in `grpc-timeout`, within bounds.
+//! How long a call may take: what its client says in `grpc-timeout`, or the node for one that says nothing. The door
+//! decides it once, and everybody behind it reads the same moment.
 
 use std::time::{Duration, Instant};
 
+use tonic::Request;
 use tonic::codegen::http::HeaderMap;
-use tonic::metadata::MetadataMap;
 
-/// When the client says nothing.
-pub const DEFAULT: Duration = Duration::from_secs(10);
 /// The longest a node works on one call.
 pub const MAX: Duration = Duration::from_mins(1);
 
-/// What the door waits beside that.
+/// What the door waits beside that: whoever answers in time can say more than it.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long the call with this metadata may take.
-pub fn timeout(metadata: &MetadataMap) -> Duration {
-    let said = metadata.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
-    // A little is left for the answer to travel: a deadline that passes here comes with a reason, on the wire without.
-    said.map_or(DEFAULT, |said| said.mul_f32(0.95)).min(MAX)
+/// The moment by which a call must be answered. The door puts it into the request, beside the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// The deadline of a call with these headers that begins now; `otherwise` is how long one may take that says nothing.
+    pub fn begin(headers: &HeaderMap, otherwise: Duration) -> Self {
+        Self(Instant::now() + allowed(headers, otherwise))
+    }
+
+    /// When the door stops waiting: only for what does not look at its deadline, such as a request whose end does not come.
+    pub fn patience(self) -> Instant {
+        self.0 + GRACE
+    }
 }
 
-/// The moment by which the call with this metadata must be answered.
-pub fn of(metadata: &MetadataMap) -> Instant {
-    Instant::now() + timeout(metadata)
+/// The moment by which a request that came through the door must be answered. One that did not has no time at all.
+pub fn of<T>(request: &Request<T>) -> Instant {
+    request.extensions().get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0)
 }
 
-/// How long the door waits for the answer to a call, `otherwise` for one that names no deadline: a little longer than the
-/// service itself may take, whose answer says more. Only a request whose end does not come is left to the door.
-pub fn patience(headers: &HeaderMap, otherwise: Duration) -> Duration {
+fn allowed(headers: &HeaderMap, otherwise: Duration) -> Duration {
     let said = headers.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
-    said.map_or(otherwise, |said| said.min(MAX)) + GRACE
+    // A little is left for the answer to travel: a deadline that passes here comes with a reason, on the wire without.
+    said.map_or(otherwise, |said| said.mul_f32(0.95)).min(MAX)
 }
 
 /// At most eight digits and a unit, as in the gRPC specification.
@@ -57,24 +64,35 @@ mod tests {
 
     #[test]
     fn timeouts_are_read_and_bounded() {
-        for (header, expected) in [
-            (None, DEFAULT),
-            (Some("2S"), Duration::from_millis(1900)),
-            (Some("100m"), Duration::from_millis(95)),
-            (Some("1H"), MAX),
-            (Some("99999999H"), MAX),
-            (Some("123456789S"), DEFAULT),
-            (Some("5"), DEFAULT),
-            (Some("S"), DEFAULT),
-            (Some("-5S"), DEFAULT),
-            (Some("5x"), DEFAULT),
+        let [one, ten, thirty] = [1, 10, 30].map(Duration::from_secs);
+        for (header, otherwise, expected) in [
+            (None, one, one),
+            (None, thirty, thirty),
+            (None, MAX, MAX),
+            (None, MAX * 60, MAX),
+            (Some("2S"), thirty, Duration::from_millis(1900)),
+            // Who says how long he waits is not held to what is meant for those who do not.
+            (Some("20S"), one, Duration::from_secs(19)),
+            (Some("100m"), thirty, Duration::from_millis(95)),
+            (Some("1H"), one, MAX),
+            (Some("99999999H"), thirty, MAX),
+            (Some("123456789S"), ten, ten),
+            (Some("5"), ten, ten),
+            (Some("S"), ten, ten),
+            (Some("-5S"), ten, ten),
+            (Some("5x"), ten, ten),
         ] {
-            let mut metadata = MetadataMap::new();
+            let mut headers = HeaderMap::new();
             if let Some(header) = header {
-                metadata.insert("grpc-timeout", header.parse().unwrap());
+                headers.insert("grpc-timeout", header.parse().unwrap());
             }
-            let got = timeout(&metadata);
-            assert!(got.abs_diff(expected) < Duration::from_millis(1), "{header:?}: {got:?}");
+            let got = allowed(&headers, otherwise);
+            assert!(got.abs_diff(expected) < Duration::from_millis(1), "{header:?} {otherwise:?}: {got:?}");
         }
+    }
+
+    #[test]
+    fn what_came_around_the_door_has_no_time() {
+        assert!(of(&Request::new(())) <= Instant::now());
     }
 }

@@ -30,7 +30,7 @@ pub async fn open_lots(
     request: Request<v1::OpenLotsRequest>,
 ) -> Result<Response<v1::OpenLotsResponse>, Status> {
     let caller = Caller::of(&request)?;
-    let by = deadline::of(request.metadata());
+    let by = deadline::of(&request);
     let request = request.into_inner();
     let mut parsing = node.parsing(&request.request_id);
     let counted = parsing.count("rows", request.rows.len(), 1, ROWS_MAX);

@@ -65,7 +65,7 @@ pub struct Limits {
     pub caller_watches: usize,
     /// The largest message taken, bytes.
     pub message_bytes: usize,
-    /// How long a call that names no deadline may take, the reading of its request included.
+    /// How long a call that names no deadline may take, the reading of its request included; at most [`deadline::MAX`].
     pub request_timeout: Duration,
 }
 

@@ -77,7 +77,7 @@ impl Node {
         linearizable: bool,
     ) -> Result<Look<Registry>, Status> {
         Caller::of(request)?;
-        look(self.registry()?, linearizable, deadline::of(request.metadata())).await
+        look(self.registry()?, linearizable, deadline::of(request)).await
     }
 
     /// A look at a region for a request that came through the door: its members, and whom this node serves, see all of it.
@@ -92,7 +92,7 @@ impl Node {
     ) -> Result<(HostedRegion, Look<Region>), Status> {
         let caller = Caller::of(request)?;
         let hosted = self.hosted(region)?;
-        let look = look(&hosted.handle, linearizable, deadline::of(request.metadata())).await?;
+        let look = look(&hosted.handle, linearizable, deadline::of(request)).await?;
         self.check_sees(&caller, look.state())?;
         Ok((hosted, look))
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::api;
+use crate::api::{self, deadline};
 use crate::auth::channel::check_address;
 use crate::auth::identity::{Municipality, NodeName, check_federation};
 use crate::auth::tls::TlsPaths;
@@ -97,7 +97,7 @@ impl Checker<'_> {
         let [caller_calls, caller_watches] =
             ["limits.caller_calls", "limits.caller_watches"].map(|key| size(key, 1, 100_000));
         let message_bytes = size("limits.message_bytes", 64 << 10, 64 << 20);
-        let request = self.number("limits.request_seconds", 1, 3600);
+        let request = self.number("limits.request_seconds", 1, deadline::MAX.as_secs());
         let drain = self.number("limits.drain_seconds", 1, 600);
         Some(Limits {
             peer_connections: peer_connections?,

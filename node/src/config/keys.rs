@@ -84,8 +84,8 @@ pub static KEYS: &[Key] = &[
     number(
         "limits.request_seconds",
         Some("30"),
-        "无时限请求的默认时限（秒）",
-        "deadline of a call that names none, seconds",
+        "无时限请求的默认时限（秒，最多 60）",
+        "deadline of a call that names none, seconds, 60 at most",
     ),
     number("limits.drain_seconds", Some("10"), "优雅停机时限（秒）", "how long a graceful stop may take, seconds"),
 ];

@@ -103,6 +103,7 @@ fn faults_carry_line_code_and_suggestion() {
         ("charter = ", "chart = ", "CONFIG_UNKNOWN_KEY", 16, "did you mean charter?"),
         ("node = \"152900/1\",", "", "CONFIG_MISSING", 18, "regions.peers.node is missing"),
         ("short = \"乌\"", "short = ", "CONFIG_SYNTAX", 6, "TOML"),
+        ("node = 2", "node = 2\nlimits.request_seconds = 61", "CONFIG_BAD_VALUE", 3, "from 1 to 60"),
         ("node = 2", "node = 2\nlimits = 3", "CONFIG_WRONG_TYPE", 3, "a table"),
     ] {
         let found = problems(&GOOD.replacen(change, to, 1));

@@ -81,7 +81,7 @@ impl AdminService for Services {
         request: Request<admin::TransferLeadershipRequest>,
     ) -> Result<Response<admin::TransferLeadershipResponse>, Status> {
         Caller::of(&request)?;
-        let by = deadline::of(request.metadata());
+        let by = deadline::of(&request);
         let request = request.into_inner();
         let mut parsing = Parsing::reading(self.node.municipality(), &**self);
         let to = if request.node.is_empty() { Some(None) } else { parsing.node("node", &request.node).map(Some) };

@@ -75,7 +75,7 @@ impl LedgerService for Services {
     ) -> Result<Response<v1::ListRegionHistoryResponse>, Status> {
         let asked = request.get_ref();
         let (hosted, look) = self.look_at_region(&request, &asked.region, asked.linearizable).await?;
-        let (by, request) = (deadline::of(request.metadata()), request.into_inner());
+        let (by, request) = (deadline::of(&request), request.into_inner());
         let subjects = object::read(&request.object, |number| object::bearers_in_region(look.state(), number))?;
         let list = (look.view.record.id(), &request.object);
         let page = Page::new("region-history", &list, request.page_size, &request.page_token)?;
@@ -94,7 +94,7 @@ impl LedgerService for Services {
         request: Request<v1::ListRegistryHistoryRequest>,
     ) -> Result<Response<v1::ListRegistryHistoryResponse>, Status> {
         let look = self.look_at_registry(&request, request.get_ref().linearizable).await?;
-        let (by, request) = (deadline::of(request.metadata()), request.into_inner());
+        let (by, request) = (deadline::of(&request), request.into_inner());
         let subjects = object::read(&request.object, |number| object::bearers_in_registry(look.state(), number))?;
         let page = Page::new("registry-history", &request.object, request.page_size, &request.page_token)?;
         let history = history(self.registry()?, &request.object, subjects.clone(), &page, by).await?;

@@ -159,7 +159,7 @@ impl RegionService for Services {
         request: Request<v1::GetRegionOutcomeRequest>,
     ) -> Result<Response<v1::GetRegionOutcomeResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let by = deadline::of(request.metadata());
+        let by = deadline::of(&request);
         let region = self.hosted(&request.get_ref().region)?;
         let outcome = outcome_of(&region.handle, caller.municipality, &request.get_ref().request_id, by).await?;
         let outcome = Some(words::outcome(&outcome, String::new()));
@@ -172,7 +172,7 @@ impl RegionService for Services {
     ) -> Result<Response<v1::GetInclusionProofResponse>, Status> {
         let asked = request.get_ref();
         let (hosted, _) = self.look_at_region(&request, &asked.region, false).await?;
-        let (by, revision) = (deadline::of(request.metadata()), asked.revision);
+        let (by, revision) = (deadline::of(&request), asked.revision);
         let mut cursor = hosted.handle.watch(revision);
         let reading = async {
             let proof = hosted.handle.inclusion_proof(revision).await.map_err(|error| driver_failed(&error))?;

@@ -183,7 +183,7 @@ impl RegistryService for Services {
         request: Request<v1::JoinRegionRequest>,
     ) -> Result<Response<v1::JoinRegionResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let by = deadline::of(request.metadata());
+        let by = deadline::of(&request);
         let request = request.into_inner();
         let mut parsing = self.parsing(&request.request_id);
         // A region this node does not host (yet) is named by its whole id, and needs a name for people.
@@ -205,7 +205,7 @@ impl RegistryService for Services {
         request: Request<v1::GetRegistryOutcomeRequest>,
     ) -> Result<Response<v1::GetRegistryOutcomeResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let by = deadline::of(request.metadata());
+        let by = deadline::of(&request);
         let outcome = outcome_of(self.registry()?, caller.municipality, &request.get_ref().request_id, by).await?;
         let said = match outcome.verdict {
             Verdict::Accepted => match self.in_full(&outcome, by).await? {

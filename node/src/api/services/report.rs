@@ -20,7 +20,7 @@ impl ReportService for Services {
         let (hosted, look) = self.look_at_region(&request, &asked.region, asked.linearizable).await?;
         let (mut as_of, mut record) = (look.as_of, look.view.record.clone());
         if asked.revision != 0 {
-            let by = deadline::of(request.metadata());
+            let by = deadline::of(&request);
             record = hosted.handle.at(asked.revision, by).await.map_err(|error| driver_failed(&error))?;
             (as_of.revision, as_of.at) = (record.revision(), time(record.time()));
         }
