@@ -18,7 +18,7 @@ use shouwang_domain::registry::event::RegistryEvent;
 use shouwang_domain::time::Timestamp;
 use shouwang_driver::WatchCursor;
 use shouwang_proto::v1;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::change::next_change;
 use super::convert::ledger::number_given;
@@ -44,13 +44,19 @@ enum Word {
 
 impl Node {
     /// What came of a command that the registry has accepted: the working number it was given and, if its record has sent
-    /// a region what that may refuse, whether the region's word is still to come, or its refusal.
+    /// a region what that may refuse, whether the region's word is still to come, or its refusal. It is accepted even
+    /// where the ledger does not hold the record any more; the outcome says then that the rest is not known here.
     ///
     /// # Errors
-    /// The ledger does not hold the record any more, or is not read within the deadline.
+    /// The ledger does not read, or not within the deadline.
     pub async fn in_full(&self, outcome: &Outcome, by: Instant) -> Result<(v1::Outcome, Option<Refusal>), Status> {
         let mut ledger = self.registry()?.watch(outcome.revision);
-        let written = next_change(&mut ledger, by).await?;
+        let written = match next_change(&mut ledger, by).await {
+            Err(gone) if gone.code() == Code::OutOfRange => {
+                return Ok((v1::Outcome { record_gone: true, ..words::outcome(outcome, String::new()) }, None));
+            }
+            written => written?,
+        };
         let mut said = words::outcome(outcome, number_given(&written.record));
         let word = match written.record.events.iter().find_map(asked) {
             Some(sent) => self.regions_word(ledger, sent, by).await?,

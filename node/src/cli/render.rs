@@ -120,17 +120,24 @@ impl Client {
         let unknown = Outcome::default();
         let outcome = answer.outcome().unwrap_or(&unknown);
         self.show(answer, OUTCOME, &[self.outcome_row(outcome, &answer.made())])?;
-        self.awaited(outcome);
+        self.left_open(outcome);
         self.settled(outcome)
     }
 
-    /// Says that the region's word is still to come.
-    fn awaited(&self, outcome: &Outcome) {
+    /// Says that the region's word is still to come, or that this node cannot tell it.
+    fn left_open(&self, outcome: &Outcome) {
         if outcome.awaits_region {
             self.say(
                 "台账已受理并留存待发；尚未得到区域答复，接通后自动送达，可再查询结果",
                 "the registry has taken it and will send it on by itself; the region has not answered yet, ask for the \
                  outcome later",
+            );
+        }
+        if outcome.record_gone {
+            self.say(
+                "已受理，但本节点已不保存该条记录，业务编号和区域答复无从得知；请到其他节点查询结果，或查看对象本身",
+                "accepted, but this node does not hold the ledger record any more and can tell neither the working number \
+                 nor the region's word; ask another node for the outcome, or look at the object itself",
             );
         }
     }
@@ -158,7 +165,7 @@ impl Client {
             self.lang.pick(&refusal.zh, &refusal.en).clone_into(&mut row[4]);
         }
         self.show(answer, OUTCOME, &[row])?;
-        self.awaited(outcome);
+        self.left_open(outcome);
         self.settled(outcome)
     }
 

@@ -82,8 +82,8 @@ pub fn outcome(outcome: &Outcome, number: String) -> v1::Outcome {
         Verdict::Refused(refusal) => Some(self::refusal(refusal)),
         _ => None,
     };
-    let (revision, at, awaits_region) = (outcome.revision, time(outcome.at), false);
-    v1::Outcome { verdict: verdict.into(), revision, at, refusal, number, awaits_region }
+    let (revision, at) = (outcome.revision, time(outcome.at));
+    v1::Outcome { verdict: verdict.into(), revision, at, refusal, number, awaits_region: false, record_gone: false }
 }
 
 /// A role as certificates spell it, for the domain.

@@ -1,8 +1,14 @@
 //! Where a figure comes from, and what came of a command long ago: from the ledger, for those who may see it.
 
+use std::path::Path;
+
+use shouwang_domain::ids::RecordId;
 use shouwang_driver::ManualClock;
 use shouwang_proto::v1::ledger_service_client::LedgerServiceClient;
+use shouwang_store::checkpoint::CheckpointStore;
 use shouwang_store::index::Index;
+use shouwang_store::ledger::{Ledger, LedgerOptions};
+use shouwang_store::real_disk;
 
 use super::*;
 
@@ -145,6 +151,37 @@ async fn an_old_outcome_is_told_from_the_ledger_or_not_at_all() {
     }
     assert_eq!(outcome(&town, &old).await.unwrap(), first);
     assert_eq!(told(&registry_history(&town, OWN, "中心库").await.unwrap().records), ["store_added"]);
+    town.close().await;
+}
+
+/// As on a node that was given the newest checkpoint: it has none before, and what lies before is not in its ledger.
+fn forget_history(town_dir: &Path, registry: RecordId, revision: u64) {
+    let dir = town_dir.join("records").join(registry.to_string());
+    let checkpoints = CheckpointStore::open(real_disk(), &dir.join("checkpoints")).unwrap().held().unwrap();
+    let newest = checkpoints.iter().map(|info| info.meta.revision).max().unwrap();
+    for older in checkpoints.iter().filter(|info| info.meta.revision < newest) {
+        std::fs::remove_file(&older.file).unwrap();
+    }
+    let dir = dir.join("ledger");
+    std::fs::remove_dir_all(&dir).unwrap();
+    let mut ledger = Ledger::open(real_disk(), &dir, registry.0, LedgerOptions::default()).unwrap();
+    ledger.begin_at(revision + 1).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_accepted_stays_so_when_its_record_is_gone() {
+    let town = Town::open().await;
+    let id = request_id();
+    let first = add_store(&town, &id, "中心库").await.unwrap();
+    assert!(!first.record_gone);
+    town.registry.checkpoint_now().await.unwrap();
+    let (registry, revision) = (town.registry.id(), town.registry.revision());
+    let dir = town.close().await;
+    forget_history(dir.path(), registry, revision);
+    let town = Town::open_on(dir, Arc::new(SystemClock::default())).await;
+    let known = v1::Outcome { record_gone: true, ..first };
+    assert_eq!(outcome(&town, &id).await.unwrap(), known);
+    assert_eq!(add_store(&town, &id, "中心库").await.unwrap(), known);
     town.close().await;
 }
 
