@@ -22,9 +22,9 @@ const TEXT_CHARS_MAX: usize = 300;
 const PARAMETER_CHARS_MAX: usize = 100;
 /// Most fields that are told at once.
 const VIOLATIONS_MAX: usize = 8;
-/// Most characters of a field's path, and of its rule in both languages.
+/// Most characters of a field's path, and of its rule in each language.
 const FIELD_CHARS_MAX: usize = 60;
-const RULE_CHARS_MAX: usize = 120;
+const RULE_CHARS_MAX: usize = 100;
 
 /// A field that breaks its rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,8 +136,9 @@ pub fn violated(violations: &[Violation]) -> Status {
     let fields = fields.join(", ");
     let text = Bilingual::new(format!("请求中的字段不合要求：{fields}"), format!("fields break their rules: {fields}"));
     let describe = |violation: &Violation| {
-        let rule = format!("{} / {}", violation.rule.en, violation.rule.zh);
-        FieldViolation::new(shortened(&violation.field, FIELD_CHARS_MAX), shortened(&rule, RULE_CHARS_MAX))
+        // Each language for itself: cut as one, the end of the first and the beginning of the second would be gone.
+        let [en, zh] = [&violation.rule.en, &violation.rule.zh].map(|rule| shortened(rule, RULE_CHARS_MAX));
+        FieldViolation::new(shortened(&violation.field, FIELD_CHARS_MAX), format!("{en} / {zh}"))
     };
     let bad = BadRequest::new(violations.iter().take(VIOLATIONS_MAX).map(describe).collect::<Vec<_>>());
     with_details(Code::InvalidArgument, "INVALID_FIELDS", &text, HashMap::new(), vec![bad.into()])
@@ -278,5 +279,13 @@ mod tests {
         let fields: Vec<&str> = bad.field_violations.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, ["request_id", "lines[2].quantity"]);
         assert_eq!(bad.field_violations[0].description, "required / 必填");
+    }
+
+    #[test]
+    fn a_rule_is_told_whole_in_both_languages() {
+        let (zh, en) = ("须".repeat(RULE_CHARS_MAX), "x".repeat(RULE_CHARS_MAX));
+        let rule = Bilingual::new(zh.clone(), en.clone());
+        let bad = violated(&[Violation { field: "lines".to_owned(), rule }]).get_details_bad_request().unwrap();
+        assert_eq!(bad.field_violations[0].description, format!("{en} / {zh}"));
     }
 }
