@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use shouwang_domain::actor::Role;
 use shouwang_domain::charter::CharterChange;
+use shouwang_domain::hash::{Bytes, Hash32, SignatureAlgorithm};
 use shouwang_domain::ids::{CommandId, MissionId, NodeId, PledgeId, RequestId};
 use shouwang_domain::machine::Machine;
 use shouwang_domain::quantity::Qty;
@@ -12,6 +13,7 @@ use shouwang_domain::region::Region;
 use shouwang_domain::region::event::RegionEvent;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::event::RegistryEvent;
+use shouwang_domain::registry::state::RegistryNode;
 use shouwang_domain::resource::ItemCode;
 use shouwang_domain::testing::{AnyVerifier, Rng, World, actor, charter, founding, municipality};
 use shouwang_domain::time::Timestamp;
@@ -134,4 +136,7 @@ fn nodes_and_times_read_as_people_write_them() {
         let said = region_events::sentence(&event);
         assert!(said.zh.contains(zh) && said.en.contains(en), "{said:?}");
     }
+    let keeper = RegistryNode { node, algorithm: SignatureAlgorithm::Ed25519, public_key: Bytes(Vec::new()) };
+    let said = registry_events::sentence(&RegistryEvent::Restored { mark: Hash32([0; 32]), keeper });
+    assert!(said.zh.contains("节点 150300/1，") && said.en.contains("node 150300/1;"), "{said:?}");
 }

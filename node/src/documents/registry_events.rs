@@ -5,6 +5,7 @@ use shouwang_domain::registry::state::{Account, RegistryMission};
 use shouwang_domain::resource::{Condition, Visibility, Warning};
 
 use super::message_words::{UNTOLD, down, figure, say, up};
+use crate::api::convert::words::node as name_of;
 use crate::lang::Bilingual;
 
 /// An event as a sentence in both languages.
@@ -85,7 +86,7 @@ fn of_exchange(event: &E) -> Option<Bilingual> {
     Some(match event {
         E::RegionJoined { name, .. } => say!("加入区域 {name}", "joined the region {name}"),
         E::Restored { keeper, .. } => {
-            let node = keeper.node;
+            let node = name_of(keeper.node);
             say!(
                 "由备份恢复到节点 {node}，待与各区域对账",
                 "restored from a backup onto node {node}; each region's record is to be adopted"
