@@ -1,6 +1,6 @@
 //! What makes a whole file unreadable; what is wrong with one row is a [`super::Note`] of that row.
 
-use crate::lang::{Bilingual, Lang};
+use crate::lang::{Bilingual, Lang, shortened};
 
 /// A file that cannot be read, with its path.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -165,7 +165,7 @@ impl Problem {
             ),
             Self::BrokenWorkbook(why) => {
                 // What a reader of workbooks says may quote the file at any length.
-                let why: String = why.chars().take(200).collect();
+                let why = shortened(why, 200);
                 Bilingual::new(
                     format!("工作簿已损坏或有密码（{why}）；请在 Excel 中打开后另存"),
                     format!("the workbook is damaged or protected ({why}); open it in Excel and save it again"),
