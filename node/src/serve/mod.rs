@@ -173,8 +173,13 @@ async fn open(
 }
 
 fn options(config: &Config, node: NodeId, used_before: bool) -> DriverOptions {
-    let cluster = Hash32::of(&[b"shouwang.cluster.v1\0", config.federation.as_bytes()]);
+    let cluster = cluster(&config.federation);
     DriverOptions { used_before, ..DriverOptions::new(node, cluster.0, config.data_dir.join("records")) }
+}
+
+/// By which the nodes of a federation know one another before they speak of any record.
+pub fn cluster(federation: &str) -> Hash32 {
+    Hash32::of(&[b"shouwang.cluster.v1\0", federation.as_bytes()])
 }
 
 fn parts(keys: KeyRing, connector: Arc<dyn PeerConnector>) -> Parts {

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use shouwang::auth::connect;
+use shouwang::serve::cluster;
 use shouwang_cluster::federation::{FEDERATION, ROLES};
 use shouwang_cluster::story::{ALXA, WUHAI};
 use shouwang_domain::hash::Hash32;
@@ -119,14 +120,14 @@ pub fn region_record(scene: &Scene<'_>) -> Result<Vec<u8>> {
     let records = status["records"].as_array().into_iter().flatten();
     let region = records.into_iter().find(|record| record["kind"] == "RECORD_KIND_REGION").context("a region")?;
     let id = region["id"].as_str().with_context(|| format!("{region}"))?;
-    let digits = (0..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16));
-    digits.collect::<Result<_, _>>().with_context(|| format!("{id} is no record id"))
+    let record = Hash32::from_hex(id).with_context(|| format!("{id} is no record id"))?;
+    Ok(record.0.to_vec())
 }
 
 /// A member's node that says of itself, of the group and of the log what is not so, as fast as it can.
 pub async fn lying_peer(scene: &Scene<'_>) -> Result<Held> {
     let record_id = region_record(scene)?;
-    let cluster = Hash32::of(&[b"shouwang.cluster.v1\0", FEDERATION.as_bytes()]).0.to_vec();
+    let cluster = cluster(FEDERATION).0.to_vec();
     let [me, them] = [ALXA, WUHAI].map(|code| NodeId::new(MunicipalityCode::new(code).unwrap(), 1).unwrap().get());
     let hello = proto::Hello { cluster: cluster.into(), node_id: me, version: 1 };
     let mut rng = Rng(SEED);
