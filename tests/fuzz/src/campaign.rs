@@ -34,10 +34,18 @@ pub struct Plan {
     pub only: Option<u64>,
     /// How long to go on.
     pub time: Duration,
-    /// Inputs after which it is enough, whatever time is left.
-    pub cases: u64,
+    /// Inputs after which it is enough, whatever time is left; to have time for fewer is a failure.
+    pub cases: Option<u64>,
     /// How long one input may take.
     pub patience: Duration,
+}
+
+impl Plan {
+    /// How many inputs there was no time for.
+    pub fn untried(&self, tried: &Figures) -> u64 {
+        let wanted = self.cases.filter(|_| self.only.is_none());
+        wanted.map_or(0, |wanted| wanted.saturating_sub(tried.cases))
+    }
 }
 
 /// What was tried.
@@ -156,7 +164,7 @@ fn try_all(
         let input = input(&*target, plan.seed, case);
         try_one(decoder, &mut *target, case, &input, (clock, panics), &mut figures)?;
         case += 1;
-        if plan.only.is_some() || case >= plan.cases || Instant::now() >= end {
+        if plan.only.is_some() || plan.cases.is_some_and(|cases| case >= cases) || Instant::now() >= end {
             return Ok(figures);
         }
     }

@@ -21,7 +21,7 @@ struct Options {
 
 fn options() -> Result<Options> {
     let plan =
-        Plan { seed: 1, only: None, time: Duration::from_secs(30), cases: u64::MAX, patience: Duration::from_secs(10) };
+        Plan { seed: 1, only: None, time: Duration::from_secs(30), cases: None, patience: Duration::from_secs(10) };
     let mut options = Options { plan, decoder: None, progress: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -29,7 +29,7 @@ fn options() -> Result<Options> {
         let number = || value.parse::<u64>().with_context(|| format!("{word} {value}"));
         match word.as_str() {
             "--seconds" => options.plan.time = Duration::from_secs(number()?),
-            "--cases" => options.plan.cases = number()?,
+            "--cases" => options.plan.cases = Some(number()?),
             "--seed" => options.plan.seed = number()?,
             "--case" => options.plan.only = Some(number()?),
             "--patience-ms" => options.plan.patience = Duration::from_millis(number()?),

@@ -50,7 +50,14 @@ pub fn child(decoder: &'static Decoder, plan: &Plan, progress: Option<&Path>) ->
             if shallow {
                 eprintln!("fuzz: {}: all inputs came to the same: this campaign proves nothing", decoder.name);
             }
-            Ok(!shallow)
+            let untried = plan.untried(&figures);
+            if untried > 0 {
+                eprintln!(
+                    "fuzz: {}: the time was over with {untried} inputs untried; allow more --seconds",
+                    decoder.name
+                );
+            }
+            Ok(!shallow && untried == 0)
         }
         Err(Finding { case, what, input }) => {
             let shown = hex(&input[..input.len().min(SHOWN_BYTES)]);
@@ -109,7 +116,9 @@ fn one(program: &Path, decoder: &Decoder, plan: &Plan, progress: &Path) -> Resul
     let mut command = Command::new(program);
     command.args(["--decoder", decoder.name]).arg("--progress").arg(progress).stdin(Stdio::null());
     command.args(["--seed", &plan.seed.to_string(), "--seconds", &plan.time.as_secs().to_string()]);
-    command.args(["--cases", &plan.cases.to_string()]);
+    if let Some(cases) = plan.cases {
+        command.args(["--cases", &cases.to_string()]);
+    }
     command.args(["--patience-ms", &plan.patience.as_millis().to_string()]);
     let mut process = command.spawn().with_context(|| format!("starting {}", program.display()))?;
     let status = ended(&mut process, plan.time + GRACE)?;

@@ -10,13 +10,16 @@ use shouwang_fuzz::campaign::Plan;
 use shouwang_fuzz::{decoders, supervisor};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_shouwang-fuzz");
+/// Inputs for each decoder.
+const CASES: u64 = 3_000;
 
 #[test]
 fn no_decoder_falls_over_hostile_bytes() -> Result<()> {
-    // A number of inputs and not of seconds: what CI finds must not depend on how fast its machine is.
-    let (time, patience) = (Duration::from_mins(1), Duration::from_secs(20));
-    let plan = Plan { seed: 20_261_126, only: None, time, cases: 3_000, patience };
-    println!("fuzz: seed={} cases={} each", plan.seed, plan.cases);
+    // A number of inputs and not of seconds: what CI finds must not depend on how fast its machine is. One that
+    // has no time for all of them has not tried them.
+    let (time, patience) = (Duration::from_mins(5), Duration::from_secs(20));
+    let plan = Plan { seed: 20_261_126, only: None, time, cases: Some(CASES), patience };
+    println!("fuzz: seed={} cases={CASES} each", plan.seed);
     let found = supervisor::all(Path::new(PROGRAM), &decoders::ALL, &plan)?;
     ensure!(found.is_empty(), "{} fell over hostile bytes; the lines above say how", found.join(", "));
     Ok(())
@@ -45,9 +48,18 @@ fn planted_faults_are_found() -> Result<()> {
 }
 
 #[test]
+fn fewer_inputs_than_were_asked_for_are_a_failure() -> Result<()> {
+    let options = ["--decoder", "page-token", "--seconds", "1", "--cases", "1000000000000"];
+    let output = Command::new(PROGRAM).args(options).output()?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success() && told.contains("inputs untried"), "{} and said {told}", output.status);
+    Ok(())
+}
+
+#[test]
 fn a_process_that_dies_is_found_with_the_input_it_died_of() -> Result<()> {
     let plan =
-        Plan { seed: 1, only: None, time: Duration::from_secs(1), cases: u64::MAX, patience: Duration::from_secs(5) };
+        Plan { seed: 1, only: None, time: Duration::from_secs(1), cases: None, patience: Duration::from_secs(5) };
     let stack = decoders::find("planted-stack").expect("it is planted");
     ensure!(supervisor::all(Path::new(PROGRAM), &[stack], &plan)? == ["planted-stack"]);
     Ok(())

@@ -67,6 +67,7 @@ pub static ALL: [&Decoder; 10] = [
     &decoder("checkpoint", 16, 64, || Box::new(checkpoint::Checkpoints::new())),
     &decoder("ledger", 16, 64, || Box::new(ledger::Segments::new())),
     &decoder("config", 1, 256, || Box::new(config::Configs::new())),
+    // A line of two bytes is a row, with its cells, its key, and what became of it in two languages.
     &decoder("csv", 1, 400, || Box::new(tables::Csv::new())),
     &decoder("xlsx", 8, 64, || Box::new(tables::Xlsx::new())),
     &decoder("certificate", 1, 16, || Box::new(certificate::Names::new())),
