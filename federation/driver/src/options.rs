@@ -108,6 +108,8 @@ pub struct RecordOptions {
     pub tail_bytes: usize,
     /// Bytes of a ledger segment.
     pub segment_bytes: u64,
+    /// How long after its start a record first reads again what lies on its disk; then once a day.
+    pub scrub_after: Duration,
 }
 
 impl Default for RecordOptions {
@@ -123,6 +125,7 @@ impl Default for RecordOptions {
             tail_records: 8192,
             tail_bytes: 16 << 20,
             segment_bytes: 8 << 20,
+            scrub_after: Duration::from_mins(10),
         }
     }
 }

@@ -113,6 +113,7 @@ impl Default for Sizes {
             checkpoint_records: 1_000_000,
             log_slack: 3,
             segment_bytes: 6 << 10,
+            scrub_after: Duration::ZERO,
             tail_records: 8,
             ..RecordOptions::default()
         };

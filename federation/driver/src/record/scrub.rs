@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use shouwang_store::StoreError;
+use shouwang_store::{Remedy, StoreError};
 
 use super::{ApplyWork, Core, KeeperJob, RecordPort};
 
@@ -22,19 +22,24 @@ impl Scrub {
     /// Runs until the box is closed.
     pub fn run(self) {
         let core = self.port.core();
-        while self.round(core) && wait(core, EVERY) {}
+        // A start has enough to do.
+        let mut on = wait(core, core.options.scrub_after);
+        while on {
+            on = self.round(core) && wait(core, EVERY);
+        }
         tracing::debug!(record = %core.label, "scrub thread ends");
     }
 
     fn round(&self, core: &Core) -> bool {
         let ledger = self.port.ledger();
+        let mut unread = Vec::new();
         for segment in ledger.segments() {
             match ledger.verify_segment(&segment) {
                 Ok(()) => {}
                 Err(error @ StoreError::LedgerDamaged { .. }) => {
                     core.keeper.push(KeeperJob::GiveUp { segment, error });
                 }
-                Err(error) => tracing::warn!(record = %core.label, %error, "a segment could not be checked"),
+                Err(error) => unread.push(error),
             }
             if !wait(core, PAUSE) {
                 return false;
@@ -46,10 +51,16 @@ impl Scrub {
             Ok(_) => {
                 core.apply.push(ApplyWork::Checkpoint(None));
             }
-            Err(error) => tracing::warn!(record = %core.label, %error, "the checkpoints could not be checked"),
+            Err(error) => unread.push(error),
         }
-        // Behind what the keeper was told.
-        core.keeper.push(KeeperJob::Scrubbed);
+        if unread.is_empty() {
+            // Behind what the keeper was told.
+            core.keeper.push(KeeperJob::Scrubbed);
+        }
+        // What a disk does not give is how it dies: nobody may learn of it only when the bytes are needed.
+        for error in unread {
+            core.findings.add(error, Remedy::Operator);
+        }
         !core.scrub.is_closed()
     }
 }
