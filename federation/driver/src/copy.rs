@@ -3,7 +3,7 @@
 //!
 //! What must never stand here: where such folders lie, what they are called, or who may ask for one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use shouwang_domain::hash::Hash32;
@@ -26,8 +26,6 @@ const PAGE: (usize, usize) = (1024, 1 << 20);
 #[derive(Debug)]
 pub struct RecordCopy {
     id: RecordId,
-    dir: PathBuf,
-    disk: Arc<dyn Disk>,
     ledger: Ledger,
     checkpoints: CheckpointStore,
 }
@@ -40,9 +38,8 @@ impl RecordCopy {
     pub fn open(disk: &Arc<dyn Disk>, dir: &Path, id: RecordId, through: u64) -> Result<Self> {
         let options = LedgerOptions { synced_at_least: Some(through), ..LedgerOptions::default() };
         let ledger = Ledger::open(disk.clone(), &dir.join("ledger"), id.0, options)?;
-        let checkpoints = dir.join("checkpoints");
-        let store = CheckpointStore::open(disk.clone(), &checkpoints)?;
-        Ok(Self { id, dir: checkpoints, disk: disk.clone(), ledger, checkpoints: store })
+        let checkpoints = CheckpointStore::open(disk.clone(), &dir.join("checkpoints"))?;
+        Ok(Self { id, ledger, checkpoints })
     }
 
     /// Hands every ledger record up to a revision to `take`, oldest first. Blocks.
@@ -156,12 +153,7 @@ impl Filling {
     /// # Errors
     /// `Store`: too large, or what the system says.
     pub fn receive(&self, (digest, size): (Hash32, u64), kept: Option<Hash32>) -> Result<Receiver> {
-        for info in self.copy.checkpoints.held()?.iter().filter(|info| kept.is_none_or(|kept| kept.0 != info.digest)) {
-            let fault = |source| StoreError::Io { op: "remove", path: info.file.clone(), source };
-            self.copy.disk.remove(&info.file).map_err(fault)?;
-        }
-        let fault = |source| StoreError::Io { op: "sync directory", path: self.copy.dir.clone(), source };
-        self.copy.disk.sync_dir(&self.copy.dir).map_err(fault)?;
+        self.copy.checkpoints.keep_only(kept.map(|kept| kept.0))?;
         Ok(self.copy.checkpoints.receive(digest.0, size)?)
     }
 

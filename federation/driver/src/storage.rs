@@ -100,7 +100,7 @@ fn check_marker(disk: &dyn Disk, options: &DriverOptions, findings: &Findings) -
 /// Whether there are records but no log: it was there before any of them.
 fn is_gone(disk: &dyn Disk, data_dir: &Path) -> Result<bool> {
     let records = data_dir.join(RECORDS);
-    let held = disk.list(&records).map_err(|source| StoreError::Io { op: "list", path: records, source })?;
+    let held = disk.list(&records).map_err(|e| StoreError::io("list", &records, e))?;
     Ok(!held.is_empty() && !EngineLog::exists(disk, data_dir)?)
 }
 

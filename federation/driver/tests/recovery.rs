@@ -5,6 +5,7 @@
 mod cluster;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cluster::counter::{Ask, Counter};
@@ -15,6 +16,7 @@ use shouwang_domain::hash::Bytes;
 use shouwang_domain::ids::CommandId;
 use shouwang_domain::record::{Cause, Outcome, Verdict};
 use shouwang_driver::{Handle, RecordOptions};
+use shouwang_store::StoreError;
 use tokio::task::JoinHandle;
 
 type Acked = (CommandId, Outcome);
@@ -117,6 +119,54 @@ async fn what_came_too_late_stays_too_late_when_a_clock_goes_back() {
     cluster.leader().await;
     assert_eq!(cluster.counter(1).propose(late, soon()).await.unwrap().verdict, Verdict::Expired);
     assert_eq!(cluster.counter(1).view().unwrap().record.machine().sum, 1);
+}
+
+/// The sealed ledger segments of a node, oldest first.
+fn sealed(cluster: &Cluster, n: u32) -> Vec<PathBuf> {
+    let records = cluster.dirs[&n].path().join("records");
+    let record = std::fs::read_dir(records).unwrap().next().unwrap().unwrap().path();
+    let files = std::fs::read_dir(record.join("ledger")).unwrap().map(|file| file.unwrap().path());
+    let mut files: Vec<_> = files.filter(|file| file.extension().is_some_and(|kind| kind == "sealed")).collect();
+    files.sort();
+    files
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_has_gone_bad_behind_the_checkpoint_stops_nobody() {
+    let mut cluster = Cluster::start(&[1], RecordOptions { segment_bytes: 4096, ..fast() }).await;
+    let noise: Vec<u8> = (0..3_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    for _ in 0..6 {
+        cluster.ask(1, Ask::Note(Bytes(noise.clone()))).await.unwrap();
+    }
+    cluster.settle(1).await;
+    cluster.kill(1).await;
+    let file = sealed(&cluster, 1).first().unwrap().clone();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    // The log derives again what is in it, and finds it unreadable.
+    cluster.up(1).await;
+    cluster.add(1, 1).await;
+    cluster.settle(1).await;
+    let counter = cluster.counter(1);
+    assert_eq!(counter.status().halted, None);
+    let told = counter.findings().iter().any(|finding| matches!(*finding.error, StoreError::LedgerDamaged { .. }));
+    assert!(told, "{:?}", counter.findings());
+    // The next start has it from the log.
+    cluster.stop(1).await;
+    cluster.up(1).await;
+    cluster.add(1, 1).await;
+    cluster.until("all of it is here", |c| (c.counter(1).status().oldest_revision == 1).then_some(())).await;
+    check_ledger_reads(cluster.counter(1)).await;
+}
+
+/// Every revision can be watched from the first on.
+async fn check_ledger_reads(handle: &Handle<Counter>) {
+    let mut watch = handle.watch(1);
+    for revision in 1..=handle.revision() {
+        assert_eq!(watch.next().await.unwrap().record.revision, revision);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

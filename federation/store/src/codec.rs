@@ -1,5 +1,7 @@
 //! Fixed little-endian layouts for headers and footers. Nothing here allocates by a length it has not checked.
 
+use raft_proto::eraftpb::ConfState;
+
 /// Appends fields to a buffer.
 #[derive(Default)]
 pub(crate) struct Encoder(pub Vec<u8>);
@@ -28,6 +30,13 @@ impl Encoder {
     pub fn bytes(mut self, v: &[u8]) -> Self {
         self.0.extend_from_slice(v);
         self
+    }
+    /// A membership: whether it leaves a joint one by itself, then four lists of ids, each with its length.
+    pub fn conf(self, conf: &ConfState) -> Self {
+        let groups = [&conf.voters, &conf.learners, &conf.voters_outgoing, &conf.learners_next];
+        groups.into_iter().fold(self.u8(conf.auto_leave.into()), |layout, group| {
+            group.iter().fold(layout.u64(group.len() as u64), |layout, id| layout.u64(*id))
+        })
     }
     /// Ends the layout with the CRC-32 of everything before.
     pub fn crc(self) -> Vec<u8> {
@@ -63,6 +72,14 @@ impl<'a> Decoder<'a> {
     pub fn i64(&mut self) -> Option<i64> {
         self.array().map(i64::from_le_bytes)
     }
+    pub fn conf(&mut self) -> Option<ConfState> {
+        let mut conf = ConfState { auto_leave: self.u8()? != 0, ..ConfState::default() };
+        for group in [&mut conf.voters, &mut conf.learners, &mut conf.voters_outgoing, &mut conf.learners_next] {
+            let ids = usize::try_from(self.u64()?).ok()?.checked_mul(8).and_then(|len| self.take(len))?;
+            *group = ids.chunks_exact(8).filter_map(|id| Decoder(id).u64()).collect();
+        }
+        Some(conf)
+    }
 }
 
 /// The part of `bytes` before its trailing CRC-32, if that fits.
@@ -88,5 +105,24 @@ impl SeededRandom {
     pub fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap_or(u64::MAX);
         if bound == 0 { 0 } else { usize::try_from(self.next() % bound).unwrap_or(0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memberships_are_read_as_written_and_no_length_is_believed() {
+        let mut conf = ConfState::from((vec![3, 1], vec![u64::MAX]));
+        (conf.voters_outgoing, conf.learners_next, conf.auto_leave) = (vec![1, 2], vec![2], true);
+        let bytes = Encoder::default().conf(&conf).0;
+        assert_eq!(Decoder(&bytes).conf(), Some(conf));
+        for cut in 0..bytes.len() {
+            assert_eq!(Decoder(&bytes[..cut]).conf(), None, "cut at {cut}");
+        }
+        for length in [u64::MAX, u64::MAX / 8 + 1, 1 << 40] {
+            assert_eq!(Decoder(&Encoder::default().u8(0).u64(length).0).conf(), None, "{length} ids");
+        }
     }
 }

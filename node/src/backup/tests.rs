@@ -14,6 +14,7 @@ use shouwang_domain::time::{DAY_MS, Timestamp};
 use shouwang_driver::Ed25519Verifier;
 use shouwang_proto::admin::v1 as admin;
 use shouwang_store::checkpoint::{CheckpointMeta, CheckpointStore};
+use shouwang_store::log::ConfState;
 use shouwang_store::real_disk;
 
 use super::take::entry;
@@ -86,7 +87,7 @@ impl Town {
             revision: self.record.revision(),
             raft_index: self.record.revision() + 1,
             raft_term: 1,
-            conf_state: Vec::new(),
+            conf_state: ConfState::default(),
             time_ms: self.record.time().0,
             state_digest: self.record.digest().0,
             feature_level: 1,

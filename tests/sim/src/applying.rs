@@ -91,7 +91,7 @@ impl<M: Hosted> Host<M> {
             let what = format!("node {}: the one of index {index} is not staged", self.me.id);
             return Err(Violation::new("checkpoints install", what).into());
         };
-        if let Err(error) = disk.adopt(self.which(), &staged.info.file) {
+        if let Err(error) = self.own.take_over(&self.staged, &staged.info) {
             // The log begins behind it already: a restart finds it staged.
             disk.judge(&error)?;
             return Err(Trouble::Broken);

@@ -6,8 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use raft_proto::eraftpb::{ConfState, Entry};
-use serde::{Deserialize, Serialize};
-use shouwang_domain::code;
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::Record;
@@ -114,22 +112,6 @@ impl StationDisk {
     /// The log of a record.
     pub fn log(&self, which: Which) -> Result<Option<LoadedLog>, StoreError> {
         self.log.load(slot(which))
-    }
-
-    /// Moves a received checkpoint among a record's own.
-    pub fn adopt(&self, which: Which, file: &Path) -> Result<(), StoreError> {
-        use shouwang_store::Disk;
-        let fault = |source| StoreError::Io { op: "adopt", path: file.to_owned(), source };
-        let (own, staged) = (dir(which, "own"), dir(which, "staged"));
-        self.files.rename(file, &own.join(file.file_name().unwrap_or_default())).map_err(fault)?;
-        let synced = self.files.sync_dir(&own).and_then(|()| self.files.sync_dir(&staged));
-        synced.map_err(|error| StoreError::SyncFailed { path: own, detail: error.to_string() })
-    }
-
-    /// Removes a received checkpoint.
-    pub fn remove(&self, file: &Path) -> Result<(), StoreError> {
-        use shouwang_store::Disk;
-        self.files.remove(file).map_err(|source| StoreError::Io { op: "remove", path: file.to_owned(), source })
     }
 
     /// Whether a write is under way.
@@ -259,16 +241,6 @@ pub(crate) fn entries(persist: &Persist) -> impl Iterator<Item = (u64, u64, &[u8
     persist.entries.iter().map(|entry: &Entry| (entry.get_index(), entry.get_term(), entry.get_data()))
 }
 
-/// The stored form of a membership.
-#[derive(Serialize, Deserialize)]
-struct StoredConf {
-    voters: Vec<u64>,
-    learners: Vec<u64>,
-    voters_outgoing: Vec<u64>,
-    learners_next: Vec<u64>,
-    auto_leave: bool,
-}
-
 /// Writes the state as of an entry, durably. Returns its digest.
 pub(crate) fn take_checkpoint<M: Machine>(
     store: &CheckpointStore,
@@ -281,20 +253,13 @@ pub(crate) fn take_checkpoint<M: Machine>(
         digest = Hash32::of(&[&digest.0, &canonical]);
         records.push(canonical);
     });
-    let conf_state = code::encode(&StoredConf {
-        voters: conf.get_voters().to_vec(),
-        learners: conf.get_learners().to_vec(),
-        voters_outgoing: conf.get_voters_outgoing().to_vec(),
-        learners_next: conf.get_learners_next().to_vec(),
-        auto_leave: conf.get_auto_leave(),
-    });
     let meta = CheckpointMeta {
         record_id: record.id().0,
         epoch: record.epoch(),
         revision: record.revision(),
         raft_index,
         raft_term,
-        conf_state,
+        conf_state: conf.clone(),
         time_ms: record.time().max(stamp).0,
         state_digest: digest.0,
         feature_level: 1,
@@ -311,13 +276,7 @@ pub(crate) fn read_checkpoint<M: Machine>(opened: &OpenedCheckpoint) -> Result<(
     if record.digest() != Hash32(opened.meta().state_digest) {
         return Err(wrong(format!("the one of revision {} restores another state", record.revision())));
     }
-    let conf: StoredConf =
-        code::decode("membership", &opened.meta().conf_state).map_err(|error| wrong(error.to_string()))?;
-    let mut state = shouwang_replica::conf_state_from(conf.voters, conf.learners);
-    state.set_voters_outgoing(conf.voters_outgoing);
-    state.set_learners_next(conf.learners_next);
-    state.set_auto_leave(conf.auto_leave);
-    Ok((record, state))
+    Ok((record, opened.meta().conf_state.clone()))
 }
 
 /// A disk that does not answer, or an answer that is not as it must be.

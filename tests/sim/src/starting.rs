@@ -5,7 +5,6 @@ use shouwang_domain::record::Record;
 use shouwang_domain::time::Timestamp;
 use shouwang_replica::{Checkpoint, LogBase, Restored};
 use shouwang_store::checkpoint::CheckpointStore;
-use shouwang_store::log::LoadedLog;
 
 use crate::cast::Which;
 use crate::disk::{StationDisk, StoreErrorOr, read_checkpoint};
@@ -30,7 +29,7 @@ pub(crate) fn find<M: Machine>(disk: &StationDisk, which: Which) -> Result<Found
     let wrong = |what: &str| StoreErrorOr::Wrong(Violation::new("a disk gives back what it was given", what));
     let (own, staged) = (disk.checkpoints(which, "own")?, disk.checkpoints(which, "staged")?);
     let log = disk.log(which)?;
-    settle_staged(disk, which, log.as_ref(), &own, &staged)?;
+    own.settle(&staged, log.as_ref().map_or(0, |log| log.base.index))?;
     let newest = own.newest_verified()?;
     let marks = own.held()?.iter().map(|info| info.meta.raft_index).collect::<Vec<_>>();
     let marks = (marks.first().copied().unwrap_or_default(), marks.last().copied().unwrap_or_default());
@@ -58,24 +57,4 @@ pub(crate) fn find<M: Machine>(disk: &StationDisk, which: Which) -> Result<Found
         (None, Some(_)) => return Err(wrong("there are checkpoints and no log")),
     };
     Ok(Found { record, applied, stamp, restored, own, staged, marks })
-}
-
-/// A staged checkpoint that the log already begins behind is the state; any other is of no use any more.
-fn settle_staged(
-    disk: &StationDisk,
-    which: Which,
-    log: Option<&LoadedLog>,
-    own: &CheckpointStore,
-    staged: &CheckpointStore,
-) -> Result<(), StoreErrorOr> {
-    let base = log.map_or(0, |log| log.base.index);
-    for info in staged.held()? {
-        let newest = own.held()?.first().map_or(0, |newest| newest.meta.raft_index);
-        if info.meta.raft_index == base && newest < base {
-            disk.adopt(which, &info.file)?;
-        } else {
-            disk.remove(&info.file)?;
-        }
-    }
-    Ok(())
 }

@@ -3,8 +3,6 @@
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-use shouwang_domain::code;
 use shouwang_domain::ids::RecordId;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::Record;
@@ -51,7 +49,7 @@ impl<M: Machine> Source for Record<M> {
             revision: self.revision(),
             raft_index: at.index,
             raft_term: at.term,
-            conf_state: encode_conf_state(conf_state),
+            conf_state: conf_state.clone(),
             time_ms: self.time().max(at.stamp).0,
             state_digest: self.digest().0,
             feature_level: FEATURE_LEVEL,
@@ -120,49 +118,4 @@ pub(crate) fn restore_while<M: Machine>(
         return Err(unfit("its state does not have the digest it names; fetch one from a peer".to_owned()));
     }
     Ok(record)
-}
-
-/// The stored form of a membership.
-#[derive(Serialize, Deserialize)]
-struct StoredConf {
-    voters: Vec<u64>,
-    learners: Vec<u64>,
-    voters_outgoing: Vec<u64>,
-    learners_next: Vec<u64>,
-    auto_leave: bool,
-}
-
-fn encode_conf_state(conf: &ConfState) -> Vec<u8> {
-    code::encode(&StoredConf {
-        voters: conf.get_voters().to_vec(),
-        learners: conf.get_learners().to_vec(),
-        voters_outgoing: conf.get_voters_outgoing().to_vec(),
-        learners_next: conf.get_learners_next().to_vec(),
-        auto_leave: conf.get_auto_leave(),
-    })
-}
-
-/// The membership in a checkpoint's meta.
-pub(crate) fn decode_conf_state(bytes: &[u8]) -> Option<ConfState> {
-    let stored: StoredConf = code::decode("membership", bytes).ok()?;
-    let mut conf = shouwang_replica::conf_state_from(stored.voters, stored.learners);
-    conf.set_voters_outgoing(stored.voters_outgoing);
-    conf.set_learners_next(stored.learners_next);
-    conf.set_auto_leave(stored.auto_leave);
-    Some(conf)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memberships_are_read_as_written() {
-        let mut conf = shouwang_replica::conf_state_from([3, 1], [5]);
-        conf.set_voters_outgoing(vec![1, 2]);
-        conf.set_learners_next(vec![2]);
-        conf.set_auto_leave(true);
-        assert_eq!(decode_conf_state(&encode_conf_state(&conf)), Some(conf));
-        assert_eq!(decode_conf_state(b"?"), None);
-    }
 }

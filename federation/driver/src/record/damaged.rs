@@ -120,7 +120,7 @@ pub(super) fn reason(error: &DriverError, alone: bool) -> String {
 
 /// What is shown of a replica that does not run.
 pub(super) fn at_rest(env: &Environment, newest: Option<&OpenedCheckpoint>) -> Vitals {
-    let conf_state = newest.and_then(|newest| super::decode_conf_state(&newest.meta().conf_state)).unwrap_or_default();
+    let conf_state = newest.map(|newest| newest.meta().conf_state.clone()).unwrap_or_default();
     let base = newest.map_or(LogBase::default(), |newest| LogBase {
         index: newest.meta().raft_index,
         term: newest.meta().raft_term,

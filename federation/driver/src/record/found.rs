@@ -13,9 +13,8 @@ use shouwang_store::ledger::{Ledger, LedgerOptions};
 use shouwang_store::log::{self, LoadedLog, LogWrite, RecordSlot};
 use shouwang_store::{Remedy, StoreError};
 
-use super::keeper::adopt;
 use super::open::Environment;
-use super::{AppliedNote, checkpoints, decode_conf_state, restore};
+use super::{AppliedNote, checkpoints, restore};
 use crate::Result;
 use crate::error::DriverError;
 use crate::options::HostSpec;
@@ -76,15 +75,14 @@ pub(super) fn find<M: Machine>(
     stores: (&CheckpointStore, &CheckpointStore),
 ) -> Result<(Found<M>, Ledger)> {
     let (checkpoints, staged) = stores;
-    let root =
-        env.disk.list(&dirs.root).map_err(|source| StoreError::Io { op: "list", path: dirs.root.clone(), source })?;
+    let root = env.disk.list(&dirs.root).map_err(|e| StoreError::io("list", &dirs.root, e))?;
     if root.iter().any(|name| name == LOG_LOST) {
         return Err(unfit(spec.id, "the log", "it was given up with a damaged one; join anew under a new id"));
     }
     let log = load(env, spec.id, checkpoints)?;
     // Up to where the ledger must reach: what is only being installed is behind it.
     let synced = checkpoints.held()?.first().map_or(0, |newest| newest.meta.revision);
-    settle_staged(env, log.as_ref(), checkpoints, staged, dirs)?;
+    checkpoints.settle(staged, log.as_ref().map_or(0, |log| log.base.index))?;
     let founder = founded.filter(|record| record.machine().group().iter().any(|m| m.node == env.node));
     if let (Some(record), Some(log)) = (founder, &log)
         && log.base.index == GENESIS_INDEX
@@ -154,28 +152,6 @@ fn load(env: &Environment, id: RecordId, checkpoints: &CheckpointStore) -> Resul
     }
 }
 
-/// A staged checkpoint that the log already begins behind is the state; any other is of no use any more.
-fn settle_staged(
-    env: &Environment,
-    log: Option<&LoadedLog>,
-    checkpoints: &CheckpointStore,
-    staged: &CheckpointStore,
-    dirs: &Dirs,
-) -> Result<()> {
-    let base = log.map_or(0, |log| log.base.index);
-    for info in staged.held()? {
-        let needed = info.meta.raft_index == base
-            && checkpoints.held()?.first().is_none_or(|newest| newest.meta.raft_index < base);
-        if needed {
-            adopt(&*env.disk, &info, &dirs.checkpoints)?;
-        } else {
-            let fault = |source| StoreError::Io { op: "remove", path: info.file.clone(), source };
-            env.disk.remove(&info.file).map_err(fault)?;
-        }
-    }
-    Ok(())
-}
-
 fn write_founding<M: Machine>(checkpoints: &CheckpointStore, record: &Record<M>) -> Result<Restored> {
     let group = record.machine().group();
     let of = |voter: bool| group.iter().filter(move |m| m.voter == voter).map(|m| m.node.get());
@@ -213,8 +189,6 @@ fn joining<M>(log: Option<LoadedLog>) -> Found<M> {
 fn go_on<M: Machine>(id: RecordId, log: LoadedLog, start: &OpenedCheckpoint) -> Result<Found<M>> {
     let record = restore::<M>(id, start)?;
     let meta = start.meta();
-    let conf_state = decode_conf_state(&meta.conf_state)
-        .ok_or_else(|| unfit(id, "the checkpoint", "its membership cannot be read; set it aside and restart"))?;
     let stamp = Timestamp(meta.time_ms).max(record.time());
     let at = AppliedNote { index: meta.raft_index, term: meta.raft_term, stamp, next_due: record.next_due() };
     tracing::info!(record = %id.short(), index = at.index, revision = record.revision(), log = log.last_index(), "record found");
@@ -224,7 +198,11 @@ fn go_on<M: Machine>(id: RecordId, log: LoadedLog, start: &OpenedCheckpoint) -> 
         conf_index: log.conf_index,
         base: LogBase { index: log.base.index, term: log.base.term },
         entries: log.entries,
-        checkpoint: Some(Checkpoint { index: meta.raft_index, term: meta.raft_term, conf_state }),
+        checkpoint: Some(Checkpoint {
+            index: meta.raft_index,
+            term: meta.raft_term,
+            conf_state: meta.conf_state.clone(),
+        }),
     };
     Ok(Found { record: Some(record), at, restored })
 }

@@ -1,6 +1,5 @@
 //! The keeper thread of a record: the ledger on disk, and when checkpoints are written.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use shouwang_replica::eraftpb::ConfState;
 use shouwang_store::checkpoint::CheckpointInfo;
 use shouwang_store::ledger::{Ledger, LedgerReader, SegmentInfo};
-use shouwang_store::{Disk, Remedy, StoreError};
+use shouwang_store::{Remedy, StoreError};
 
 use super::checkpoints::{self, Candidate};
 use super::{Core, RaftMsg, RecordPort, join_all, scrub, spawn};
@@ -62,8 +61,6 @@ pub(crate) struct KeeperLoop {
     pub port: Arc<dyn RecordPort>,
     pub ledger: Ledger,
     pub reader: LedgerReader,
-    pub disk: Arc<dyn Disk>,
-    pub checkpoint_dir: PathBuf,
     pub history: HistoryDir,
     pub transport: Arc<Transport>,
     pub writing: Option<JoinHandle<()>>,
@@ -122,14 +119,7 @@ impl KeeperLoop {
                 self.ask_for_history();
                 Ok(())
             }
-            KeeperJob::GiveUp { segment, error } => {
-                self.ledger.give_up(&segment)?;
-                core.set_missing(self.ledger.missing(), false);
-                let remedy = if core.group.load().len() > 1 { Remedy::Fetching } else { Remedy::Operator };
-                core.findings.add(error, remedy);
-                self.ask_for_history();
-                Ok(())
-            }
+            KeeperJob::GiveUp { segment, error } => self.give_up(core, &segment, error),
             KeeperJob::Scrubbed => {
                 scrub::done(core);
                 Ok(())
@@ -142,6 +132,16 @@ impl KeeperLoop {
                 Ok(())
             }
         }
+    }
+
+    /// A sealed segment is damaged: what it held is fetched, if somebody has it.
+    fn give_up(&mut self, core: &Core, segment: &SegmentInfo, error: StoreError) -> Result<(), StoreError> {
+        self.ledger.give_up(segment)?;
+        core.set_missing(self.ledger.missing(), false);
+        let remedy = if core.group.load().len() > 1 { Remedy::Fetching } else { Remedy::Operator };
+        core.findings.add(error, remedy);
+        self.ask_for_history();
+        Ok(())
     }
 
     fn ask_for_history(&self) {
@@ -175,6 +175,13 @@ impl KeeperLoop {
             Ok(kept) => kept,
             // A part of the history that is still to be fetched.
             Err(StoreError::OutOfRange { .. }) => return Ok(true),
+            Err(error @ StoreError::LedgerDamaged { .. }) => {
+                let within = |segment: &SegmentInfo| (segment.first..=segment.last).contains(&revision);
+                let Some(segment) = self.reader.segments().into_iter().find(within) else { return Err(error) };
+                // Missing from here on; the next start derives it again, if the log still reaches it.
+                self.give_up(core, &segment, error)?;
+                return Ok(true);
+            }
             Err(error) => return Err(error),
         };
         if kept == bytes {
@@ -246,24 +253,11 @@ impl KeeperLoop {
         } else if self.ledger.should_seal() && self.ledger.last() == Some(revision) {
             self.ledger.seal(root)?;
         }
-        adopt(&*self.disk, info, &self.checkpoint_dir)?;
-        self.port.checkpoints().held()?;
+        self.port.checkpoints().take_over(self.port.staged(), info)?;
         core.kept.store(revision, Ordering::Release);
         core.set_missing(self.ledger.missing(), false);
         Ok(())
     }
-}
-
-/// Moves a staged checkpoint among our own.
-pub(crate) fn adopt(disk: &dyn Disk, info: &CheckpointInfo, dir: &std::path::Path) -> Result<(), StoreError> {
-    let fault = |source| StoreError::Io { op: "adopt", path: info.file.clone(), source };
-    let name = info.file.file_name().unwrap_or_default();
-    disk.rename(&info.file, &dir.join(name)).map_err(fault)?;
-    let sync = |dir: &std::path::Path| {
-        disk.sync_dir(dir).map_err(|e| StoreError::SyncFailed { path: dir.to_owned(), detail: e.to_string() })
-    };
-    sync(dir)?;
-    info.file.parent().map_or(Ok(()), sync)
 }
 
 /// Tries until there is room or the node stops.

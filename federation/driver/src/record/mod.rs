@@ -38,7 +38,7 @@ use shouwang_store::{Findings, StoreError};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 pub(crate) use apply::ApplyWork;
-pub(crate) use checkpoints::{decode_conf_state, restore, restore_while};
+pub(crate) use checkpoints::{restore, restore_while};
 pub(crate) use conf::{ConfBoard, seats};
 pub use damaged::AcceptedLoss;
 pub(crate) use damaged::{accept, note_lost_logs};

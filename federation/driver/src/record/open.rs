@@ -11,7 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use shouwang_domain::ids::NodeId;
 use shouwang_domain::machine::{GroupNode, Machine};
 use shouwang_domain::record::Record;
-use shouwang_replica::{Config, Replica};
+use shouwang_replica::{Config, Replica, Restored};
 use shouwang_store::checkpoint::CheckpointStore;
 use shouwang_store::ledger::Ledger;
 use shouwang_store::log::LogStore;
@@ -25,7 +25,9 @@ use super::keeper::KeeperLoop;
 use super::proposer::Proposer;
 use super::raft::RaftLoop;
 use super::scrub::Scrub;
-use super::{ConfBoard, Core, Queue, RecordPort, RollCall, Shared, Transfers, Vitals, Waiters, join_all, spawn};
+use super::{
+    AppliedNote, ConfBoard, Core, Queue, RecordPort, RollCall, Shared, Transfers, Vitals, Waiters, join_all, spawn,
+};
 use crate::Result;
 use crate::as_of;
 use crate::clock::Clock;
@@ -130,7 +132,9 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     let (checkpoints, staged) = (open(&dirs.checkpoints)?, open(&dirs.staged)?);
     let founded = spec.genesis.as_ref().map(Record::<M>::found).transpose().map_err(DriverError::Founding)?;
     let found = find(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged));
-    let started = found.and_then(|(found, ledger)| Ok((replica(env, spec, &found)?, found, ledger)));
+    let started = found.and_then(|(Found { record, at, restored }, ledger)| {
+        Ok((replica(env, spec, restored, at.index)?, (record, at), ledger))
+    });
     let (replica, found, ledger) = match started {
         Err(error) if is_damage(&error) => {
             let remains = remains(env, spec, &dirs, founded.as_ref(), &checkpoints, &error)?;
@@ -139,28 +143,29 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
         other => other?,
     };
     let status = replica.status();
-    let group = found.record.as_ref().map(|record| record.machine().group());
+    let (record, at) = found;
+    let group = record.as_ref().map(|record| record.machine().group());
     let contacts = founded.iter().flat_map(|record| record.machine().group()).map(|member| member.node);
     let contacts = contacts.chain(spec.contacts.iter().copied());
     let (conf_index, conf_state) = (status.conf_index, status.conf_state.clone());
     let vitals = Vitals { status, heard_at: Instant::now() };
     let core = core(env, spec, vitals, group.unwrap_or_default(), contacts);
     core.conf.set(conf_index, conf_state);
-    let shared = shared((env, spec, founded), core, found.record.as_ref(), &ledger, (checkpoints, staged));
-    let running = run(env, &shared, replica, ledger, found, dirs)?;
+    let shared = shared((env, spec, founded), core, record.as_ref(), &ledger, (checkpoints, staged));
+    let running = run(env, &shared, replica, ledger, (record, at), dirs)?;
     Ok((shared, running))
 }
 
-fn replica<M: Machine>(env: &Environment, spec: &HostSpec<M>, found: &Found<M>) -> Result<Replica> {
+fn replica<M: Machine>(env: &Environment, spec: &HostSpec<M>, restored: Restored, applied: u64) -> Result<Replica> {
     let config = Config {
         id: env.node.get(),
         group: slot_of(spec.id).0,
         timing: spec.options.timing,
         limits: spec.options.limits,
         seed: uuid::Uuid::now_v7().as_u64_pair().1,
-        applied: found.at.index,
+        applied,
     };
-    Ok(Replica::new(config, found.restored.clone())?)
+    Ok(Replica::new(config, restored)?)
 }
 
 /// A record that can only be read.
@@ -265,7 +270,7 @@ fn run<M: Machine>(
     shared: &Arc<Shared<M>>,
     replica: Replica,
     ledger: Ledger,
-    Found { record, at, .. }: Found<M>,
+    (record, at): (Option<Record<M>>, AppliedNote),
     dirs: Dirs,
 ) -> Result<Running> {
     let port: Arc<dyn RecordPort> = shared.clone();
@@ -278,8 +283,6 @@ fn run<M: Machine>(
         port: port.clone(),
         reader: ledger.reader(),
         ledger,
-        disk: env.disk.clone(),
-        checkpoint_dir: dirs.checkpoints,
         history: HistoryDir { disk: env.disk.clone(), dir: dirs.history },
         transport: env.transport.clone(),
         writing: None,

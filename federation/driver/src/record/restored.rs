@@ -6,7 +6,6 @@ use shouwang_domain::record::Record;
 use shouwang_domain::refusal::Refusal;
 use shouwang_replica::conf_state_from;
 use shouwang_store::checkpoint::CheckpointStore;
-use shouwang_store::ledger::{Ledger, LedgerOptions};
 
 use super::checkpoints::{self, At};
 use super::damaged::restart_log;
@@ -33,10 +32,16 @@ pub(crate) fn restore_copy<M: Machine>(
     if !checkpoints.held()?.is_empty() || env.store.load(slot_of(copy.id()))?.is_some() {
         return Err(unfit(copy.id(), "the order", "the record is here already; nothing is restored over it"));
     }
-    let mut ledger = Ledger::open(env.disk.clone(), &dirs.ledger, copy.id().0, LedgerOptions::default())?;
-    copy.read(through, |revision, bytes| Ok::<(), DriverError>(ledger.append(revision, bytes)?))?;
-    ledger.append(through + 1, &first)?;
-    ledger.seal(record.ledger_root().0)?;
+    let mut ledger = RecordCopy::open(&env.disk, &dirs.root, copy.id(), 0)?.fill()?;
+    if ledger.next() > 1 {
+        return Err(unfit(copy.id(), "the order", "a ledger is here already; nothing is restored over it"));
+    }
+    copy.read(through, |_, bytes| ledger.append(bytes))?;
+    ledger.append(&first)?;
+    ledger.seal()?;
+    if ledger.root() != record.ledger_root() {
+        return Err(unfit(copy.id(), "the copy", "its ledger does not lead to its checkpoint; use another"));
+    }
     // An index and a term that the life before never used.
     let (index, term) = (opened.meta().raft_index + 1, opened.meta().raft_term + 1);
     let conf = conf_state_from([env.node.get()], []);

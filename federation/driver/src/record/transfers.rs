@@ -74,6 +74,7 @@ impl Transfers {
 mod tests {
     use shouwang_store::SimDisk;
     use shouwang_store::checkpoint::CheckpointMeta;
+    use shouwang_store::log::ConfState;
 
     use super::*;
 
@@ -84,7 +85,7 @@ mod tests {
             revision: index,
             raft_index: index,
             raft_term: 1,
-            conf_state: Vec::new(),
+            conf_state: ConfState::default(),
             time_ms: 0,
             state_digest: [0; 32],
             feature_level: 1,

@@ -16,7 +16,7 @@ use super::Transport;
 use super::peer::client;
 use crate::Result;
 use crate::error::DriverError;
-use crate::record::{RaftMsg, RecordPort, decode_conf_state};
+use crate::record::{RaftMsg, RecordPort};
 
 /// Attempts that may fail in a row without a byte having arrived.
 const ATTEMPTS: u32 = 5;
@@ -63,8 +63,8 @@ impl Transport {
             }
             sleep(PAUSE).await;
         };
-        let (port, me) = (port.clone(), node);
-        spawn_blocking(move || stage(&*port, me, receiver)).await.map_err(|error| peer_error(node, error))?
+        let port = port.clone();
+        spawn_blocking(move || stage(&*port, receiver)).await.map_err(|error| peer_error(node, error))?
     }
 
     async fn attempt(
@@ -146,12 +146,12 @@ impl Transfer {
     }
 }
 
-fn stage(port: &dyn RecordPort, node: NodeId, receiver: Receiver) -> Result<(u64, u64, ConfState)> {
+fn stage(port: &dyn RecordPort, receiver: Receiver) -> Result<(u64, u64, ConfState)> {
     let info: CheckpointInfo = receiver.finish().map_err(|error: StoreError| error)?;
     let (index, term) = (info.meta.raft_index, info.meta.raft_term);
-    let conf = decode_conf_state(&info.meta.conf_state).ok_or_else(|| peer_error(node, "membership is unreadable"))?;
+    let conf_state = info.meta.conf_state.clone();
     port.stage(info)?;
-    Ok((index, term, conf))
+    Ok((index, term, conf_state))
 }
 
 pub(crate) fn peer_error(node: NodeId, detail: impl std::fmt::Display) -> DriverError {

@@ -126,7 +126,7 @@ fn open_aside(at: &HistoryDir, record_id: [u8; 32]) -> Result<Ledger> {
 }
 
 fn clear(at: &HistoryDir) -> Result<()> {
-    let fault = |source| StoreError::Io { op: "remove", path: at.dir.clone(), source };
+    let fault = |e| StoreError::io("remove", &at.dir, e);
     for name in at.disk.list(&at.dir).map_err(fault)? {
         at.disk.remove(&at.dir.join(name)).map_err(fault)?;
     }

@@ -2,13 +2,14 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::NodeId;
 use shouwang_proto::replication::v1 as proto;
 use shouwang_proto::replication::v1::replication_service_server::{ReplicationService, ReplicationServiceServer};
 use shouwang_store::checkpoint::CheckpointInfo;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::Stream;
@@ -17,7 +18,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{AuthenticatedPeer, FRAME_BYTES_MAX, Transport, VERSION, wire};
-use crate::record::{RaftMsg, RecordPort, Verdict, decode_conf_state};
+use crate::record::{RaftMsg, RecordPort, Verdict};
 
 /// Chunks read ahead of what the peer has taken.
 const CHUNKS_AHEAD: usize = 4;
@@ -105,15 +106,21 @@ impl ReplicationService for Replication {
         let port = self.record_for(peer, &request.record_id)?;
         let place = self.transport.transfer(peer).ok_or_else(too_many_transfers)?;
         let (answers, receiver) = mpsc::channel(CHUNKS_AHEAD);
+        let answers = Answered { answers, patience: self.transport.options.stall_timeout };
         let chunk_bytes = self.transport.options.chunk_bytes;
         tokio::task::spawn_blocking(move || {
             let _place = place;
-            // A peer that hangs up resumes on its own, or has restarted and is offered it again.
-            let ok = serve_checkpoint(&*port, peer, &request, chunk_bytes, &answers).unwrap_or_else(|status| {
-                // Gone as well, then; there is nobody to tell.
-                let _ = answers.blocking_send(Err(status));
-                false
-            });
+            let ok = match serve_checkpoint(&*port, peer, &request, chunk_bytes, &answers) {
+                Ok(true) => true,
+                // The peer has hung up and goes on where it stood, or never: until that is clear, what it has begun with
+                // counts as on its way, and the log behind it stays.
+                Ok(false) => return,
+                Err(status) => {
+                    // Gone as well, then; there is nobody to tell.
+                    let _ = answers.send(Err(status));
+                    false
+                }
+            };
             port.core().deliver(RaftMsg::Served { to: peer.get(), ok });
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
@@ -128,6 +135,7 @@ impl ReplicationService for Replication {
         let port = self.record_for(peer, &request.record_id)?;
         let place = self.transport.transfer(peer).ok_or_else(too_many_transfers)?;
         let (answers, receiver) = mpsc::channel(CHUNKS_AHEAD);
+        let answers = Answered { answers, patience: self.transport.options.stall_timeout };
         tokio::task::spawn_blocking(move || {
             let _place = place;
             let mut first = request.first;
@@ -146,7 +154,7 @@ impl ReplicationService for Replication {
                         Err(Status::out_of_range(error.to_string()))
                     }
                 };
-                if answers.blocking_send(answer).is_err() {
+                if !answers.send(answer) {
                     return;
                 }
             }
@@ -230,13 +238,28 @@ fn receive(transport: &Arc<Transport>, peer: NodeId, frame: proto::RecordFrame) 
     }
 }
 
+/// Answers of a transfer, for a thread that may block.
+struct Answered<T> {
+    answers: mpsc::Sender<Result<T, Status>>,
+    patience: Duration,
+}
+
+impl<T> Answered<T> {
+    /// Waits until the peer has room for one more. False if it hangs up, or takes nothing for as long as it would wait
+    /// itself: a peer that does not read must not hold the thread.
+    fn send(&self, answer: Result<T, Status>) -> bool {
+        let sent = async { timeout(self.patience, self.answers.send(answer)).await };
+        matches!(Handle::current().block_on(sent), Ok(Ok(())))
+    }
+}
+
 /// Sends a checkpoint from where the peer stands. False if it hangs up. Blocks.
 fn serve_checkpoint(
     port: &dyn RecordPort,
     peer: NodeId,
     request: &proto::FetchCheckpointRequest,
     chunk_bytes: usize,
-    answers: &mpsc::Sender<Result<proto::FetchCheckpointResponse, Status>>,
+    answers: &Answered<proto::FetchCheckpointResponse>,
 ) -> Result<bool, Status> {
     let failed = |error: &dyn std::fmt::Display| Status::unavailable(error.to_string());
     let (transfers, peer) = (&port.core().transfers, peer.get());
@@ -245,7 +268,7 @@ fn serve_checkpoint(
     let opened = opened.ok_or_else(|| Status::not_found("no checkpoint of that index is held"))?;
     let info = opened.info();
     let mut offset = if request.digest.as_ref() == info.digest { request.offset } else { 0 };
-    let mut header = Some(header_of(info)?);
+    let mut header = Some(header_of(info));
     loop {
         let data = opened.read_chunk(offset, chunk_bytes).map_err(|error| failed(&error))?;
         if data.is_empty() && header.is_none() {
@@ -254,7 +277,7 @@ fn serve_checkpoint(
         }
         let size = data.len() as u64;
         let chunk = proto::FetchCheckpointResponse { header: header.take(), offset, data: data.into() };
-        if answers.blocking_send(Ok(chunk)).is_err() {
+        if !answers.send(Ok(chunk)) {
             return Ok(false);
         }
         transfers.advance(peer, Instant::now());
@@ -262,13 +285,11 @@ fn serve_checkpoint(
     }
 }
 
-fn header_of(info: &CheckpointInfo) -> Result<proto::CheckpointHeader, Status> {
-    let conf =
-        decode_conf_state(&info.meta.conf_state).ok_or_else(|| Status::data_loss("its membership is unreadable"))?;
+fn header_of(info: &CheckpointInfo) -> proto::CheckpointHeader {
     let position = proto::SnapshotMetadata {
         index: info.meta.raft_index,
         term: info.meta.raft_term,
-        conf_state: Some(wire::conf_to_wire(&conf)),
+        conf_state: Some(wire::conf_to_wire(&info.meta.conf_state)),
     };
-    Ok(proto::CheckpointHeader { digest: info.digest.to_vec().into(), size: info.size, position: Some(position) })
+    proto::CheckpointHeader { digest: info.digest.to_vec().into(), size: info.size, position: Some(position) }
 }

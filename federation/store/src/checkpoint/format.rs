@@ -18,7 +18,7 @@ use crate::{
 
 const MAGIC: &[u8; 8] = b"SWCHECKP";
 const END_MAGIC: &[u8; 8] = b"SWCPDONE";
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 /// Magic, format and length of the meta.
 const FIXED: usize = 8 + 2 + 4;
 const TAIL: usize = 8 + 8 + 8;
@@ -41,7 +41,7 @@ pub(super) fn encode_head(meta: &CheckpointMeta) -> Result<Vec<u8>> {
         .bytes(&meta.state_digest)
         .u32(meta.feature_level)
         .u8(meta.hash_algorithm)
-        .bytes(&meta.conf_state)
+        .conf(&meta.conf_state)
         .0;
     let len = u32::try_from(body.len()).ok().filter(|_| body.len() <= MAX_META).ok_or(StoreError::TooLarge {
         what: "checkpoint meta",
@@ -63,7 +63,7 @@ fn decode_meta(body: &[u8]) -> Option<CheckpointMeta> {
         state_digest: d.array()?,
         feature_level: d.u32()?,
         hash_algorithm: d.u8()?,
-        conf_state: d.0.to_vec(),
+        conf_state: d.conf()?,
     })
 }
 
@@ -76,7 +76,7 @@ pub(super) fn read_head(file: &dyn DiskFile, path: &Path) -> Result<(CheckpointM
         return Err(damaged(path, "this is not a checkpoint"));
     }
     if d.u16() != Some(FORMAT) {
-        return Err(damaged(path, "its format is newer than this program"));
+        return Err(damaged(path, "its format is not known to this program"));
     }
     let len = d.u32().and_then(|len| usize::try_from(len).ok()).filter(|len| *len <= MAX_META);
     let len = len.ok_or_else(|| damaged(path, "the meta's length does not fit"))?;

@@ -15,6 +15,7 @@ use std::{
 };
 
 pub use opened::{CheckpointRecords, OpenedCheckpoint};
+use raft_proto::eraftpb::ConfState;
 pub use receiver::Receiver;
 
 use self::format::{HashingWriter, damaged};
@@ -32,7 +33,7 @@ pub const MAX_CHECKPOINT_BYTES: u64 = 64 << 30;
 const KEPT: usize = 2;
 
 /// What a checkpoint is a checkpoint of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CheckpointMeta {
     /// The record.
     pub record_id: [u8; 32],
@@ -44,8 +45,8 @@ pub struct CheckpointMeta {
     pub raft_index: u64,
     /// Its term.
     pub raft_term: u64,
-    /// Encoded membership as of that entry.
-    pub conf_state: Vec<u8>,
+    /// Membership as of that entry.
+    pub conf_state: ConfState,
     /// The newest stamp in the log up to that entry, in milliseconds since 1970-01-01 UTC: record time, or later by entries
     /// that changed nothing.
     pub time_ms: i64,
@@ -58,7 +59,7 @@ pub struct CheckpointMeta {
 }
 
 /// A checkpoint file as others may know it: enough to fetch it and to see that it is whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CheckpointInfo {
     /// Its meta.
     pub meta: CheckpointMeta,
@@ -167,7 +168,7 @@ impl CheckpointStore {
     /// Gives a verified file its name and lets go of what it makes superfluous.
     fn adopt(&self, aside: &Path, path: &Path, mut info: CheckpointInfo) -> Result<CheckpointInfo> {
         self.disk.rename(aside, path).map_err(|e| StoreError::io("rename", aside, e))?;
-        self.disk.sync_dir(&self.dir).map_err(|e| self.poison.sync_failed(&self.dir, &e))?;
+        self.sync_names()?;
         path.clone_into(&mut info.file);
         self.remember(&info);
         self.retain()?;
@@ -188,13 +189,12 @@ impl CheckpointStore {
         for name in self.names()? {
             let path = self.dir.join(&name);
             if kept == KEPT {
-                self.disk.remove(&path).map_err(|e| StoreError::io("remove", &path, e))?;
-                self.verified().remove(&path);
+                self.remove(&path)?;
             } else if self.known_or_verified(&path)?.is_some() {
                 kept += 1;
             }
         }
-        self.disk.sync_dir(&self.dir).map_err(|e| self.poison.sync_failed(&self.dir, &e))
+        self.sync_names()
     }
 
     /// What is known of a file since it was last verified, or else verifies it now.
@@ -240,15 +240,15 @@ impl CheckpointStore {
         Ok(info)
     }
 
-    /// The newest checkpoint that verifies, read in full to be sure. A damaged one is set aside with a warning and
-    /// the one before it is used. `None` only if there never was one.
+    /// The newest checkpoint that verifies; what this store has not read in full yet is, to be sure. A damaged one is set
+    /// aside with a warning and the one before it is used. `None` only if there never was one.
     ///
     /// # Errors
     /// `NoUsableCheckpoint` if there are checkpoints, or some were set aside, and none verifies; `Io`.
     pub fn newest_verified(&self) -> Result<Option<OpenedCheckpoint>> {
         for name in self.names()? {
             let path = self.dir.join(name);
-            if let Some(info) = self.verify_or_set_aside(&path)? {
+            if let Some(info) = self.known_or_verified(&path)? {
                 return self.open_held(&info).map(Some);
             }
         }
@@ -275,18 +275,19 @@ impl CheckpointStore {
     /// Reads all checkpoints held again and sets aside what is damaged. Returns how many that were.
     ///
     /// # Errors
-    /// `Io`.
+    /// `Io`, once all have been looked at.
     pub fn verify_all(&self) -> Result<usize> {
-        let mut damaged = 0;
+        let (mut damaged, mut unread) = (0, None);
         for name in self.names()? {
             let path = self.dir.join(name);
             match self.verify_or_set_aside(&path) {
                 // Newer ones may have replaced it meanwhile.
                 Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
-                other => damaged += usize::from(other?.is_none()),
+                Err(error) => unread = Some(error),
+                Ok(info) => damaged += usize::from(info.is_none()),
             }
         }
-        Ok(damaged)
+        unread.map_or(Ok(damaged), Err)
     }
 
     /// Opens one of those held. Its file stays readable even when newer ones replace it.
@@ -296,6 +297,58 @@ impl CheckpointStore {
     pub fn open_held(&self, info: &CheckpointInfo) -> Result<OpenedCheckpoint> {
         let file = self.disk.open(&info.file).map_err(|e| StoreError::io("open", &info.file, e))?;
         OpenedCheckpoint::open(file, info.clone())
+    }
+
+    /// Makes a checkpoint of another directory, where it was received and verified, one of these.
+    ///
+    /// # Errors
+    /// `Io`, `SyncFailed`, `Poisoned`.
+    pub fn take_over(&self, staged: &Self, info: &CheckpointInfo) -> Result<CheckpointInfo> {
+        self.poison.check()?;
+        let path = self.dir.join(info.file.file_name().unwrap_or_default());
+        let taken = self.adopt(&info.file, &path, info.clone())?;
+        staged.verified().remove(&info.file);
+        staged.sync_names()?;
+        Ok(taken)
+    }
+
+    /// After a start: a staged checkpoint that the log already begins behind is the state, and is taken over; any other
+    /// is of no use any more.
+    ///
+    /// # Errors
+    /// `Io`, `SyncFailed`, `Poisoned`.
+    pub fn settle(&self, staged: &Self, log_base: u64) -> Result<()> {
+        for info in staged.held()? {
+            let newest = self.held()?.first().map_or(0, |newest| newest.meta.raft_index);
+            if info.meta.raft_index == log_base && newest < log_base {
+                self.take_over(staged, &info)?;
+            } else {
+                staged.remove(&info.file)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all but the one with this digest, durably.
+    ///
+    /// # Errors
+    /// `Io`, `SyncFailed`, `Poisoned`.
+    pub fn keep_only(&self, digest: Option<[u8; 32]>) -> Result<()> {
+        self.poison.check()?;
+        for info in self.held()?.iter().filter(|info| Some(info.digest) != digest) {
+            self.remove(&info.file)?;
+        }
+        self.sync_names()
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        self.disk.remove(path).map_err(|e| StoreError::io("remove", path, e))?;
+        self.verified().remove(path);
+        Ok(())
+    }
+
+    fn sync_names(&self) -> Result<()> {
+        self.disk.sync_dir(&self.dir).map_err(|e| self.poison.sync_failed(&self.dir, &e))
     }
 
     /// Begins or resumes receiving the checkpoint with this digest and size from peers. Parts of other transfers are

@@ -14,7 +14,7 @@ fn meta(revision: u64) -> CheckpointMeta {
         revision,
         raft_index: revision * 2,
         raft_term: 5,
-        conf_state: vec![1, 2, 3],
+        conf_state: ConfState::from((vec![1, 2, 3], vec![u64::MAX])),
         time_ms: -7,
         state_digest: [4; 32],
         feature_level: 1,
@@ -226,5 +226,22 @@ proptest! {
         let opened = store(&disk).newest_verified().unwrap().unwrap();
         let found: Vec<_> = opened.records().unwrap().collect::<Result<_>>().unwrap();
         prop_assert_eq!(found, records);
+    }
+}
+
+#[test]
+fn a_staged_checkpoint_is_settled_by_where_the_log_begins() {
+    // Revision 5 stands at index 10.
+    for (own, log_base, kept) in [(4, 10, 5), (4, 0, 4), (4, 12, 4), (5, 10, 5), (6, 10, 6)] {
+        let disk = SimDisk::new(1);
+        let (store, staged) =
+            (store(&disk), CheckpointStore::open(Arc::new(disk.clone()), Path::new("/staged")).unwrap());
+        write(&store, own);
+        write(&staged, 5);
+        store.settle(&staged, log_base).unwrap();
+        assert_eq!(staged.held().unwrap(), [], "own {own}, log from {log_base}");
+        disk.crash();
+        let again = self::store(&disk);
+        assert_eq!(newest(&again), Some(kept), "own {own}, log from {log_base}");
     }
 }

@@ -189,13 +189,7 @@ pub(super) fn hard_state_sum(state: &HardState) -> u32 {
 
 /// The checksum of a membership with the entry that made it; 0 where none was written.
 pub(super) fn conf_state_sum(index: u64, conf: &ConfState) -> u32 {
-    let groups = [&conf.voters, &conf.learners, &conf.voters_outgoing, &conf.learners_next];
-    let layout = Encoder::default().u64(index).u8(conf.auto_leave.into());
-    let layout = groups.into_iter().fold(layout, |layout, group| {
-        let layout = layout.u64(group.len() as u64);
-        group.iter().fold(layout, |layout, id| layout.u64(*id))
-    });
-    crc32fast::hash(&layout.0)
+    crc32fast::hash(&Encoder::default().u64(index).conf(conf).0)
 }
 
 #[cfg(test)]

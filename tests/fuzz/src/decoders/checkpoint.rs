@@ -8,6 +8,7 @@ use shouwang_domain::record::Record;
 use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
 use shouwang_store::checkpoint::{CheckpointMeta, CheckpointStore};
+use shouwang_store::log::ConfState;
 use shouwang_store::{Disk, SimDisk};
 
 use super::Target;
@@ -25,19 +26,19 @@ pub struct Checkpoints {
 impl Checkpoints {
     pub fn new() -> Self {
         let records = [canonical(&WORLD.regions[0].record), canonical(&WORLD.registries[0].record)];
-        let samples = records.iter().map(|records| file(&meta(&[3, 0, 0]), records)).collect();
+        let samples = records.iter().map(|records| file(&meta(3), records)).collect();
         Self { samples, records }
     }
 }
 
-fn meta(conf_state: &[u8]) -> CheckpointMeta {
+fn meta(voters: u64) -> CheckpointMeta {
     CheckpointMeta {
         record_id: [7; 32],
         epoch: 0,
         revision: 100,
         raft_index: 100,
         raft_term: 2,
-        conf_state: conf_state.to_vec(),
+        conf_state: ConfState::from(((1..=voters).collect::<Vec<_>>(), Vec::new())),
         time_ms: 1_700_000_000_000,
         state_digest: [1; 32],
         feature_level: 0,
@@ -88,10 +89,7 @@ impl Target for Checkpoints {
                         break;
                     }
                 }
-                file(
-                    &meta(&mutated(rng, &[3, 0, 0], &[], &[])[..].iter().copied().take(1000).collect::<Vec<_>>()),
-                    &records,
-                )
+                file(&meta(rng.below(9)), &records)
             }
             2 => {
                 let mut bytes = mutated(rng, &self.samples[which], &self.samples, &[]);
