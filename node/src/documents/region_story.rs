@@ -11,9 +11,9 @@ use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand as R;
 use shouwang_domain::region::state::DebtKind;
 use shouwang_domain::registry::command::RegistryCommand as C;
-use shouwang_domain::registry::state::{Holding, LotDetails};
-use shouwang_domain::resource::{Condition, ItemCode, Resource, StockClass, UnitKind, Visibility};
-use shouwang_domain::testing::{World, actor};
+use shouwang_domain::registry::state::LotDetails;
+use shouwang_domain::resource::{ItemCode, Resource, UnitKind, Visibility};
+use shouwang_domain::testing::{self, World, actor};
 use shouwang_domain::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 
 /// Members: the hub that asks, two that lend, one that declines.
@@ -193,22 +193,8 @@ impl Story {
     }
 
     fn details(&self, member: usize, exercise: bool) -> LotDetails {
-        LotDetails {
-            holding: Holding::from(&suits()),
-            name: "防护服".to_owned(),
-            unit: "套".to_owned(),
-            store: StoreId::from_u128(1),
-            owner: self.world.parties[member],
-            class: StockClass::Government,
-            condition: Condition::Usable,
-            batch: String::new(),
-            expires: None,
-            unit_price: Some(Fen(380_000)),
-            size: 0,
-            endurance_hours: 0,
-            remark: String::new(),
-            exercise,
-        }
+        let owner = self.world.parties[member];
+        LotDetails { exercise, ..testing::lot(owner, StoreId::from_u128(1), &suits()) }
     }
 
     fn stock(&mut self, member: usize, lot: LotId, visibility: Visibility, exercise: bool) {

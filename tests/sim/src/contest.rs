@@ -12,9 +12,9 @@ use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand as R;
 use shouwang_domain::region::lifecycle::MissionState;
 use shouwang_domain::registry::command::RegistryCommand as C;
-use shouwang_domain::registry::state::{Holding, LotDetails};
-use shouwang_domain::resource::{Condition, ItemCode, Resource, StockClass};
-use shouwang_domain::testing::{Rng, Said};
+use shouwang_domain::registry::state::LotDetails;
+use shouwang_domain::resource::{ItemCode, Resource};
+use shouwang_domain::testing::{self, Rng, Said};
 use shouwang_domain::time::{DAY_MS, HOUR_MS, Timestamp};
 
 use crate::linear::{self, Operation};
@@ -84,22 +84,8 @@ impl Contest {
             return Vec::new();
         }
         let (lot, pledge, qty, store) = (self.lot, self.pledge, Qty(self.capacity), StoreId::from_u128(1));
-        let details = LotDetails {
-            holding: Holding::from(&resource()),
-            name: "堵漏器材".to_owned(),
-            unit: "套".to_owned(),
-            store,
-            owner: code,
-            class: StockClass::Government,
-            condition: Condition::Usable,
-            batch: String::new(),
-            expires: None,
-            unit_price: Some(Fen(10_000)),
-            size: 0,
-            endurance_hours: 0,
-            remark: String::new(),
-            exercise: false,
-        };
+        let (name, unit_price) = ("堵漏器材".to_owned(), Some(Fen(10_000)));
+        let details = LotDetails { name, unit_price, ..testing::lot(code, store, &resource()) };
         vec![
             C::AddStore { store, name: "中心库".to_owned(), district: "海勃湾区".to_owned() },
             C::OpenLot { lot, details, qty },

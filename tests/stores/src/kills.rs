@@ -20,13 +20,12 @@ use shouwang_domain::quantity::Qty;
 use shouwang_domain::record::Cause;
 use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::registry::command::RegistryCommand;
-use shouwang_domain::registry::state::{Holding, LotDetails};
-use shouwang_domain::resource::{Condition, ItemCode, Resource, StockClass};
-use shouwang_domain::testing::{Rng, actor};
+use shouwang_domain::testing::{self, Rng, actor};
 use shouwang_domain::time::HOUR_MS;
 use shouwang_driver::{Handle, RecordOptions, Storage};
 
 use crate::node::{START, soon, wuhai};
+use crate::script::suits;
 use crate::{Node, Result, Sizes, alone};
 
 /// What a writer is told.
@@ -114,14 +113,13 @@ async fn ask(node: &Node, life: u64, n: u64) -> Result<()> {
         let envelope = Envelope { id, actor: actor(wuhai(), Role::Leader, 1), valid_until, body };
         ("region", node.region.propose(envelope, soon()).await)
     } else {
-        let lot = LotId::from_u128(1);
+        let (store, lot) = (StoreId::from_u128(1), LotId::from_u128(1));
         let body = match n {
-            0 => RegistryCommand::AddStore {
-                store: StoreId::from_u128(1),
-                name: "中心库".to_owned(),
-                district: "海勃湾区".to_owned(),
-            },
-            1 => RegistryCommand::OpenLot { lot, details: details(), qty: Qty(1000) },
+            0 => RegistryCommand::AddStore { store, name: "中心库".to_owned(), district: "海勃湾区".to_owned() },
+            1 => {
+                let details = testing::lot(wuhai(), store, &suits());
+                RegistryCommand::OpenLot { lot, details, qty: Qty(1000) }
+            }
             n => RegistryCommand::Receive { lot, qty: Qty(1), document: format!("入库-{life}-{n}") },
         };
         let envelope = Envelope { id, actor: actor(wuhai(), Role::Keeper, 1), valid_until, body };
@@ -130,25 +128,6 @@ async fn ask(node: &Node, life: u64, n: u64) -> Result<()> {
     let outcome = outcome.map_err(|error| error.to_string())?;
     say(&format!("acked {name} {} {id}", outcome.revision));
     Ok(())
-}
-
-fn details() -> LotDetails {
-    LotDetails {
-        holding: Holding::from(&Resource::Item(ItemCode::new(2_990_101).expect("seven digits"))),
-        name: "防护服".to_owned(),
-        unit: "套".to_owned(),
-        store: StoreId::from_u128(1),
-        owner: wuhai(),
-        class: StockClass::Government,
-        condition: Condition::Usable,
-        batch: String::new(),
-        expires: None,
-        unit_price: None,
-        size: 0,
-        endurance_hours: 0,
-        remark: String::new(),
-        exercise: false,
-    }
 }
 
 /// The book: what was acknowledged, and what the ledgers were seen to hold.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use shouwang_domain::charter::{Charter, Member, MemberNode, Rules, Standing};
-use shouwang_domain::hash::{Bytes, SignatureAlgorithm};
+use shouwang_domain::charter::Charter;
+use shouwang_domain::hash::Bytes;
 use shouwang_domain::ids::{MunicipalityCode, NodeId, RegionId};
 use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
-use shouwang_domain::registry::state::{RegistryGenesis, RegistryNode};
-use shouwang_domain::testing::municipality;
+use shouwang_domain::registry::state::RegistryGenesis;
+use shouwang_domain::testing::{self, municipality};
 use shouwang_domain::time::Timestamp;
 use shouwang_driver::{
     AcceptedLoss, Clock, ConnectError, Driver, DriverError, DriverOptions, Ed25519Signer, Handle, HostSpec,
@@ -55,36 +55,18 @@ fn signer(seed: u8) -> Ed25519Signer {
 
 /// The registry's founding document.
 pub fn registry_genesis() -> RegistryGenesis {
-    let public_key = Bytes(signer(3).public_key());
-    let nodes = vec![RegistryNode { node: node_of(wuhai()), algorithm: SignatureAlgorithm::Ed25519, public_key }];
-    RegistryGenesis { owner: wuhai(), name: "乌海市".to_owned(), short: "乌".to_owned(), incarnation: 1, nodes }
+    let mut genesis = testing::founding(wuhai(), "乌");
+    genesis.nodes[0].public_key = Bytes(signer(3).public_key());
+    genesis
 }
 
 /// The region's charter: 乌海 votes, 阿拉善 learns.
 pub fn charter() -> Charter {
-    let member = |code: MunicipalityCode, name: &str, short: &str, seed, voter| Member {
-        code,
-        name: name.to_owned(),
-        short: short.to_owned(),
-        standing: Standing::Party,
-        superior: None,
-        neighbours: Vec::new(),
-        nodes: vec![MemberNode {
-            node: node_of(code),
-            algorithm: SignatureAlgorithm::Ed25519,
-            public_key: Bytes(signer(seed).public_key()),
-            retiring: None,
-            voter,
-        }],
-    };
-    Charter {
-        federation: "test".to_owned(),
-        name: "乌海应急联动区域".to_owned(),
-        version: 1,
-        hub: wuhai(),
-        members: vec![member(wuhai(), "乌海市", "乌", 3, true), member(alxa(), "阿拉善盟", "阿", 4, false)],
-        rules: Rules::default(),
+    let mut charter = testing::charter("乌海应急联动区域", &[wuhai(), alxa()], None);
+    for (member, (seed, voter)) in charter.members.iter_mut().zip([(3, true), (4, false)]) {
+        (member.nodes[0].public_key, member.nodes[0].voter) = (Bytes(signer(seed).public_key()), voter);
     }
+    charter
 }
 
 /// How large everything is: small, so that a short script rotates, seals, compacts and rewrites.

@@ -8,7 +8,8 @@ use shouwang_domain::quantity::{Fen, Qty};
 use shouwang_domain::region::command::RegionCommand as R;
 use shouwang_domain::registry::command::RegistryCommand as C;
 use shouwang_domain::registry::state::{Floors, Holding, LotDetails, NumberKind};
-use shouwang_domain::resource::{Condition, ItemCode, Resource, StockClass, UnitKind, Visibility, Warning};
+use shouwang_domain::resource::{Condition, ItemCode, Resource, UnitKind, Visibility, Warning};
+use shouwang_domain::testing;
 use shouwang_domain::time::{DAY_MS, HOUR_MS};
 
 use crate::node::{START, wuhai};
@@ -34,7 +35,8 @@ fn text(words: &str) -> String {
     words.to_owned()
 }
 
-fn suits() -> Resource {
+/// Protective suits.
+pub(crate) fn suits() -> Resource {
     Resource::Item(ItemCode::new(2_990_101).expect("seven digits"))
 }
 
@@ -51,21 +53,13 @@ fn pledge(n: u128) -> PledgeId {
 }
 
 fn details(holding: Holding, name: &str) -> LotDetails {
+    let expires = Some(START.plus_ms(400 * DAY_MS).shanghai_date());
     LotDetails {
         holding,
         name: text(name),
-        unit: text("套"),
-        store: store(1),
-        owner: wuhai(),
-        class: StockClass::Government,
-        condition: Condition::Usable,
         batch: text("2025-07"),
-        expires: Some(START.plus_ms(400 * DAY_MS).shanghai_date()),
-        unit_price: Some(Fen(380_000)),
-        size: 0,
-        endurance_hours: 0,
-        remark: String::new(),
-        exercise: false,
+        expires,
+        ..testing::lot(wuhai(), store(1), &suits())
     }
 }
 

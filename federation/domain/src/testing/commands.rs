@@ -1,7 +1,7 @@
 //! Plausible things that people do, drawn at random: most are legal, many are not, and none may break an invariant.
 //! A person acts on what his own node shows him, however old that is.
 
-use super::world::{Rng, actor};
+use super::world::{Rng, actor, lot};
 use crate::actor::{Actor, Role};
 use crate::channel::{Answer, LineAsked, Priority, Usage};
 use crate::charter::Basis;
@@ -12,8 +12,8 @@ use crate::region::command::RegionCommand as R;
 use crate::region::state::{DebtKind, Finding, Mission, Obligation, Pledge};
 use crate::registry::Registry;
 use crate::registry::command::{Ahead, Offer, RegistryCommand as C};
-use crate::registry::state::{Floors, Holding, LotDetails, RegistryMission};
-use crate::resource::{Condition, ItemCode, Resource, StockClass, UnitKind, Visibility, Warning};
+use crate::registry::state::{Floors, LotDetails, RegistryMission};
+use crate::resource::{Condition, ItemCode, Resource, UnitKind, Visibility, Warning};
 use crate::time::{DAY_MS, HOUR_MS, Timestamp};
 
 /// What a person has before him: his municipality's own registry, and the region as his node knows it.
@@ -142,21 +142,11 @@ impl View<'_> {
         let longest = if rng.chance(20) { 10 } else { 90 };
         let days = rng.below(longest) as i64;
         LotDetails {
-            holding: Holding::from(&if unit { team() } else { item() }),
-            name: "防护服".to_owned(),
-            unit: "套".to_owned(),
-            store: store(),
             // Now and then a depot that is kept for another.
             owner: if rng.chance(80) { self.me } else { self.parties[rng.below(2) as usize] },
-            class: StockClass::Government,
-            condition: Condition::Usable,
-            batch: String::new(),
             expires: rng.chance(50).then(|| self.now.plus_ms(days * DAY_MS).shanghai_date()),
-            unit_price: Some(Fen(380_000)),
-            size: 0,
-            endurance_hours: 0,
-            remark: String::new(),
             exercise: rng.chance(10),
+            ..lot(self.me, store(), &if unit { team() } else { item() })
         }
     }
 

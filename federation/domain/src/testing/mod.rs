@@ -11,4 +11,4 @@ mod commands;
 mod world;
 
 pub use self::commands::{Said, View, random_commands};
-pub use self::world::{AnyVerifier, Named, Rng, World, actor, charter, founding, municipality};
+pub use self::world::{AnyVerifier, Named, Rng, World, actor, charter, founding, lot, municipality};

@@ -10,8 +10,9 @@ use crate::code;
 use crate::command::{Batch, CommandProof, Envelope};
 use crate::courier;
 use crate::hash::{Bytes, Hash32, SignatureAlgorithm, Verifier};
-use crate::ids::{CommandId, MunicipalityCode, NodeId, RegionId};
+use crate::ids::{CommandId, MunicipalityCode, NodeId, RegionId, StoreId};
 use crate::machine::Machine;
+use crate::quantity::Fen;
 use crate::record::{Entry, Outcome, Record, Verdict};
 use crate::refusal::Refusal;
 use crate::region::Region;
@@ -19,7 +20,8 @@ use crate::region::command::RegionCommand;
 use crate::registry::Registry;
 use crate::registry::command::RegistryCommand;
 use crate::registry::invariants::{check_across, check_promised_once};
-use crate::registry::state::{RegistryGenesis, RegistryNode};
+use crate::registry::state::{Holding, LotDetails, RegistryGenesis, RegistryNode};
+use crate::resource::{Condition, Resource, StockClass};
 use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): a small deterministic source for tests.
@@ -118,6 +120,26 @@ pub fn founding(code: MunicipalityCode, short: &str) -> RegistryGenesis {
     let (algorithm, public_key) = (SignatureAlgorithm::Ed25519, Bytes(code.get().to_be_bytes().to_vec()));
     let nodes = vec![RegistryNode { node: node(code), algorithm, public_key }];
     RegistryGenesis { owner: code, name: format!("市{code}"), short: short.to_owned(), incarnation: 1, nodes }
+}
+
+/// A lot of protective suits, or of whatever else, as it enters the books.
+pub fn lot(owner: MunicipalityCode, store: StoreId, resource: &Resource) -> LotDetails {
+    LotDetails {
+        holding: Holding::from(resource),
+        name: "防护服".to_owned(),
+        unit: "套".to_owned(),
+        store,
+        owner,
+        class: StockClass::Government,
+        condition: Condition::Usable,
+        batch: String::new(),
+        expires: None,
+        unit_price: Some(Fen(380_000)),
+        size: 0,
+        endurance_hours: 0,
+        remark: String::new(),
+        exercise: false,
+    }
 }
 
 /// A record with the name of its municipality or region.

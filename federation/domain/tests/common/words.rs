@@ -7,27 +7,13 @@ use shouwang_domain::quantity::{Fen, Qty};
 use shouwang_domain::region::command::RegionCommand as R;
 use shouwang_domain::registry::command::{Ahead, RegistryCommand as C};
 use shouwang_domain::registry::state::{Holding, LotDetails};
-use shouwang_domain::resource::{Condition, StockClass};
+use shouwang_domain::testing;
 use shouwang_domain::time::{DAY_MS, HOUR_MS};
 
 impl Scene {
     pub fn details(&self, owner: usize) -> LotDetails {
-        LotDetails {
-            holding: Holding::from(&suits()),
-            name: text("气密型化学防护服"),
-            unit: text("套"),
-            store: store(),
-            owner: self.code(owner),
-            class: StockClass::Government,
-            condition: Condition::Usable,
-            batch: text("B-1"),
-            expires: None,
-            unit_price: Some(Fen(380_000)),
-            size: 0,
-            endurance_hours: 0,
-            remark: String::new(),
-            exercise: false,
-        }
+        let (name, batch) = (text("气密型化学防护服"), text("B-1"));
+        LotDetails { name, batch, ..testing::lot(self.code(owner), store(), &suits()) }
     }
 
     pub fn team_details(&self, owner: usize) -> LotDetails {
