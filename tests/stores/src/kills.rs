@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{BufRead, BufReader, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -214,7 +215,8 @@ impl Book {
         let deadline = Instant::now() + Duration::from_millis(if early { rng.below(60) } else { 20_000 });
         let lived = self.live(&lines, deadline, (!early).then_some(acks));
         child.kill().map_err(|error| error.to_string())?;
-        child.wait().map_err(|error| error.to_string())?;
+        let ended = child.wait().map_err(|error| error.to_string())?;
+        was_killed(ended, &lived)?;
         let ready = lived?;
         // What it had said by then counts as well.
         for line in lines {
@@ -253,6 +255,16 @@ impl Book {
     }
 }
 
+/// Checks that a life was ended from outside: a writer has no end of its own.
+fn was_killed(ended: ExitStatus, lived: &Result<bool>) -> Result<()> {
+    /// The signal that nobody can catch.
+    const SIGKILL: i32 = 9;
+    match ended.signal() {
+        Some(SIGKILL) => Ok(()),
+        _ => Err(format!("the writer ended by itself with {ended}; before that: {lived:?}")),
+    }
+}
+
 fn start(program: &Path, dir: &Path, orders: &[&str]) -> Result<Child> {
     let mut command = Command::new(program);
     command.arg("write").arg(dir).args(orders).stdout(Stdio::piped());
@@ -281,4 +293,18 @@ pub fn kill(program: &Path, dir: &Path, kills: u64, seed: u64) -> Result<Book> {
     }
     book.close(program, dir)?;
     Ok(book)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_that_ends_by_itself_was_not_killed() {
+        // As wait(2) tells it: the exit code in the upper byte, the signal in the lower one.
+        for (status, killed) in [(9, true), (0, false), (1 << 8, false), (101 << 8, false), (6, false), (9 << 8, false)]
+        {
+            assert_eq!(was_killed(ExitStatus::from_raw(status), &Ok(true)).is_ok(), killed, "{status}");
+        }
+    }
 }
