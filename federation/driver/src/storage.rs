@@ -58,7 +58,7 @@ impl Storage {
         let sizes = options.log.on_disk_of(disk_size(&options.data_dir)?);
         let log = EngineLogOptions { findings: findings.clone(), ..sizes };
         let opened = if used && is_gone(&*disk, &options.data_dir)? {
-            Err(StoreError::LogCorrupt { path: options.data_dir.clone(), detail: "it is gone".to_owned() })
+            Err(StoreError::LogCorrupt { path: options.data_dir.join(log::DIR), detail: "it is gone".to_owned() })
         } else {
             match open_log(&options.data_dir, &log) {
                 // What the reserve is for: a node that is full must still come up, or it could not even be looked at.
