@@ -312,8 +312,7 @@ fn is_named(text: &str, dir: &Path, case: &Case) -> Result<()> {
         Kind::Sealed | Kind::Active if case.spoil == Spoil::Remove => file.parent().unwrap_or(dir).to_owned(),
         _ => file,
     };
-    let named =
-        text.contains(&*place.to_string_lossy()) || text.contains(&*dir.to_string_lossy()) && case.kind == Kind::Log;
+    let named = text.contains(&*place.to_string_lossy());
     let code = text.split(':').next().is_some_and(|code| code.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
     let chinese = text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
     if named && code && chinese { Ok(()) } else { Err(format!("not named as it should be: {text}")) }
