@@ -23,7 +23,7 @@ use shouwang_store::real_disk;
 use crate::node::{START, soon, wuhai};
 use crate::script::acts;
 use crate::tale::{Point, check_ledger, check_line};
-use crate::{Node, Result, Sizes, Tale, alone, folder};
+use crate::{Node, Result, Sizes, Tale, alone, folder, judge_all};
 
 /// What kind of file is damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -444,9 +444,9 @@ impl Figures {
 /// Draws and judges damage of every kind, to what an orderly stop and what a kill leaves behind. Returns what went wrong
 /// as well.
 pub fn all(flips: usize, seed: u64) -> Result<(Figures, Vec<String>)> {
+    let places = [(Place::new(true)?, "an orderly stop", seed), (Place::new(false)?, "a kill", seed + 1)];
     let mut cases = Vec::new();
-    for (place, seed) in [(Place::new(true)?, seed), (Place::new(false)?, seed + 1)] {
-        let place = Arc::new(place);
+    for (place, end, drawn_from) in &places {
         for kind in Kind::ALL {
             // The log is most of what there is, the reserve holds nothing at all.
             let flips = match kind {
@@ -454,27 +454,15 @@ pub fn all(flips: usize, seed: u64) -> Result<(Figures, Vec<String>)> {
                 Kind::Reserve => flips / 6,
                 _ => flips,
             } / 2;
-            cases.extend(place.draw(kind, flips, seed)?.into_iter().map(|case| (Arc::clone(&place), case)));
+            cases.extend(place.draw(kind, flips, *drawn_from)?.into_iter().map(|case| (place, *end, case)));
         }
     }
-    let (next, judged) =
-        (std::sync::atomic::AtomicUsize::new(0), std::sync::Mutex::new((Figures::default(), Vec::new())));
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((place, case)) = cases.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
-                    let fate = place.judge(case);
-                    // Counters and a list: whole after any panic.
-                    let mut judged = judged.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    judged.0.cases += 1;
-                    match fate {
-                        Ok(fate) => *judged.0.fates.entry((case.kind, fate)).or_default() += 1,
-                        Err(why) => judged.1.push(why),
-                    }
-                }
-            });
+    let (mut figures, mut failures) = (Figures { cases: cases.len(), ..Figures::default() }, Vec::new());
+    for ((_, end, case), fate) in cases.iter().zip(judge_all(&cases, |(place, _, case)| place.judge(case))) {
+        match fate {
+            Ok(fate) => *figures.fates.entry((case.kind, fate)).or_default() += 1,
+            Err(why) => failures.push(format!("seed {seed}, after {end}: {why}")),
         }
-    });
-    Ok(judged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+    Ok((figures, failures))
 }

@@ -15,6 +15,9 @@ pub mod script;
 pub mod sweep;
 pub mod tale;
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 pub use node::{Node, Sizes};
 pub use tale::Tale;
 
@@ -26,6 +29,27 @@ pub fn folder() -> Result<tempfile::TempDir> {
     let fast = std::path::Path::new("/dev/shm");
     let made = if fast.is_dir() { tempfile::tempdir_in(fast) } else { tempfile::tempdir() };
     made.map_err(|error| error.to_string())
+}
+
+/// Judges every case, as many at a time as the machine has threads. The verdicts come in the order of the cases.
+pub(crate) fn judge_all<T: Sync, V: Send>(cases: &[T], judge: impl Fn(&T) -> V + Sync) -> Vec<V> {
+    let (next, verdicts) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(cases.len())));
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(at) else { return };
+                    let verdict = judge(case);
+                    verdicts.lock().expect("nobody panics while adding to a list").push((at, verdict));
+                }
+            });
+        }
+    });
+    let mut verdicts = verdicts.into_inner().expect("nobody panics while adding to a list");
+    verdicts.sort_unstable_by_key(|(at, _)| *at);
+    verdicts.into_iter().map(|(_, verdict)| verdict).collect()
 }
 
 /// Runs a future on a runtime of its own: its threads, and what they remember, end with it.
