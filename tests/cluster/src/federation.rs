@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::line::Line;
 use crate::process::{NodeProcess, Ports};
-use crate::terminal::Terminal;
+use crate::terminal::{Answer, Terminal};
 
 /// The federation's name in certificates.
 pub const FEDERATION: &str = "wuhai-region";
@@ -55,6 +57,11 @@ pub const WUHAI_REGION: [MemberSpec; 7] = [
         voter: false,
     },
 ];
+
+/// Those of the Wuhai region with these codes, in the region's order.
+pub fn members(codes: &[u32]) -> Vec<MemberSpec> {
+    WUHAI_REGION.iter().filter(|member| codes.contains(&member.code)).copied().collect()
+}
 
 const fn party(
     code: u32,
@@ -120,8 +127,8 @@ impl Federation {
         }
         for (index, member) in members.iter().enumerate() {
             federation.configure(member)?;
-            federation.contexts(member, ports[index])?;
             let home = federation.home(member.code);
+            contexts(&home, Path::new("operators"), ports[index])?;
             federation.nodes.push(NodeProcess::new(federation.binary.clone(), home, ports[index], member.code));
         }
         Ok(federation)
@@ -157,7 +164,12 @@ impl Federation {
 
     /// A terminal at a member's node, acting in a post.
     pub fn terminal(&self, code: u32, role: &'static str) -> Terminal {
-        Terminal::new(self.binary.clone(), self.home(code), role.to_owned())
+        self.terminal_at(self.home(code), role)
+    }
+
+    /// A terminal at the node with this home, acting in a post.
+    pub fn terminal_at(&self, home: PathBuf, role: &'static str) -> Terminal {
+        Terminal::new(self.binary.clone(), home, role.to_owned())
     }
 
     /// Prepares the node of a member that the charter does not name yet, and answers the file that admits it.
@@ -171,7 +183,7 @@ impl Federation {
             self.lines.insert((member.code, other.0), Line::to(other.1)?);
         }
         self.configure(member)?;
-        self.contexts(member, ports)?;
+        contexts(&self.home(member.code), Path::new("operators"), ports)?;
         for other in self.members.clone() {
             self.lines.insert((other.code, member.code), Line::to(ports.peer)?);
             let port = self.lines[&(other.code, member.code)].port;
@@ -182,6 +194,24 @@ impl Federation {
         self.nodes.push(NodeProcess::new(self.binary.clone(), self.home(member.code), ports, member.code));
         self.members.push(*member);
         Ok(file)
+    }
+
+    /// A further node of a member, prepared and not started, and its key: another machine under number 2, the same
+    /// people, and as peers the nodes that run now. `settings` are written into its configuration.
+    ///
+    /// # Errors
+    /// A command that failed.
+    pub fn further_node(&self, code: u32, settings: &str) -> Result<(NodeProcess, String)> {
+        let member = self.members.iter().find(|member| member.code == code).context("no such member")?;
+        let home = self.dir.join(format!("{code}-2"));
+        let key = self.certified(member, "2", &home)?;
+        let config = home.join("shouwang.toml");
+        std::fs::write(&config, format!("{settings}\n{}", std::fs::read_to_string(&config)?))?;
+        let running = self.nodes.iter().filter(|node| node.is_running());
+        self.take_part(&home, running.map(|node| (node.code, node.ports.peer)))?;
+        let ports = Ports::free()?;
+        contexts(&home, &self.home(code).join("operators"), ports)?;
+        Ok((NodeProcess::new(self.binary.clone(), home, ports, code), key))
     }
 
     /// What each bureau's administrator does for a node that joins later: one more peer in the own node's configuration.
@@ -200,22 +230,26 @@ impl Federation {
     /// # Errors
     /// It failed; with what it said.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(&self.binary).args(arguments).env("SHOUWANG_LANG", "en").output()?;
-        if !output.status.success() {
-            bail!("shouwang {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+        let answer = self.try_run(arguments)?;
+        if answer.code != 0 {
+            bail!("shouwang {} ended with {}: {}", arguments.join(" "), answer.code, answer.err.trim());
         }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        Ok(answer.out.trim().to_owned())
+    }
+
+    /// Runs a command that knows no node and takes no context, and answers what came of it, good or bad.
+    ///
+    /// # Errors
+    /// The command cannot be run at all.
+    pub fn try_run(&self, arguments: &[&str]) -> Result<Answer> {
+        let output = Command::new(&self.binary).args(arguments).env("SHOUWANG_LANG", "en").output()?;
+        Ok(Answer::of(&output))
     }
 
     fn prepare_node(&self, member: &MemberSpec) -> Result<()> {
         let (home, ca, code) = (self.home(member.code), self.dir.join("ca"), member.code.to_string());
-        let home_text = path(&home)?;
-        let init = ["init", "--federation", FEDERATION, "--municipality", &code, "--short", member.short];
-        let key = self.run(&[&init[..], &["--dir", home_text, "--ip", "127.0.0.1"]].concat())?;
+        let key = self.certified(member, "1", &home)?;
         std::fs::write(home.join("signing.pub"), key)?;
-        let (csr, cert) = (home.join("tls/node.csr"), home.join("tls/node.pem"));
-        self.run(&["pki", "sign", "--ca", path(&ca)?, "--csr", path(&csr)?, "--out", path(&cert)?])?;
-        std::fs::copy(ca.join("ca.pem"), home.join("tls/ca.pem"))?;
         for role in ROLES {
             // Two people per post: nobody may do both halves of what needs two.
             for person in 1..=2 {
@@ -225,6 +259,18 @@ impl Federation {
             }
         }
         Ok(())
+    }
+
+    /// The home of a member's node of that number, with its certificate. Answers its key.
+    fn certified(&self, member: &MemberSpec, number: &str, home: &Path) -> Result<String> {
+        let (ca, code) = (self.dir.join("ca"), member.code.to_string());
+        let init = ["init", "--federation", FEDERATION, "--municipality", &code, "--short", member.short];
+        let here = ["--node", number, "--dir", path(home)?, "--ip", "127.0.0.1"];
+        let key = self.run(&[&init[..], &here].concat())?;
+        let (csr, cert) = (home.join("tls/node.csr"), home.join("tls/node.pem"));
+        self.run(&["pki", "sign", "--ca", path(&ca)?, "--csr", path(&csr)?, "--out", path(&cert)?])?;
+        std::fs::copy(ca.join("ca.pem"), home.join("tls/ca.pem"))?;
+        Ok(key)
     }
 
     fn sign_charter(&self, members: &[MemberSpec]) -> Result<()> {
@@ -277,39 +323,33 @@ impl Federation {
     }
 
     fn configure(&self, member: &MemberSpec) -> Result<()> {
-        let config = self.home(member.code).join("shouwang.toml");
-        let mut text = std::fs::read_to_string(&config)?;
         let own = self.lines.iter().filter(|((from, _), _)| *from == member.code);
-        let peers: Vec<String> = own
-            .map(|((_, to), line)| format!("{{ node = \"{to}/1\", address = \"127.0.0.1:{}\" }}", line.port))
-            .collect();
-        write!(
-            text,
-            "\n[[regions]]\nname = \"{REGION}\"\ncharter = \"{}\"\npeers = [{}]\n",
-            path(&self.charter())?,
-            peers.join(", ")
-        )?;
-        std::fs::write(&config, text)?;
-        Ok(())
+        self.take_part(&self.home(member.code), own.map(|((_, to), line)| (*to, line.port)))
     }
 
-    fn contexts(&self, member: &MemberSpec, ports: Ports) -> Result<()> {
-        let mut text = String::new();
-        for role in ROLES {
-            for person in 1..=2 {
-                let folder = format!("operators/{role}-{person}");
-                let files = operator_files(&self.home(member.code).join(&folder))?;
-                let [ca, cert, key] = files.map(|file| format!("{folder}/{file}"));
-                write!(
-                    text,
-                    "[{role}-{person}]\naddress = \"127.0.0.1:{}\"\nca = \"{ca}\"\ncert = \"{cert}\"\nkey = \"{key}\"\n",
-                    ports.operator
-                )?;
-            }
-        }
-        std::fs::write(self.home(member.code).join("contexts.toml"), text)?;
-        Ok(())
+    /// Adds the region to the configuration in a node's home, with the ports at which it dials the others.
+    fn take_part(&self, home: &Path, peers: impl Iterator<Item = (u32, u16)>) -> Result<()> {
+        let peers = peers.map(|(code, port)| format!("{{ node = \"{code}/1\", address = \"127.0.0.1:{port}\" }}"));
+        let (charter, peers) = (self.charter(), peers.collect::<Vec<_>>().join(", "));
+        let mut config = File::options().append(true).open(home.join("shouwang.toml"))?;
+        let region = format!("name = \"{REGION}\"\ncharter = \"{}\"\npeers = [{peers}]", path(&charter)?);
+        Ok(writeln!(config, "\n[[regions]]\n{region}")?)
     }
+}
+
+/// Writes how the operators whose papers lie in a folder reach the node with this home.
+fn contexts(home: &Path, operators: &Path, ports: Ports) -> Result<()> {
+    let mut text = String::new();
+    for role in ROLES {
+        for person in 1..=2 {
+            let folder = operators.join(format!("{role}-{person}"));
+            let [ca, cert, key] = operator_files(&home.join(&folder))?.map(|file| folder.join(file));
+            let (ca, cert, key, port) = (path(&ca)?, path(&cert)?, path(&key)?, ports.operator);
+            writeln!(text, "[{role}-{person}]\naddress = \"127.0.0.1:{port}\"")?;
+            writeln!(text, "ca = \"{ca}\"\ncert = \"{cert}\"\nkey = \"{key}\"")?;
+        }
+    }
+    Ok(std::fs::write(home.join("contexts.toml"), text)?)
 }
 
 /// The names of an operator's CA, certificate and key in his folder.

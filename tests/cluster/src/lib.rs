@@ -4,6 +4,7 @@
 //! Entry point: [`Federation::found`]. What must never stand here: anything that reaches into a node past its command
 //! line, its listeners and its signals.
 
+pub mod contention;
 pub mod federation;
 pub mod line;
 pub mod process;

@@ -63,7 +63,8 @@ pub fn chapter(time: &str, text: &str) {
     println!("\n{time}  {text}");
 }
 
-fn id() -> String {
+/// A new id, as a script would make one.
+pub fn id() -> String {
     Uuid::now_v7().to_string()
 }
 

@@ -18,6 +18,15 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What a command that has ended said.
+    pub(crate) fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// The data on standard output.
     ///
     /// # Errors
@@ -74,7 +83,7 @@ impl Terminal {
     /// The command cannot be run at all.
     pub fn try_with(&self, arguments: &[&str], form: &str) -> Result<Answer> {
         let output = self.command(arguments).args(["-o", form]).output()?;
-        Ok(Self::answer(&output))
+        Ok(Answer::of(&output))
     }
 
     /// Starts a command whose data is read while it runs, one line after the other.
@@ -84,24 +93,6 @@ impl Terminal {
     pub fn follow(&self, arguments: &[&str]) -> Result<Child> {
         let mut command = self.command(arguments);
         Ok(command.args(["-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?)
-    }
-
-    fn answer(output: &Output) -> Answer {
-        Answer {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-
-    /// As [`Terminal::try_run`], for a command that knows no node and takes no context.
-    ///
-    /// # Errors
-    /// The command cannot be run at all.
-    pub fn try_offline(&self, arguments: &[&str]) -> Result<Answer> {
-        let mut command = Command::new(&self.binary);
-        let output = command.args(arguments).args(["-o", "json"]).env("SHOUWANG_LANG", "en").output()?;
-        Ok(Self::answer(&output))
     }
 
     /// Runs a command that must succeed and answers its data.

@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use shouwang_cluster::federation::{FEDERATION, MemberSpec, REGION, WUHAI_REGION};
-use shouwang_cluster::process::{NodeProcess, Ports};
-use shouwang_cluster::story::{ALXA, WUHAI, YINCHUAN, number, until};
+use shouwang_cluster::federation::{self, MemberSpec};
+use shouwang_cluster::story::{ALXA, WUHAI, YINCHUAN, id, number, until};
 use shouwang_cluster::{Answer, Federation, Terminal};
 
 /// The hub and 阿拉善, both voting.
 fn two() -> Vec<MemberSpec> {
-    WUHAI_REGION.iter().filter(|member| [WUHAI, ALXA].contains(&member.code)).copied().collect()
+    federation::members(&[WUHAI, ALXA])
 }
 
 fn text(path: &Path) -> Result<&str> {
@@ -48,7 +47,7 @@ fn files(folder: &Path, end: &str) -> Result<Vec<PathBuf>> {
 
 /// The hub, 阿拉善 and 银川, all voting: two decide when the third is lost.
 fn three() -> Vec<MemberSpec> {
-    WUHAI_REGION.iter().filter(|member| [WUHAI, ALXA, YINCHUAN].contains(&member.code)).copied().collect()
+    federation::members(&[WUHAI, ALXA, YINCHUAN])
 }
 
 #[test]
@@ -58,7 +57,7 @@ fn a_running_node_is_backed_up_and_the_copy_checked_without_it() -> Result<()> {
     federation.start_all()?;
     let (admin, keeper) = (federation.terminal(WUHAI, "admin"), federation.terminal(WUHAI, "keeper"));
     keeper.run(&["store", "add", "一号库", "--district", "乌达区"])?;
-    let lot = uuid::Uuid::now_v7().to_string();
+    let lot = id();
     let of = ["--resource", "2990101", "--qty", "50", "--unit", "套", "--store", "一号库", "--id", &lot];
     keeper.run(&[&["stock", "add", "防护服"][..], &of].concat())?;
     let leader = federation.terminal(WUHAI, "leader");
@@ -90,8 +89,8 @@ fn a_running_node_is_backed_up_and_the_copy_checked_without_it() -> Result<()> {
     // The nodes are gone; the copy speaks for itself.
     federation.nodes.iter_mut().try_for_each(shouwang_cluster::NodeProcess::stop)?;
     let charter = federation.charter();
-    let nobody = federation.terminal(WUHAI, "duty");
-    let verify = |more: &[&str]| nobody.try_offline(&[&["backup", "verify", text(&backup)?][..], more].concat());
+    let verify =
+        |more: &[&str]| federation.try_run(&[&["backup", "verify", text(&backup)?, "-o", "json"][..], more].concat());
     let checked = verify(&["--charter", text(&charter)?])?;
     ensure!(checked.code == 0, "{checked:?}");
     let (registry, checked_region) = entries(&checked.json()?)?;
@@ -120,10 +119,6 @@ fn a_running_node_is_backed_up_and_the_copy_checked_without_it() -> Result<()> {
     ended(&federation.terminal(ALXA, "admin").try_run(&take)?, 8, "BACKUP_FOREIGN")
 }
 
-fn id() -> String {
-    uuid::Uuid::now_v7().to_string()
-}
-
 /// What a lot holds in an account, over all it belongs to.
 fn balance(terminal: &Terminal, lot: &str, account: &str) -> Result<u64> {
     let lots = terminal.run(&["stock", "list", "--all"])?;
@@ -131,32 +126,6 @@ fn balance(terminal: &Terminal, lot: &str, account: &str) -> Result<u64> {
     let lot = lots.find(|known| known["name"].as_str().is_some_and(|name| name.ends_with(lot)));
     let of = lot.and_then(|lot| lot["balances"].as_array()).into_iter().flatten();
     Ok(of.filter(|of| of["account"] == format!("ACCOUNT_{account}")).map(|of| number(&of["quantity"])).sum())
-}
-
-/// A further node of 阿拉善, prepared and not started: its home, its key, its process.
-fn second_node(federation: &Federation) -> Result<(PathBuf, String, NodeProcess)> {
-    let (home, ca) = (federation.dir.join("152900-2"), federation.dir.join("ca"));
-    let init = ["init", "--federation", FEDERATION, "--municipality", "152900", "--short", "阿", "--node", "2"];
-    let key = federation.run(&[&init[..], &["--dir", text(&home)?, "--ip", "127.0.0.1"]].concat())?;
-    let (csr, cert) = (home.join("tls/node.csr"), home.join("tls/node.pem"));
-    federation.run(&["pki", "sign", "--ca", text(&ca)?, "--csr", text(&csr)?, "--out", text(&cert)?])?;
-    std::fs::copy(ca.join("ca.pem"), home.join("tls/ca.pem"))?;
-    let others = federation.nodes.iter().filter(|node| node.code != ALXA);
-    let peers: Vec<String> =
-        others.map(|n| format!("{{ node = \"{}/1\", address = \"127.0.0.1:{}\" }}", n.code, n.ports.peer)).collect();
-    let (charter, peers) = (federation.charter(), peers.join(", "));
-    let region = format!("\n[[regions]]\nname = \"{REGION}\"\ncharter = \"{}\"\npeers = [{peers}]\n", text(&charter)?);
-    let config = home.join("shouwang.toml");
-    std::fs::write(&config, format!("registry_node = 2\n{}{region}", std::fs::read_to_string(&config)?))?;
-    // The same people, at another address.
-    let ports = Ports::free()?;
-    let contexts = std::fs::read_to_string(federation.home(ALXA).join("contexts.toml"))?;
-    let first = federation.nodes.iter().find(|node| node.code == ALXA).context("the lost node")?.ports.operator;
-    let operators = federation.home(ALXA).join("operators");
-    let contexts = contexts.replace(&format!(":{first}\""), &format!(":{}\"", ports.operator));
-    std::fs::write(home.join("contexts.toml"), contexts.replace("\"operators/", &format!("\"{}/", text(&operators)?)))?;
-    let process = NodeProcess::new(federation.binary.clone(), home.clone(), ports, ALXA);
-    Ok((home, key, process))
 }
 
 /// A change that the hub's leader draws up and 银川's signs, once it is in force.
@@ -212,11 +181,10 @@ fn night(federation: &Federation, backup: &Path) -> Result<Night> {
 /// Onto a new node and nowhere else.
 fn restored(federation: &Federation, home: &Path, folder: &Path) -> Result<()> {
     let (backup, empty) = (folder.join("backup"), format!("data_dir={}", text(&folder.join("empty"))?));
-    let nobody = federation.terminal(ALXA, "duty");
     let at = |home: &Path, more: &[&str]| {
         let config = home.join("shouwang.toml");
-        let restore = ["--config", text(&config)?, "restore", text(&backup)?, "--reason", "硬盘损坏"];
-        nobody.try_offline(&[&restore[..], more].concat())
+        let restore = ["--config", text(&config)?, "restore", text(&backup)?, "--reason", "硬盘损坏", "-o", "json"];
+        federation.try_run(&[&restore[..], more].concat())
     };
     ended(&at(&federation.home(ALXA), &["--set", &empty])?, 2, "RESTORE_SAME_NODE")?;
     ended(&at(&federation.home(YINCHUAN), &["--set", &empty])?, 8, "RESTORE_FOREIGN")?;
@@ -237,14 +205,14 @@ fn a_lost_registry_is_restored_and_adopts_what_the_region_has_on_record() -> Res
     federation.start_all()?;
     let Night { lot, mission } = night(&federation, &folder.path().join("backup"))?;
     federation.node(ALXA).kill()?;
-    let (home, key, mut process) = second_node(&federation)?;
+    let (mut process, key) = federation.further_node(ALXA, "registry_node = 2")?;
+    let home = process.home.clone();
     restored(&federation, &home, folder.path())?;
 
     // Started before it is admitted: only local stock and facts.
     process.start()?;
     process.wait_ready()?;
-    let [admin, keeper, leader] = ["admin", "keeper", "leader"]
-        .map(|role| Terminal::new(federation.binary.clone(), home.clone(), role.to_owned()));
+    let [admin, keeper, leader] = ["admin", "keeper", "leader"].map(|role| federation.terminal_at(home.clone(), role));
     ensure!(balance(&keeper, &lot, "PLEDGED")? == 20, "what was backed up");
     let promise = ["pledge", "make", "--lot", &lot, "--qty", "1", "--until", "+2d"];
     ended(&leader.try_run(&promise)?, 3, "RESTORING")?;
@@ -274,9 +242,8 @@ fn a_lost_registry_is_restored_and_adopts_what_the_region_has_on_record() -> Res
     until("the owner hears of it", || Ok((balance(&keeper, &lot, "ON_LOAN")? == 5).then_some(())))?;
     let again = folder.path().join("again");
     admin.run(&["backup", "take", text(&again)?])?;
-    let checked = hub.try_offline(&["backup", "verify", text(&again)?])?;
-    ensure!(checked.code == 0, "{checked:?}");
-    let (registry, _) = entries(&checked.json()?)?;
+    let checked = federation.run(&["backup", "verify", text(&again)?, "-o", "json"])?;
+    let (registry, _) = entries(&serde_json::from_str(&checked)?)?;
     ensure!(number(&registry["incarnation"]) == 2, "{registry}");
     process.stop()
 }

@@ -1,39 +1,25 @@
 //! Real processes under faults: what was acknowledged is found again, once, on every node.
 
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
-use shouwang_cluster::federation::{MemberSpec, WUHAI_REGION};
-use shouwang_cluster::story::{ALXA, ORDOS, SUITS, Story, WUHAI, number, region_revision, until};
+use shouwang_cluster::contention::{Contention, contend};
+use shouwang_cluster::federation::{self, MemberSpec, WUHAI_REGION};
+use shouwang_cluster::story::{ALXA, ORDOS, Story, WUHAI, id, number, region_revision, until};
 use shouwang_cluster::{Federation, Terminal};
 
 /// The hub, 鄂尔多斯 and 阿拉善, all voting.
 fn three() -> Vec<MemberSpec> {
-    WUHAI_REGION.iter().filter(|member| [WUHAI, ORDOS, ALXA].contains(&member.code)).copied().collect()
+    federation::members(&[WUHAI, ORDOS, ALXA])
 }
 
 /// A region with one request for a million suits and one pledge of a million, so that holds of one contend for both.
-fn contended(federation: &mut Federation, folder: &Path) -> Result<(String, String)> {
-    let catalogue = folder.join("catalogue.csv");
-    std::fs::write(&catalogue, "kind,code,name,unit,aliases,packs\nitem,2990101,防护服,套,,\n")?;
-    let ledger = folder.join("ledger.csv");
-    std::fs::write(&ledger, "物资名称,单位,数量,仓库,区\n防护服,套,1000000,中心库,阿拉善左旗\n")?;
-    let (catalogue, ledger) = (catalogue.to_string_lossy().into_owned(), ledger.to_string_lossy().into_owned());
-    federation.terminal(ALXA, "keeper").run(&["stock", "import", &ledger, "--catalogue", &catalogue])?;
-    let story = Story::new(federation);
-    let pledges = story.pledge(ALXA, SUITS, 1_000_000)?;
-    story.pledges_arrive(&pledges)?;
-    let request = story.request.clone();
-    let line = format!("{SUITS}=1000000");
-    let what = ["--subject", "压力测试", "--place", "乌达", "--needed-by", "+4h", "--until", "+2d", "--id", &request];
-    let duty = story.federation.terminal(WUHAI, "duty");
-    duty.run(&[&["aid", "request", "--line", &line][..], &what].concat())?;
-    until("the request arrives", || Ok(duty.run(&["aid", "show", &request]).ok().map(|_| ())))?;
-    Ok((request, pledges[0].0.clone()))
+fn contended(federation: &mut Federation) -> Result<(String, String)> {
+    let Contention { requests, pledges } = contend(federation, &[1_000_000], &[WUHAI])?;
+    Ok((requests.concat(), pledges.concat()))
 }
 
 /// People who hold one suit after the other, each repeating a hold under the same id until it is answered.
@@ -50,7 +36,7 @@ impl Load {
 
     fn work(&self, terminal: &Terminal, request: &str, pledge: &str) -> Result<()> {
         while !self.stop.load(Ordering::SeqCst) {
-            let (mission, request_id) = (uuid::Uuid::now_v7().to_string(), uuid::Uuid::now_v7().to_string());
+            let (mission, request_id) = (id(), id());
             let what = ["--line", "1", "--pledge", pledge, "--qty", "1", "--mission", &mission, "--timeout", "5"];
             let command = [&["aid", "hold", request, "--request-id", &request_id][..], &what].concat();
             let patience = Instant::now() + Duration::from_mins(1);
@@ -137,7 +123,7 @@ fn killed_nodes_forget_nothing_they_acknowledged() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut federation = Federation::found(&folder.path().join("federation"), &three())?;
     federation.start_all()?;
-    let (request, pledge) = contended(&mut federation, folder.path())?;
+    let (request, pledge) = contended(&mut federation)?;
     let load = Load::new();
     // The hub's own node stays up, so that its coordinators always have a terminal; leader or follower, the others die.
     let terminals = [federation.terminal(WUHAI, "coordinator"), federation.terminal(WUHAI, "coordinator").second()];
@@ -187,16 +173,15 @@ fn kill_in_turn(federation: &mut Federation, load: &Load) -> Result<()> {
 #[test]
 fn a_member_joins_and_is_promoted_under_load() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let all: Vec<MemberSpec> = WUHAI_REGION[..4].to_vec();
-    let newcomer = all.iter().find(|member| member.code == 150_800).copied().expect("巴彦淖尔 is one of the six");
+    let newcomer = WUHAI_REGION.iter().find(|member| member.code == 150_800).expect("巴彦淖尔 is one of the six");
     let mut federation = Federation::found(&folder.path().join("federation"), &three())?;
     federation.start_all()?;
-    let (request, pledge) = contended(&mut federation, folder.path())?;
+    let (request, pledge) = contended(&mut federation)?;
     let load = Load::new();
     let terminal = federation.terminal(WUHAI, "coordinator");
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| load.work(&terminal, &request, &pledge));
-        let joined = join(&mut federation, &newcomer);
+        let joined = join(&mut federation, newcomer);
         load.stop.store(true, Ordering::SeqCst);
         worker.join().expect("a coordinator does not panic")?;
         joined

@@ -1,11 +1,10 @@
 //! A node whose log is damaged: it says so, shows what it has, and goes on once its administrator has accepted the loss.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use shouwang_cluster::Federation;
-use shouwang_cluster::federation::{MemberSpec, WUHAI_REGION};
+use shouwang_cluster::federation;
 use shouwang_cluster::story::{ALXA, WUHAI, until};
 
 /// The last bytes of the log's newest file are another's.
@@ -28,9 +27,7 @@ fn stores(federation: &Federation) -> Result<usize> {
 #[test]
 fn a_registry_with_a_damaged_log_is_read_only_until_the_loss_is_accepted_by_name() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let two: Vec<MemberSpec> =
-        WUHAI_REGION.iter().filter(|member| [WUHAI, ALXA].contains(&member.code)).copied().collect();
-    let mut federation = Federation::found(&folder.path().join("federation"), &two)?;
+    let mut federation = Federation::found(&folder.path().join("federation"), &federation::members(&[WUHAI, ALXA]))?;
     federation.start_all()?;
     let add = |name: &str| ["store", "add", name, "--district", "海勃湾区"].map(str::to_owned);
     for n in 0..12 {
@@ -54,23 +51,20 @@ fn a_registry_with_a_damaged_log_is_read_only_until_the_loss_is_accepted_by_name
     let refused = federation.terminal(WUHAI, "keeper").try_run(&more.each_ref().map(String::as_str))?;
     ensure!(refused.code != 0 && refused.err.contains("HALTED"), "{refused:?}");
 
-    let accept = |federation: &Federation, name: &str| -> Result<(i32, String)> {
-        let config = federation.home(WUHAI).join("shouwang.toml");
-        let mut command = Command::new(&federation.binary);
-        command.arg("--config").arg(config).args(["registry", "accept-loss", "--name", name]);
-        let output = command.env("SHOUWANG_LANG", "en").output()?;
-        let said = [output.stdout, output.stderr].concat();
-        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned()))
+    let config = federation.home(WUHAI).join("shouwang.toml");
+    let config = config.to_str().context("a path of UTF-8")?;
+    let accept = |federation: &Federation, name: &str| {
+        federation.try_run(&["--config", config, "registry", "accept-loss", "--name", name])
     };
-    let (code, said) = accept(&federation, "乌海市")?;
-    ensure!(code != 0 && said.contains("in use"), "while the node runs: {code} {said}");
+    let answer = accept(&federation, "乌海市")?;
+    ensure!(answer.code != 0 && answer.err.contains("in use"), "while the node runs: {answer:?}");
     federation.node(WUHAI).stop()?;
-    let (code, said) = accept(&federation, "阿拉善盟")?;
-    ensure!(code == 2 && said.contains("nothing was changed"), "{code} {said}");
-    let (code, said) = accept(&federation, "乌海市")?;
-    ensure!(code == 0 && said.contains("goes on from revision"), "{code} {said}");
-    let (code, said) = accept(&federation, "乌海市")?;
-    ensure!(code == 3 && said.contains("nothing is lost"), "{code} {said}");
+    let answer = accept(&federation, "阿拉善盟")?;
+    ensure!(answer.code == 2 && answer.err.contains("nothing was changed"), "{answer:?}");
+    let answer = accept(&federation, "乌海市")?;
+    ensure!(answer.code == 0 && answer.out.contains("goes on from revision"), "{answer:?}");
+    let answer = accept(&federation, "乌海市")?;
+    ensure!(answer.code == 3 && answer.err.contains("nothing is lost"), "{answer:?}");
 
     federation.node(WUHAI).start()?;
     until("the registry works", || {

@@ -5,17 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
+pub use shouwang_cluster::story::id;
 use shouwang_cluster::story::{WUHAI, number, until};
 use shouwang_cluster::{Federation, Terminal};
-use uuid::Uuid;
 
 /// Where a store of every member stands.
 pub const STORE: &str = "中心库";
-
-/// A new id, as a script would make one.
-pub fn id() -> String {
-    Uuid::now_v7().to_string()
-}
 
 /// One operator at a terminal.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use shouwang_cluster::Federation;
-use shouwang_cluster::federation::{MemberSpec, WUHAI_REGION};
+use shouwang_cluster::federation::{self, MemberSpec};
 use shouwang_cluster::story::{ALXA, SHIZUISHAN, WUHAI, YINCHUAN};
 
 use desk::{Desk, STORE};
@@ -25,8 +25,8 @@ use desk::{Desk, STORE};
 /// The hub, 阿拉善 and 银川, all voting; 石嘴山, which is cut off now and then, has no vote, so that the others do not
 /// notice.
 fn four() -> Vec<MemberSpec> {
-    let chosen = WUHAI_REGION.iter().filter(|member| [WUHAI, ALXA, YINCHUAN, SHIZUISHAN].contains(&member.code));
-    chosen.map(|member| MemberSpec { voter: member.code != SHIZUISHAN, ..*member }).collect()
+    let chosen = federation::members(&[WUHAI, ALXA, YINCHUAN, SHIZUISHAN]).into_iter();
+    chosen.map(|member| MemberSpec { voter: member.code != SHIZUISHAN, ..member }).collect()
 }
 
 /// What is played: a name for the report, and the play.

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use shouwang_cluster::federation::{FEDERATION, REGION, WUHAI_REGION};
-use shouwang_cluster::process::{NodeProcess, Ports};
+use shouwang_cluster::Federation;
+use shouwang_cluster::federation::WUHAI_REGION;
 use shouwang_cluster::story::{ALXA, WUHAI, YINCHUAN, number, until};
-use shouwang_cluster::{Federation, Terminal};
 
 use crate::desk::{Desk, Person, STORE, id};
 
@@ -95,17 +94,16 @@ pub fn admitted(federation: &mut Federation) -> Result<()> {
 
 /// A second node of the hub: configured and started before the others know its address; a vote, none again, and gone.
 pub fn second_node(federation: &mut Federation) -> Result<()> {
-    let mut second = Second::prepare(federation)?;
+    let (mut second, key) = federation.further_node(WUHAI, "")?;
     let desk = Desk(federation);
-    let key = second.key.clone();
     ratified(&desk, WUHAI, &format!("region add-node 150300/2 {key}"), &[ALXA, YINCHUAN])?;
-    second.process.start()?;
-    second.process.wait_ready()?;
+    second.start()?;
+    second.wait_ready()?;
     for member in [WUHAI, ALXA, YINCHUAN, BAYANNUR] {
-        federation.add_peer(member, "150300/2", second.process.ports.peer)?;
+        federation.add_peer(member, "150300/2", second.ports.peer)?;
     }
     let desk = Desk(federation);
-    let at = |role: &str| second.person(federation, role);
+    let at = |role: &'static str| Person(federation.terminal_at(second.home.clone(), role));
     caught_up(&desk, &at("admin"))?;
     // It keeps no registry: what is asked of one is sent to the node that does.
     let said = at("keeper").refused("stock list", 3, "REGISTRY_ELSEWHERE")?;
@@ -127,7 +125,7 @@ pub fn second_node(federation: &mut Federation) -> Result<()> {
     let again = format!("region add-node 150300/2 {key}");
     desk.at(WUHAI, "leader").refused(&again, 9, "ALREADY_EXISTS")?;
     until("the group forgets it", || Ok(entry(&region_of(&hub)?, "150300/2").is_null().then_some(())))?;
-    second.process.stop()
+    second.stop()
 }
 
 /// A node that is no member's any more says so: it does not vote, it cannot propose, and what it holds can be read.
@@ -140,46 +138,6 @@ fn told_it_is_out(admin: &Person, leader: &Person) -> Result<()> {
     ensure!(!said.contains("outcome is unknown"), "{said}");
     leader.does("region members")?;
     Ok(())
-}
-
-/// The hub's second node.
-struct Second {
-    home: PathBuf,
-    key: String,
-    process: NodeProcess,
-}
-
-impl Second {
-    fn prepare(federation: &Federation) -> Result<Self> {
-        let (home, ca) = (federation.dir.join("150300-2"), federation.dir.join("ca"));
-        let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let init = ["init", "--federation", FEDERATION, "--municipality", "150300", "--short", "乌", "--node", "2"];
-        let dir = text(home.clone());
-        let key = federation.run(&[&init[..], &["--dir", &dir, "--ip", "127.0.0.1"]].concat())?;
-        let (csr, cert) = (text(home.join("tls/node.csr")), text(home.join("tls/node.pem")));
-        federation.run(&["pki", "sign", "--ca", &text(ca.clone()), "--csr", &csr, "--out", &cert])?;
-        std::fs::copy(ca.join("ca.pem"), home.join("tls/ca.pem"))?;
-        let ports = Ports::free()?;
-        let peers = federation.nodes.iter().map(|node| (node.code, node.ports.peer));
-        let peers: Vec<String> =
-            peers.map(|(code, port)| format!("{{ node = \"{code}/1\", address = \"127.0.0.1:{port}\" }}")).collect();
-        let config = home.join("shouwang.toml");
-        let charter = text(federation.charter());
-        let region =
-            format!("\n[[regions]]\nname = \"{REGION}\"\ncharter = \"{charter}\"\npeers = [{}]\n", peers.join(", "));
-        std::fs::write(&config, std::fs::read_to_string(&config)? + &region)?;
-        // The same people, at another address.
-        let contexts = std::fs::read_to_string(federation.home(WUHAI).join("contexts.toml"))?;
-        let first = federation.nodes.iter().find(|node| node.code == WUHAI).context("the hub")?.ports.operator;
-        let contexts = contexts.replace(&format!(":{first}\""), &format!(":{}\"", ports.operator));
-        let operators = text(federation.home(WUHAI).join("operators"));
-        std::fs::write(home.join("contexts.toml"), contexts.replace("\"operators/", &format!("\"{operators}/")))?;
-        Ok(Self { process: NodeProcess::new(federation.binary.clone(), home.clone(), ports, WUHAI), home, key })
-    }
-
-    fn person(&self, federation: &Federation, role: &str) -> Person {
-        Person(Terminal::new(federation.binary.clone(), self.home.clone(), role.to_owned()))
-    }
 }
 
 /// 阿拉善 gets a new key while its coordinators work: nothing they say is lost, and the old key ends with its time.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use shouwang::auth::{ExpectedNode, Identity, Municipality, Target, TlsPaths, TlsStore};
 use shouwang_cluster::Federation;
-use shouwang_cluster::federation::{FEDERATION, MemberSpec, WUHAI_REGION};
+use shouwang_cluster::federation::{self, FEDERATION, MemberSpec};
 use shouwang_cluster::process::Ports;
 use shouwang_cluster::story::{ALXA, ORDOS, WUHAI};
 
@@ -59,7 +59,7 @@ impl Scene<'_> {
 }
 
 fn members() -> Vec<MemberSpec> {
-    WUHAI_REGION.iter().filter(|member| [WUHAI, ORDOS, ALXA].contains(&member.code)).copied().collect()
+    federation::members(&[WUHAI, ORDOS, ALXA])
 }
 
 #[test]
