@@ -14,4 +14,4 @@ pub mod terminal;
 pub use federation::{Federation, MemberSpec};
 pub use line::Line;
 pub use process::NodeProcess;
-pub use terminal::{Answer, Terminal};
+pub use terminal::{Answer, Following, Terminal};

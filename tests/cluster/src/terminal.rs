@@ -1,7 +1,7 @@
 //! A person at a terminal: the `shouwang` command with that person's certificate.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -33,6 +33,18 @@ impl Answer {
     /// It is not JSON.
     pub fn json(&self) -> Result<Value> {
         serde_json::from_str(&self.out).with_context(|| format!("not JSON: {}\n{}", self.out, self.err))
+    }
+}
+
+/// A command that runs until this is dropped.
+#[derive(Debug)]
+pub struct Following(Child);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        // It may have ended already; nothing of it may outlive the test.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -90,9 +102,12 @@ impl Terminal {
     ///
     /// # Errors
     /// The command cannot be run at all.
-    pub fn follow(&self, arguments: &[&str]) -> Result<Child> {
+    pub fn follow(&self, arguments: &[&str]) -> Result<(Following, ChildStdout)> {
         let mut command = self.command(arguments);
-        Ok(command.args(["-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?)
+        let child = command.args(["-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut following = Following(child);
+        let data = following.0.stdout.take().context("a pipe")?;
+        Ok((following, data))
     }
 
     /// Runs a command that must succeed and answers its data.

@@ -5,8 +5,6 @@
 //! `SHOUWANG_STORM_SECONDS` is how long each kind of fault lasts; `scripts/storm` is the long way.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -14,16 +12,18 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
-use shouwang_cluster::federation::{MemberSpec, WUHAI_REGION};
-use shouwang_cluster::story::{ALXA, ORDOS, SUITS, Story, WUHAI, number, region_revision, until};
-use shouwang_cluster::{Federation, Terminal};
+use shouwang_cluster::contention::{Contention, contend};
+use shouwang_cluster::federation;
+use shouwang_cluster::story::{ALXA, ORDOS, Story, WUHAI, id, number, region_revision, until};
+use shouwang_cluster::{Federation, Following, Terminal};
+use shouwang_domain::testing::Rng;
 use shouwang_sim::linear::{self, Operation, Verdict};
 use shouwang_sim::stock::{Ask, Stock, Told};
 
 /// How much there is of each contended stock.
 const CAPACITY: u64 = 20;
-/// Most operations on one stock: what the search can decide.
-const OPERATIONS_MAX: usize = 1_000;
+/// About how many operations on one stock the search can decide; then clients turn to others.
+const OPERATIONS_MAX: usize = 2_000;
 /// Steps after which the search is given up.
 const SEARCH_MAX: u64 = 20_000_000;
 /// How long a client asks again before the test fails.
@@ -82,14 +82,19 @@ impl Storm {
     }
 
     fn is_over(&self) -> bool {
-        let full = |stock: &Contended| stock.history.lock().expect("no client panics").len() >= OPERATIONS_MAX;
-        self.stop.load(Ordering::SeqCst) || self.stocks.iter().any(full)
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    /// The stocks whose histories the search can still decide.
+    fn with_room(&self) -> Vec<usize> {
+        let has_room = |at: &usize| self.stocks[*at].history.lock().expect("no client panics").len() < OPERATIONS_MAX;
+        (0..self.stocks.len()).filter(has_room).collect()
     }
 
     /// Asks until somebody answers, under the same id. What was refused is `false`.
     fn insist(&self, terminal: &Terminal, command: &[&str]) -> Result<bool> {
-        let id = uuid::Uuid::now_v7().to_string();
-        let command = [command, &["--request-id", &id, "--timeout", "3"]].concat();
+        let request_id = id();
+        let command = [command, &["--request-id", &request_id, "--timeout", "3"]].concat();
         let patience = Instant::now() + PATIENCE;
         loop {
             let answer = terminal.try_run(&command)?;
@@ -103,44 +108,38 @@ impl Storm {
     }
 
     /// A client holds, releases and looks until the storm is over. Answers what he still holds, by stock.
-    fn work(&self, terminal: &Terminal, request: &str, mut chance: u64) -> Result<Vec<u64>> {
-        let mut held: Vec<(usize, String, u64)> = Vec::new();
+    fn work(&self, terminal: &Terminal, request: &str, mut rng: Rng) -> Result<Vec<u64>> {
+        let mut held: Vec<Vec<(String, u64)>> = vec![Vec::new(); self.stocks.len()];
         while !self.is_over() {
-            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let draw = |below: u64, shift: u32| (chance >> shift) % below;
-            let stock = usize::try_from(draw(self.stocks.len() as u64, 33))?;
+            // Where nothing has room any more the storm was too long for its stocks; that is said in the end.
+            let Some(stock) = rng.pick(&self.with_room()).copied() else { break };
+            let (pledge, ours) = (&self.stocks[stock].pledge, &mut held[stock]);
             let called = self.moment();
-            match draw(10, 40) {
+            match rng.below(10) {
                 0..3 => {
                     let seen = terminal.try_run(&["region", "pledges", "--linearizable", "--timeout", "3"])?;
                     if seen.code == 0 {
-                        self.note(
-                            stock,
-                            Ask::Look,
-                            called,
-                            Told::Held(held_of(&seen.json()?, &self.stocks[stock].pledge)),
-                        );
+                        self.note(stock, Ask::Look, called, Told::Held(held_of(&seen.json()?, pledge)));
                     }
                 }
-                3..6 if !held.is_empty() => {
-                    let (stock, mission, qty) = held.swap_remove(usize::try_from(draw(held.len() as u64, 20))?);
+                3..6 if !ours.is_empty() => {
+                    let (mission, qty) = ours.swap_remove(rng.index(ours.len()));
                     ensure!(self.insist(terminal, &["aid", "release", &mission])?, "a release was refused");
                     self.note(stock, Ask::Release(qty), called, Told::Done);
                 }
                 _ => {
-                    let (qty, mission) = (1 + draw(6, 50), uuid::Uuid::now_v7().to_string());
-                    let (pledge, text) = (&self.stocks[stock].pledge, qty.to_string());
+                    let (qty, mission) = (1 + rng.below(6), id());
+                    let text = qty.to_string();
                     let what = ["--line", "1", "--pledge", pledge, "--qty", &text, "--mission", &mission];
                     let done = self.insist(terminal, &[&["aid", "hold", request][..], &what].concat())?;
                     self.note(stock, Ask::Hold(qty), called, if done { Told::Done } else { Told::No });
                     if done {
-                        held.push((stock, mission, qty));
+                        ours.push((mission, qty));
                     }
                 }
             }
         }
-        let sum = |of: usize| held.iter().filter(|(stock, _, _)| *stock == of).map(|(_, _, qty)| qty).sum();
-        Ok((0..self.stocks.len()).map(sum).collect())
+        Ok(held.iter().map(|of| of.iter().map(|(_, qty)| qty).sum()).collect())
     }
 }
 
@@ -148,38 +147,6 @@ fn held_of(pledges: &Value, pledge: &str) -> u64 {
     let mut all = pledges["pledges"].as_array().into_iter().flatten();
     let ours = all.find(|known| known["name"].as_str().is_some_and(|name| name.ends_with(pledge)));
     ours.map_or(0, |ours| number(&ours["held"]))
-}
-
-/// Who asks, with the id of the request that everything is held for.
-type Requests = [(u32, String); 2];
-
-/// The hub, 鄂尔多斯 and 阿拉善, all voting; the first two ask for what the third has pledged.
-fn found(folder: &Path, stocks: u64) -> Result<(Federation, Vec<String>, Requests)> {
-    let members: Vec<MemberSpec> =
-        WUHAI_REGION.iter().filter(|member| [WUHAI, ORDOS, ALXA].contains(&member.code)).copied().collect();
-    let mut federation = Federation::found(&folder.join("federation"), &members)?;
-    federation.start_all()?;
-    let (catalogue, ledger) = (folder.join("catalogue.csv"), folder.join("ledger.csv"));
-    std::fs::write(&catalogue, "kind,code,name,unit,aliases,packs\nitem,2990101,防护服,套,,\n")?;
-    std::fs::write(&ledger, "物资名称,单位,数量,仓库,区\n防护服,套,1000000,中心库,阿拉善左旗\n")?;
-    let (catalogue, ledger) = (catalogue.to_string_lossy(), ledger.to_string_lossy());
-    federation.terminal(ALXA, "keeper").run(&["stock", "import", &ledger, "--catalogue", &catalogue])?;
-    let mut pledges = Vec::new();
-    let story = Story::new(&mut federation);
-    for _ in 0..stocks {
-        pledges.extend(story.pledge(ALXA, SUITS, CAPACITY)?);
-    }
-    story.pledges_arrive(&pledges)?;
-    let requests = [WUHAI, ORDOS].map(|code| (code, uuid::Uuid::now_v7().to_string()));
-    for (code, request) in &requests {
-        let line = format!("{SUITS}=1000000");
-        let what =
-            ["--subject", "压力测试", "--place", "乌达", "--needed-by", "+4h", "--until", "+2d", "--id", request];
-        let duty = story.federation.terminal(*code, "duty");
-        duty.run(&[&["aid", "request", "--line", &line][..], &what].concat())?;
-        until("the request arrives", || Ok(duty.run(&["aid", "show", request]).ok().map(|_| ())))?;
-    }
-    Ok((federation, pledges.into_iter().map(|(pledge, _)| pledge).collect(), requests))
 }
 
 /// Who leads, as anybody who answers says.
@@ -249,14 +216,14 @@ fn strike(federation: &mut Federation, fault: Fault, lasts: Duration) -> Result<
 
 /// Somebody at each node who watches from the first revision on. What he is shown comes out in the end.
 struct Watcher {
-    child: Child,
+    watching: Following,
     last: Arc<AtomicU64>,
     seen: JoinHandle<Vec<u64>>,
 }
 
 fn watch(terminal: &Terminal) -> Result<Watcher> {
-    let mut child = terminal.follow(&["watch", "--from", "1"])?;
-    let lines = BufReader::new(child.stdout.take().context("a pipe")?).lines();
+    let (watching, data) = terminal.follow(&["watch", "--from", "1"])?;
+    let lines = BufReader::new(data).lines();
     let last = Arc::new(AtomicU64::new(0));
     let told = Arc::clone(&last);
     let revision = move |line: std::io::Result<String>| {
@@ -265,35 +232,45 @@ fn watch(terminal: &Terminal) -> Result<Watcher> {
         told.store(revision, Ordering::SeqCst);
         Some(revision)
     };
-    Ok(Watcher { child, last, seen: std::thread::spawn(move || lines.filter_map(revision).collect()) })
+    Ok(Watcher { watching, last, seen: std::thread::spawn(move || lines.filter_map(revision).collect()) })
 }
 
 #[test]
 fn what_clients_saw_in_a_storm_was_possible() -> Result<()> {
     let seconds = std::env::var("SHOUWANG_STORM_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
     let folder = tempfile::tempdir()?;
-    // A longer storm has more stocks, so that the search for each stays as short.
-    let (mut federation, pledges, requests) = found(folder.path(), 4 + seconds / 4)?;
+    let mut federation =
+        Federation::found(&folder.path().join("federation"), &federation::members(&[WUHAI, ORDOS, ALXA]))?;
+    federation.start_all()?;
+    // A longer storm has more stocks, so that the search for each stays as short and nothing is full before its end: a
+    // hundred operations a second are more than four clients get done.
+    let pledged = vec![CAPACITY; 4 + usize::try_from(seconds / 2)?];
+    let askers = [WUHAI, ORDOS];
+    let Contention { requests, pledges } = contend(&mut federation, &pledged, &askers)?;
     let watchers: Vec<Watcher> =
         [WUHAI, ORDOS, ALXA].iter().map(|code| watch(&federation.terminal(*code, "duty"))).collect::<Result<_>>()?;
     let stocks = pledges.into_iter().map(|pledge| Contended { pledge, history: Mutex::default() }).collect();
     let (began, stop) = (Instant::now(), AtomicBool::new(false));
     let storm = Storm { began, stop, stocks, unanswered: Mutex::default() };
-    let clients: Vec<(Terminal, &str)> = requests
+    let clients: Vec<(Terminal, &str)> = askers
         .iter()
+        .zip(&requests)
         .flat_map(|(code, request)| {
             let first = federation.terminal(*code, "coordinator");
             [(first.second(), request.as_str()), (first, request.as_str())]
         })
         .collect();
     let left = std::thread::scope(|scope| {
-        let work = |(at, (terminal, request)): (usize, &(Terminal, &str))| storm.work(terminal, request, at as u64 + 1);
+        let work =
+            |(at, (terminal, request)): (usize, &(Terminal, &str))| storm.work(terminal, request, Rng(at as u64));
         let workers: Vec<_> = clients.iter().enumerate().map(|client| scope.spawn(move || work(client))).collect();
         let struck = FAULTS.iter().try_for_each(|fault| strike(&mut federation, *fault, Duration::from_secs(seconds)));
+        let full = storm.with_room().is_empty();
         storm.stop.store(true, Ordering::SeqCst);
         let left: Vec<Result<Vec<u64>>> =
             workers.into_iter().map(|worker| worker.join().expect("a client does not panic")).collect();
         struck?;
+        ensure!(!full, "no stock had room for more operations: the last faults met no load, it takes more stocks");
         left.into_iter().collect::<Result<Vec<_>>>()
     })?;
     judge(&federation, &storm, &left)?;
@@ -336,13 +313,12 @@ fn judge(federation: &Federation, storm: &Storm, left: &[Vec<u64>]) -> Result<()
 /// Every watcher was shown every revision once and in order.
 fn all_was_seen(watchers: Vec<Watcher>, newest: u64) -> Result<()> {
     ensure!(newest > 100, "the ledger has {newest} records only");
-    for mut watcher in watchers {
+    for watcher in watchers {
         // He goes on by himself after every cut; what he has not been shown yet is on its way.
         until("a watcher has been shown the newest revision", || {
             Ok((watcher.last.load(Ordering::SeqCst) >= newest).then_some(()))
         })?;
-        watcher.child.kill()?;
-        watcher.child.wait()?;
+        drop(watcher.watching);
         let seen = watcher.seen.join().expect("reading does not panic");
         let expected: Vec<u64> = (1..=newest).collect();
         ensure!(seen.len() >= expected.len(), "a watcher was shown {} of {newest} revisions", seen.len());

@@ -246,9 +246,9 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_operations_are_decided() {
+    fn thousands_of_operations_are_decided() {
         // Four clients, each beginning before the others end.
-        let operations: Vec<_> = (0..1000)
+        let operations: Vec<_> = (0..3_000)
             .map(|n| if n % 2 == 0 { write(n, 2 * n, Some(2 * n + 7)) } else { read(n - 1, 2 * n, 2 * n + 7) })
             .collect();
         assert_eq!(check(&Register, &operations, &[], 1_000_000), Verdict::Linearizable);
