@@ -186,9 +186,7 @@ impl Node {
         if let Some(registry) = &mut self.registry {
             registry.serve_reads(scene, |_, _, _, _| {});
         }
-        if scene.talk {
-            self.talk(keys, crew, scene);
-        }
+        self.talk(keys, crew, scene);
         for host in self.hosts() {
             host.send_commands(keys, crew, scene);
         }

@@ -19,8 +19,6 @@ pub(crate) struct Scene<'a> {
     pub weather: &'a Weather,
     pub habits: &'a Habits,
     pub cast: &'a Cast,
-    /// Whether people act.
-    pub talk: bool,
     pub rng: &'a mut Rng,
     pub network: &'a mut Network,
     pub oracle: &'a mut Oracle,

@@ -144,8 +144,7 @@ impl World {
     /// From here on nothing goes wrong, and nobody asks anything new.
     pub fn clear_up(&mut self) -> Verdict {
         self.weather = Weather::fair();
-        self.talk = false;
-        self.habits.step_ms = 50;
+        (self.habits.talk, self.habits.step_ms) = (0, 50);
         self.network.heal();
         self.network.speed_up();
         for at in 0..self.stations.len() {

@@ -18,9 +18,9 @@ use crate::stock::Ask;
 use crate::truth::COURIER;
 
 impl Node {
-    /// Somebody does something, if anybody has patience for more.
+    /// Somebody does something, if people act at all and anybody has patience for more.
     pub fn talk(&mut self, keys: &mut Keys, crew: &mut Crew, scene: &mut Scene<'_>) {
-        if !crew.has_room() || !scene.rng.chance(scene.habits.talk) {
+        if scene.habits.talk == 0 || !crew.has_room() || !scene.rng.chance(scene.habits.talk) {
             return;
         }
         let regions = self.regions.iter().flatten();

@@ -36,7 +36,6 @@ pub(crate) struct World {
     pub oracle: Oracle,
     pub stations: Vec<Station>,
     pub crews: Vec<Crew>,
-    pub talk: bool,
 }
 
 impl World {
@@ -66,7 +65,6 @@ impl World {
             oracle,
             stations: Vec::new(),
             crews,
-            talk: true,
         };
         world.found_stations()?;
         world.open_contests();
@@ -151,7 +149,6 @@ impl World {
                 weather: &self.weather,
                 habits: &self.habits,
                 cast: &self.cast,
-                talk: self.talk,
                 rng: &mut self.rng,
                 network: &mut self.network,
                 oracle: &mut self.oracle,
