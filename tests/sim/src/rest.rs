@@ -4,8 +4,9 @@ use shouwang_domain::courier;
 
 use crate::figures::Figures;
 use crate::host::Host;
-use crate::oracle::{Hosted, Oracle};
+use crate::oracle::Hosted;
 use crate::sim::Report;
+use crate::truth::Truth;
 use crate::watch::{Verdict, Violation};
 use crate::world::World;
 
@@ -44,10 +45,10 @@ impl World {
     pub fn compare(&self) -> Verdict {
         for node in self.stations.iter().filter_map(|station| station.node.as_ref()) {
             for host in node.regions.iter().flatten() {
-                compare(host, &self.oracle, &self.oracle.regions[host.of])?;
+                compare(host, &self.oracle.regions[host.of])?;
             }
             if let Some(host) = &node.registry {
-                compare(host, &self.oracle, &self.oracle.registries[host.of])?;
+                compare(host, &self.oracle.registries[host.of])?;
             }
         }
         Ok(())
@@ -70,7 +71,7 @@ impl World {
     }
 }
 
-fn compare<M: Hosted>(host: &Host<M>, _: &Oracle, truth: &crate::truth::Truth<M>) -> Verdict {
+fn compare<M: Hosted>(host: &Host<M>, truth: &Truth<M>) -> Verdict {
     let member = truth.record.machine().group().iter().any(|member| member.node.get() == host.me.id);
     let Some(record) = host.record.as_ref().filter(|_| member) else { return Ok(()) };
     truth.compare_whole(host.me.id, record)?;
