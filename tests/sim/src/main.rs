@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use shouwang_sim::{Plan, run_all};
 
 const USAGE: &str = "usage: shouwang-sim --seeds A..B [--steps N]
-with --features planted also: [--plant NAME [--spared yes]]";
+with --features shouwang-sim/planted also: [--plant NAME [--spared yes]]";
 
 fn options() -> Result<(Range<u64>, Plan), String> {
     let (mut seeds, mut plan) = (0..300, Plan::new(0));

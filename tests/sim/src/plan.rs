@@ -42,7 +42,9 @@ impl Plan {
         if let Some(plant) = self.plant {
             let spared = if self.spared { " --spared yes" } else { "" };
             let plant = plant.name();
-            return format!("--features planted -- --seeds {seed}..{next} --steps {steps} --plant {plant}{spared}");
+            return format!(
+                "--features shouwang-sim/planted -- --seeds {seed}..{next} --steps {steps} --plant {plant}{spared}"
+            );
         }
         format!("-- --seeds {seed}..{next} --steps {steps}")
     }

@@ -36,8 +36,9 @@ pub struct Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { plan, step, violation } = self;
+        // Of the whole workspace, as everything is built: a part of it would have other features of its dependencies.
         let options = plan.options();
-        write!(f, "seed {} step {step}: {violation}\n  replay: cargo run -p shouwang-sim {options}", plan.seed)
+        write!(f, "seed {} step {step}: {violation}\n  replay: cargo run --bin shouwang-sim {options}", plan.seed)
     }
 }
 
