@@ -12,6 +12,27 @@ const AT_ONCE: usize = 4;
 /// One seed in eight is calm, and in a short run not everything meets its occasion; chance alone must not decide.
 const CAUGHT_MIN: usize = 2;
 
+/// The checks that a bug is for, by the beginnings of their names, as docs/reliability.md has them. A run that fails in
+/// another way may have failed because of anything.
+fn checks_for(plant: Plant) -> &'static [&'static str] {
+    match plant {
+        Plant::StaleLeaderRead => &["reads miss nothing"],
+        Plant::ReadBeforeApply => &["linearizable"],
+        Plant::LogTailLost => &["no log forgets", "leader completeness", "state machine safety"],
+        Plant::VoteNotSynced => &["one vote per term"],
+        Plant::UnfitLeads => &["nobody unfit leads"],
+        Plant::HoldUnchecked => &["invariant 2 "],
+        Plant::OfferWithoutEscrow | Plant::NumberBeforeEffect => &["invariant 1 across records"],
+        Plant::DoubledDelivery => &["invariant 3 ", "invariant 1 across records"],
+        Plant::FactRefusedAfterCancel => &["invariant 13"],
+        Plant::DedupLostOnRestart => &["one outcome", "one state"],
+        Plant::CheckpointMissesMap => &["one ledger", "one outcome", "one state"],
+        Plant::TimerByLocalClock => &["one ledger", "ledger replay", "one outcome", "keys in force"],
+        Plant::ExpiredCounted => &["invariant 16"],
+        Plant::ResentElsewhereTwice => &["one outcome"],
+    }
+}
+
 #[test]
 fn every_planted_bug_is_caught() {
     let mut missed = Vec::new();
@@ -20,13 +41,15 @@ fn every_planted_bug_is_caught() {
         for first in (0..SEEDS).step_by(AT_ONCE) {
             let seeds = first..first + AT_ONCE as u64;
             let (_, failures) = run_all(seeds, &Plan { plant: Some(plant), ..Plan::new(0) }, |_| {});
-            (played, caught) = (first + AT_ONCE as u64, caught + failures.len());
+            let by = |check: &str| checks_for(plant).iter().any(|begin| check.starts_with(begin));
+            played = first + AT_ONCE as u64;
+            caught += failures.iter().filter(|failure| by(&failure.violation.check)).count();
             checks.extend(failures.into_iter().map(|failure| failure.violation.check));
             if caught >= CAUGHT_MIN {
                 break;
             }
         }
-        println!("{}: caught in {caught} of {played} seeds by {checks:?}", plant.name());
+        println!("{}: caught in {caught} of {played} seeds; what failed: {checks:?}", plant.name());
         if caught < CAUGHT_MIN {
             missed.push((plant.name(), caught));
         }
