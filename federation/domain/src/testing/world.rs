@@ -172,6 +172,14 @@ impl<M: Machine> Named<M> {
         applied.outcomes.into_iter().next().map(|(_, outcome)| outcome)
     }
 
+    /// The ledger that its log makes of the record as it was founded, if it was never restored.
+    pub fn ledger(&self, mut record: Record<M>) -> Vec<Vec<u8>> {
+        let written = self.log.iter().flat_map(|entry| record.apply(entry, &AnyVerifier).written);
+        let ledger = written.map(|written| written.bytes).collect();
+        assert_eq!(record.digest(), self.record.digest(), "the same entries give the same state");
+        ledger
+    }
+
     /// Writes a checkpoint.
     pub fn checkpoint(&mut self) {
         let mut records = Vec::new();

@@ -9,7 +9,7 @@ use shouwang_store::ledger::{Ledger, LedgerOptions};
 use shouwang_store::{Disk, SimDisk};
 
 use super::Target;
-use super::records::{WORLD, ledger, region_at_founding};
+use super::records::{WORLD, region_at_founding};
 use crate::mutate::{Rng, mutated};
 
 const RECORD: [u8; 32] = [7; 32];
@@ -28,7 +28,7 @@ pub struct Segments {
 
 impl Segments {
     pub fn new() -> Self {
-        let mut records = ledger(region_at_founding(), &WORLD.regions[0]);
+        let mut records = WORLD.regions[0].ledger(region_at_founding());
         records.truncate(60);
         let samples = vec![segment(&records, false), segment(&records, true)];
         Self { samples, records, founding: region_at_founding() }

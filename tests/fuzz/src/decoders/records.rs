@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::Record;
-use shouwang_domain::testing::{AnyVerifier, Named, Rng, World, charter};
+use shouwang_domain::testing::{Rng, World, charter};
 
 /// Steps of the world: enough for missions, debts and refusals, few enough to begin soon.
 const STEPS: usize = 120;
@@ -22,12 +22,6 @@ pub static WORLD: LazyLock<World> = LazyLock::new(|| {
 /// The region's record as it was founded.
 pub fn region_at_founding() -> Record<shouwang_domain::region::Region> {
     Record::found(&charter("region 0", &WORLD.parties, None)).expect("the world founded it alike")
-}
-
-/// The ledger that a record's log makes.
-pub fn ledger<M: Machine>(mut record: Record<M>, named: &Named<M>) -> Vec<Vec<u8>> {
-    let written = named.log.iter().flat_map(|entry| record.apply(entry, &AnyVerifier).written);
-    written.map(|written| written.bytes).collect()
 }
 
 /// The canonical records of a record.
