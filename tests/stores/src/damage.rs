@@ -59,7 +59,8 @@ impl Kind {
         Self::Index,
     ];
 
-    fn of(file: &Path) -> Option<Self> {
+    /// What kind a file in a data directory is; `None` if it holds nothing.
+    pub fn of(file: &Path) -> Option<Self> {
         let text = file.to_string_lossy();
         let ends = |ending: &str| text.ends_with(ending);
         match () {

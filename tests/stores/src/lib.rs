@@ -2,12 +2,13 @@
 //!
 //! Entry points: [`Node`] is one node's records (its registry, and a region in which it alone votes) on a real or a
 //! simulated disk; [`script`] is what is done with them; [`Tale`] remembers what came of it, to be compared with what a
-//! restart finds. What must never stand here: knowledge of how a store lays out its bytes, except where a harness spoils
+//! restart finds; [`golden`] keeps what this version writes. What must never stand here: knowledge of how a store lays out its bytes, except where a harness spoils
 //! them; a fault that the product could meet only through this crate.
 
 #![allow(clippy::missing_errors_doc, reason = "every error here is a sentence for whoever reads a failed test")]
 
 pub mod damage;
+pub mod golden;
 pub mod kills;
 pub mod node;
 pub mod plant;

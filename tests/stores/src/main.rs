@@ -1,18 +1,20 @@
-//! `shouwang-stores`: the writer that is killed, and the harnesses at full length.
+//! `shouwang-stores`: the writer that is killed, the harnesses at full length, and the fixtures.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use shouwang_stores::kills::{self, Orders};
 use shouwang_stores::plant::Plant;
 use shouwang_stores::sweep::{LOSSES, Recorded};
-use shouwang_stores::{Result, damage, folder};
+use shouwang_stores::{Result, damage, folder, golden};
 
 const USAGE: &str = "usage:
   shouwang-stores steps                     what the disk does in the script, step by step
   shouwang-stores sweep                     power cuts behind every step, in every way
   shouwang-stores damage [FLIPS] [SEED]     flips (and half as many cuts) of each kind of file
   shouwang-stores kills [KILLS] [SEED]      kill -9 of a writer, acknowledgements counted
+  shouwang-stores golden write DIR          fixtures of this version, into a folder that is not there yet
+  shouwang-stores golden check DIR          whether this program reads fixtures to what they are
   shouwang-stores write DIR [--life N] [--known REGISTRY REGION] [--at-once N] [--count N]";
 
 fn main() -> ExitCode {
@@ -29,6 +31,8 @@ fn main() -> ExitCode {
         ["kills", ref more @ ..] => {
             numbers(more).and_then(|[kills, seed]| kill(kills.unwrap_or(200), seed.unwrap_or(1)))
         }
+        ["golden", "write", dir] => golden::write(Path::new(dir)),
+        ["golden", "check", dir] => check(Path::new(dir)),
         ["write", dir, ref orders @ ..] => parse(orders).and_then(|orders| kills::write(&PathBuf::from(dir), &orders)),
         _ => Err(USAGE.to_owned()),
     };
@@ -62,6 +66,10 @@ fn parse(mut words: &[&str]) -> Result<Orders> {
         };
     }
     Ok(orders)
+}
+
+fn check(fixtures: &Path) -> Result<()> {
+    golden::difference(fixtures)?.map_or(Ok(()), Err)
 }
 
 fn sweep() -> Result<()> {

@@ -148,11 +148,24 @@ impl Node {
     /// # Errors
     /// What the driver says.
     pub async fn open(dir: &Path, storage: Storage, sizes: &Sizes) -> Result<Self, DriverError> {
+        Self::open_founded(dir, storage, sizes, (registry_genesis(), charter())).await
+    }
+
+    /// The same with records that were founded otherwise.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub async fn open_founded(
+        dir: &Path,
+        storage: Storage,
+        sizes: &Sizes,
+        (registry, region): (RegistryGenesis, Charter),
+    ) -> Result<Self, DriverError> {
         let (clock, fatal) = (Arc::new(ManualClock::at(START)), Arc::default());
         let driver =
             Driver::open_on(options(dir, sizes), parts(Arc::clone(&clock), Arc::clone(&fatal)), storage).await?;
-        let registry = driver.host(HostSpec::<Registry>::found(registry_genesis(), sizes.record)).await?;
-        let region = driver.host(HostSpec::<Region>::found(charter(), sizes.record)).await?;
+        let registry = driver.host(HostSpec::<Registry>::found(registry, sizes.record)).await?;
+        let region = driver.host(HostSpec::<Region>::found(region, sizes.record)).await?;
         Ok(Self { driver, registry, region, clock, fatal })
     }
 
