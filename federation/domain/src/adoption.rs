@@ -21,6 +21,9 @@ use crate::registry::Registry;
 use crate::registry::command::RegistryCommand;
 use crate::registry::state::NumberKind;
 
+/// The highest number under which a region gets to know a registry: whatever it is, there is room for many lives more.
+pub const FIRST_LIFE_MAX: u32 = 1 << 20;
+
 /// A life of a registry, as it tells it to a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
@@ -117,12 +120,12 @@ pub enum Next {
 
 /// What is to be done until a restored registry has adopted what the region has on record; `None` once it has.
 pub fn next(registry: &Registry, id: RegionId, region: &Region, max: usize) -> Option<Next> {
-    let mark = registry.channel(id)?.adopting?;
+    let mark = registry.channel(id)?.adopting?.mark;
     let owner = registry.owner();
     let seen = region.channel(owner);
     // A life that has begun and said nothing yet is known by its mark.
     if seen.up > 0 || seen.up_digest != mark {
-        let incarnation = seen.incarnation.max(registry.genesis().incarnation) + 1;
+        let incarnation = seen.incarnation.max(registry.genesis().incarnation).saturating_add(1);
         return Some(Next::Region(RegionCommand::BeginLife(Life { incarnation, mark })));
     }
     let pieces = standings(registry, id, region)

@@ -24,6 +24,17 @@ pub enum Divergence {
         /// Of which incarnation.
         incarnation: u32,
     },
+    /// The registry has told the region that it took more than it knows of.
+    #[error(
+        "the region was told that {acknowledged} of its messages were taken, this registry has taken {taken}: it was set back \
+         by hand; restore it with `shouwang restore` / 台账被人为倒退，请用 shouwang restore 恢复"
+    )]
+    RegistryForgot {
+        /// What the region was told.
+        acknowledged: u64,
+        /// What the registry has taken.
+        taken: u64,
+    },
     /// The registry has taken more than this region ever sent.
     #[error(
         "this registry has taken {taken} messages, the region sent {sent}: the region was rescued from an older copy / \
@@ -65,9 +76,12 @@ pub fn upward(
     if seen.incarnation > 0 && seen.incarnation != incarnation {
         return Err(Divergence::Incarnation { known: seen.incarnation, own: incarnation });
     }
-    let sent = registry.channel(id).map_or(0, |channel| channel.up);
+    let (sent, taken) = registry.channel(id).map_or((0, 0), |channel| (channel.up, channel.down));
     if seen.up > sent {
         return Err(Divergence::RegistryBehind { taken: seen.up, sent, incarnation });
+    }
+    if seen.down_taken > taken {
+        return Err(Divergence::RegistryForgot { acknowledged: seen.down_taken, taken });
     }
     let numbers = (seen.up + 1..=sent).take(max);
     let envelopes = numbers.map_while(|number| {

@@ -79,14 +79,6 @@ pub trait Machine: Clone + Debug + Send + Sync + Sized + 'static {
     /// What the earliest timer due at `now` does; `None` when nothing is due. The events must remove that timer.
     fn fire(&self, now: Timestamp) -> Option<Vec<Self::Event>>;
 
-    /// What happens when a restored copy of the record begins another life by this command. Only registries are restored.
-    ///
-    /// # Errors
-    /// The record is never restored, or not so.
-    fn restored(&self, _at: Timestamp, _command: &Self::Command) -> Result<Vec<Self::Event>, Refusal> {
-        Err(Refusal::Malformed { detail: "this record is never restored: it is joined anew".to_owned() })
-    }
-
     /// The keys that may sign for `node` at this moment.
     fn signers(&self, node: NodeId, now: Timestamp) -> Vec<Signer>;
 

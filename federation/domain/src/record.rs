@@ -422,19 +422,20 @@ impl<M: Machine> Record<M> {
         outcome
     }
 
-    /// Begins another life of a record restored from a backup: the first thing that its ledger has beyond it. The node it is
-    /// restored onto proves itself; no key of the life before need be left.
+    /// Writes what a command comes to that no log brings.
     ///
     /// # Errors
-    /// The machine's refusal, or bytes that are no command.
-    pub fn begin_life(
+    /// What `decide` refuses, or bytes that are no command.
+    pub(crate) fn write_decided(
         &mut self,
         now: Timestamp,
         bytes: Bytes,
         proof: CommandProof,
+        decide: impl FnOnce(&M, Timestamp, &M::Command) -> Result<Vec<M::Event>, Refusal>,
     ) -> Result<Written<M::Event>, Refusal> {
         let envelope = code::decode::<Envelope<M::Command>>("command", &bytes.0).map_err(|_| unreadable())?;
-        let events = self.machine.restored(now, &envelope.body)?;
+        let now = self.time.max(now);
+        let events = decide(&self.machine, now, &envelope.body)?;
         let mut applied = Applied { written: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
         let key = (proof.node.municipality(), envelope.id);
         let digest = Hash32::of(&[&bytes.0]);

@@ -142,8 +142,12 @@ refusals! {
         "台账化身应为 {expected}，收到 {got}。", "the registry on record is incarnation {expected}, {got} spoke";
     /// Restored from a backup, and the region's record is not adopted yet.
     Restoring { region: String } = "RESTORING", FailedPrecondition,
-        "台账由备份恢复，尚未与区域 {region} 对账；对账前只能动用本地储备并记录事实，请待连通后再办。",
-        "restored from a backup, and what region {region} has on record is not adopted yet; until then only local stock and facts, wait for the line";
+        "台账已由备份恢复或确认过损失，尚未与区域 {region} 对账；对账前只能动用本地储备并记录事实，请待连通后再办（见 shouwang courier status）。本市若已退出该区域，请备份后以 restore --left 重新恢复。",
+        "restored from a backup or gone on with after a loss, and what region {region} has on record is not adopted yet; until then only local stock and facts: wait for the line (shouwang courier status tells). If this municipality has left the region, back up and restore with --left";
+    /// Nobody has said what becomes of a region that the registry has a channel to.
+    RegionUndecided { region: String } = "REGION_UNDECIDED", FailedPrecondition,
+        "台账与区域 {region} 有信使通道：请在配置中写明该区域，或在本市确已退出时以 --left 指明（二者取一）。",
+        "the registry has a channel to region {region}: name the region in the configuration, or, if this municipality has left it, with --left; one of the two";
     /// Something is still open.
     StillOpen { what: String } = "STILL_OPEN", FailedPrecondition,
         "仍有未了事项：{what}。", "still open: {what}";

@@ -198,7 +198,7 @@ impl Samples {
             (G::VisibilitySet { region, resource: suits(), visibility: Visibility::Exact }, vec![of.clone()]),
             (G::FigureSent { region, resource: suits(), exercise: false, figure: Figure::AskUs }, vec![of.clone()]),
             (G::RegionJoined { region, name: text("乌海") }, vec![]),
-            (G::Restored { mark: Hash32::default(), keeper: keeper() }, vec![]),
+            (G::Restored { mark: Hash32::default(), keeper: keeper(), left: Vec::new() }, vec![]),
             (G::Adopted { region, incarnation: 2, down: 7 }, vec![]),
             (
                 G::NumberAllocated { kind: NumberKind::Mission, year: 2026, count: 1, number: text(NUMBER) },

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::{NodeId, RecordId};
 use shouwang_domain::machine::Machine;
-use shouwang_domain::record::Record;
-use shouwang_domain::refusal::Refusal;
+use shouwang_domain::registry::Registry;
 use shouwang_proto::replication::v1::replication_service_server::ReplicationServiceServer;
 use shouwang_store::StoreError;
 use tokio::runtime::Handle as Runtime;
@@ -24,7 +23,7 @@ use crate::index;
 use crate::keys::Signer;
 use crate::log_writer::LogWriter;
 use crate::options::{DriverOptions, HostSpec};
-use crate::record::{AcceptedLoss, Environment, RaftMsg, Running, accept, restore_copy, start};
+use crate::record::{AcceptedLoss, Environment, NewLife, RaftMsg, Running, accept, restore_copy, start};
 use crate::storage::{self, Opened, Storage};
 use crate::transport::{PeerConnector, Replication, Transport};
 
@@ -94,41 +93,43 @@ impl Driver {
         Ok(Self { env, store_id, records: Mutex::default() })
     }
 
-    /// Lets a record of this node alone, whose log has lost what it acknowledged, go on from what can be read. An operator
-    /// must have accepted the loss; the record must not be hosted. If the log as a whole cannot be opened it is set aside
-    /// first, and every other record of this node has to be joined anew.
+    /// Lets a registry of this node alone, whose log has lost what it acknowledged, go on from what can be read, as another
+    /// life. An operator must have accepted the loss; the registry must not be hosted. If the log as a whole cannot be opened
+    /// it is set aside first, and every other record of this node has to be joined anew.
     ///
     /// # Errors
-    /// `Unfit` if nothing is lost, if others are in the record, or if nothing of it can be read; else as `host`.
-    pub async fn accept_loss<M: Machine>(
+    /// `Unfit` if nothing is lost, if others are in the record, or if nothing of it can be read; `NewLife` with the registry's
+    /// refusal; else as `host`.
+    pub async fn accept_loss(
         options: DriverOptions,
         parts: Parts,
-        spec: HostSpec<M>,
+        spec: HostSpec<Registry>,
+        life: NewLife,
     ) -> Result<AcceptedLoss> {
         let setting_aside = (options.clone(), spec.id);
         let set_aside = move || storage::set_unreadable_log_aside(&setting_aside.0, &setting_aside.1.to_string());
         spawn_blocking(set_aside).await.map_err(|_| DriverError::Stopped)??;
         let driver = Self::open(options, parts).await?;
         let env = driver.env.clone();
-        let accepted = spawn_blocking(move || accept(&env, &spec)).await.map_err(|_| DriverError::Stopped);
+        let accepted = spawn_blocking(move || accept(&env, &spec, life)).await.map_err(|_| DriverError::Stopped);
         driver.end(false).await;
         accepted?
     }
 
-    /// Makes a record this node's again out of its copy, on storage that holds nothing yet, with the one ledger record more
-    /// that `begin` makes of it. Answers the revision it stands at then. The record must not be hosted.
+    /// Makes a registry this node's again out of its copy, on storage that holds nothing yet, as another life. Answers the
+    /// revision it stands at then. The registry must not be hosted.
     ///
     /// # Errors
-    /// `Founding` with the machine's refusal; `Unfit` if the record is here already, or its copy does not hold; as `open`.
-    pub async fn restore<M: Machine>(
+    /// `NewLife` with the registry's refusal; `Unfit` if it is here already, or its copy does not hold; as `open`.
+    pub async fn restore(
         options: DriverOptions,
         parts: Parts,
         (copy, digest): (RecordCopy, Hash32),
-        begin: impl FnOnce(&mut Record<M>) -> Result<Vec<u8>, Refusal> + Send + 'static,
+        life: NewLife,
     ) -> Result<u64> {
         let driver = Self::open(options, parts).await?;
         let env = driver.env.clone();
-        let restored = spawn_blocking(move || restore_copy(&env, &copy, digest, begin)).await;
+        let restored = spawn_blocking(move || restore_copy(&env, &copy, digest, life)).await;
         driver.end(false).await;
         restored.map_err(|_| DriverError::Stopped)?
     }

@@ -87,6 +87,9 @@ pub enum DriverError {
     /// A founding document that contradicts itself.
     #[error("the founding document is refused: {0:?}")]
     Founding(Refusal),
+    /// A registry that does not begin another life so.
+    #[error("no other life of the registry begins: {}", .0.en())]
+    NewLife(Refusal),
     /// What the disk gave back does not fit together.
     #[error("{what} of record {id} does not fit: {detail}")]
     Unfit {
@@ -136,6 +139,7 @@ impl DriverError {
             Self::TooSlow => "TOO_SLOW",
             Self::AlreadyHosted { .. } => "ALREADY_HOSTED",
             Self::Founding(_) => "FOUNDING_REFUSED",
+            Self::NewLife(refusal) => refusal.code(),
             Self::Unfit { .. } => "UNFIT",
             Self::Peer { .. } => "PEER",
             Self::Store(error) => error.code(),

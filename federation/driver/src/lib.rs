@@ -46,7 +46,7 @@ pub use index::{History, Indexed, Recalled};
 pub use keys::{CachedVerifier, Ed25519Signer, Ed25519Verifier, KeyRing, Signer};
 pub use options::{DriverOptions, HostSpec, RecordOptions, TransportOptions};
 pub use proof::InclusionProof;
-pub use record::AcceptedLoss;
+pub use record::{AcceptedLoss, NewLife};
 pub use shouwang_replica::{CLOCK_OFFSET_MS_MAX, Limits, PeerStatus, Role, Timing};
 pub use shouwang_store::checkpoint::{CheckpointInfo, OpenedCheckpoint, Receiver};
 pub use shouwang_store::{Finding, Findings, Remedy};

@@ -7,24 +7,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use shouwang_domain::actor::{Actor, Role};
-use shouwang_domain::code;
-use shouwang_domain::command::{Batch, CommandProof, Envelope};
-use shouwang_domain::hash::{Bytes, Hash32};
-use shouwang_domain::ids::{CommandId, NodeId, RegionId};
-use shouwang_domain::merkle;
-use shouwang_domain::record::Record;
-use shouwang_domain::refusal::Refusal;
+use shouwang_domain::hash::Bytes;
+use shouwang_domain::ids::{NodeId, RegionId};
+use shouwang_domain::machine::Machine as _;
 use shouwang_domain::registry::Registry;
-use shouwang_domain::registry::command::RegistryCommand;
 use shouwang_domain::registry::state::{RegistryGenesis, RegistryNode};
-use shouwang_domain::time::HOUR_MS;
-use shouwang_driver::{Driver, KeyRing, Signer as _};
+use shouwang_driver::{Driver, NewLife, Signer as _};
 use shouwang_store::{Disk, FrozenDisk};
 
 use super::manifest::{Entry, Kind, Manifest};
 use super::{BackupError, check_registry, open_record};
-use crate::api::read::clock;
+use crate::api::convert::words;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
@@ -52,11 +45,11 @@ fn refused(exit: Exit, code: &'static str, zh: impl Into<String>, en: impl Into<
     Failure::new(exit, code, Bilingual::new(zh.into(), en.into()))
 }
 
-/// Restores the registry of a backup onto the node of this configuration.
+/// Restores the registry of a backup onto the node of this configuration; its municipality has left the regions in `left`.
 ///
 /// # Errors
 /// [`Failure`]: a backup that does not hold or is another's, a node that holds something, or must not keep the registry.
-pub async fn restore(config: &Config, folder: &Path, reason: &str) -> Result<Restored, Failure> {
+pub async fn restore(config: &Config, folder: &Path, left: &[String], reason: &str) -> Result<Restored, Failure> {
     let manifest = Manifest::load(folder)?;
     let entry = suitable(config, &manifest)?.clone();
     let disk: Arc<dyn Disk> = Arc::new(FrozenDisk);
@@ -68,27 +61,18 @@ pub async fn restore(config: &Config, folder: &Path, reason: &str) -> Result<Res
         return Err(foreign(&genesis.owner.to_string(), &config.municipality.to_string()));
     }
     let (node, keys) = serve::identity(config)?;
+    check_unused(config, &manifest, held.machine(), node)?;
     let keeper = RegistryNode { node, algorithm: keys.algorithm(), public_key: Bytes(keys.public_key()) };
     let regions = serve::regions(config)?;
+    let awaited = regions.iter().map(|(id, _)| *id).collect();
     let begun = make_room(config)?;
-    let body = RegistryCommand::Restore {
-        mark: Hash32::of(&[b"shouwang.life.v1\0", uuid::Uuid::now_v7().as_bytes()]),
-        keeper: keeper.clone(),
-        regions: regions.clone(),
-        reason: reason.to_owned(),
-    };
-    let (options, parts) = serve::fresh_storage(config, node, &begun, serve::identity(config)?.1);
-    let restoring = Driver::restore::<Registry>(options, parts, (copy, entry.checkpoint), move |record| {
-        begin(record, node, &keys, body)
-    });
+    let life = NewLife { regions, left: left.to_vec(), reason: reason.to_owned() };
+    let (options, parts) = serve::fresh_storage(config, node, &begun, keys);
+    let restoring = Driver::restore(options, parts, (copy, entry.checkpoint), life);
     let revision = restoring.await.map_err(|error| serve::from_driver(&error))?;
     settle(config, &begun, &genesis, &keeper)?;
     let incarnation = held.machine().incarnation() + 1;
-    let regions = held.machine().channels().map(|(region, _)| *region).chain(regions.into_iter().map(|(id, _)| id));
-    let mut regions: Vec<RegionId> = regions.collect();
-    regions.sort_unstable();
-    regions.dedup();
-    Ok(Restored { from: entry, revision, incarnation, regions })
+    Ok(Restored { from: entry, revision, incarnation, regions: awaited })
 }
 
 /// The registry of the backup, if it may be restored onto this node.
@@ -105,24 +89,37 @@ fn suitable<'a>(config: &Config, manifest: &'a Manifest) -> Result<&'a Entry, Fa
             format!("registry_node is {keeper}: this node keeps no registry; set registry_node = {}", config.node),
         ));
     }
-    let own = format!("{}/{}", config.municipality, config.node);
-    if own == manifest.node && manifest.records.iter().any(|entry| entry.kind == Kind::Region) {
-        return Err(refused(
-            Exit::Usage,
-            "RESTORE_SAME_NODE",
-            format!(
-                "节点 {own} 曾参加区域，其日志已失，不得以同一编号再参加（可能重复投票）；请由协议新增节点（region add-node），\
-                 将 node 与 registry_node 设为新编号"
-            ),
-            format!(
-                "node {own} has taken part in a region and lost its log: under its old number it could vote twice. Have a new \
-                 node admitted (region add-node), and set node and registry_node to its number"
-            ),
-        ));
-    }
     manifest.records.iter().find(|entry| entry.kind == Kind::Registry).ok_or_else(|| {
         refused(Exit::NotFound, "RESTORE_NO_REGISTRY", "备份中没有台账", "there is no registry in the backup")
     })
+}
+
+/// Whether a node is known to have been there: it was backed up, has kept this registry, or was founded with a region.
+pub(super) fn is_used(node: NodeId, manifest: &Manifest, registry: &Registry, chartered: &[NodeId]) -> bool {
+    let founders = registry.genesis().nodes.iter().map(|keeper| keeper.node);
+    let kept = founders.chain(registry.group().into_iter().map(|keeper| keeper.node));
+    manifest.node == words::node(node) || kept.chain(chartered.iter().copied()).any(|known| known == node)
+}
+
+/// A number that had a log which is lost must never be in a region again: it could vote twice. Whether the node took part in
+/// one after the backup, the backup cannot know, so none of the numbers counts that are known to have been used.
+fn check_unused(config: &Config, manifest: &Manifest, registry: &Registry, node: NodeId) -> Result<(), Failure> {
+    if !is_used(node, manifest, registry, &serve::chartered(config)?) {
+        return Ok(());
+    }
+    let own = words::node(node);
+    Err(refused(
+        Exit::Usage,
+        "RESTORE_SAME_NODE",
+        format!(
+            "节点编号 {own} 已经用过，其日志已失，不得以同一编号再参加区域（可能重复投票）；请换用从未用过的编号：将 node 与 \
+             registry_node 设为新编号，再由各区域协议新增该节点（region add-node）"
+        ),
+        format!(
+            "node {own} was in use, and its log is lost: in a region it could vote twice. Set node and registry_node to a \
+             number that was never used, and have each region admit it (region add-node)"
+        ),
+    ))
 }
 
 fn foreign(theirs: &str, own: &str) -> Failure {
@@ -161,25 +158,6 @@ fn make_room(config: &Config) -> Result<PathBuf, Failure> {
     }
     make_folder(&begun, Access::Secret)?;
     Ok(begun)
-}
-
-/// The first ledger record of the new life, under the key of the node that keeps it.
-fn begin(
-    record: &mut Record<Registry>,
-    node: NodeId,
-    keys: &KeyRing,
-    body: RegistryCommand,
-) -> Result<Vec<u8>, Refusal> {
-    let operator = format!("node-{}", node.number());
-    let actor = Actor { municipality: node.municipality(), operator, role: Role::Admin };
-    let now = clock();
-    let envelope = Envelope { id: CommandId(uuid::Uuid::now_v7()), actor, valid_until: now.plus_ms(HOUR_MS), body };
-    let bytes = code::encode(&envelope);
-    let batch = Batch::unsigned(record.id(), record.epoch(), node, vec![bytes.clone()]);
-    let signature = Bytes(keys.sign(&batch.signed_message(&merkle::root(&batch.leaves()))));
-    let (signature_algorithm, public_key) = (keys.algorithm(), Bytes(keys.public_key()));
-    let proof = CommandProof { node, public_key, signature_algorithm, signature, index: 0, count: 1, path: Vec::new() };
-    Ok(record.begin_life(now, Bytes(bytes), proof)?.bytes)
 }
 
 /// The founding document first, then the records get their name: before both are there, the node does not start.

@@ -17,8 +17,10 @@ use shouwang_store::checkpoint::{CheckpointMeta, CheckpointStore};
 use shouwang_store::log::ConfState;
 use shouwang_store::real_disk;
 
+use super::restore::is_used;
 use super::take::entry;
 use super::*;
+use crate::api::convert::words;
 use crate::pki::SigningKey;
 
 const START: Timestamp = Timestamp(1_772_380_800_000);
@@ -255,4 +257,23 @@ fn two_never_write_into_one_folder() {
     assert!(matches!(lock(dir.path()), Err(BackupError::Busy(_))));
     drop(held);
     assert!(lock(dir.path()).is_ok());
+}
+
+/// An older backup may be of a time before the node took part in any region: it says nothing about what came after.
+#[test]
+fn a_number_that_was_in_use_is_no_place_to_restore_to_whatever_the_backup_holds() {
+    let town = Town::new();
+    let registry = town.record.machine();
+    let node = |number| NodeId::new(town.node.municipality(), number).unwrap();
+    for (what, backed_up, chartered, number, used) in [
+        ("backed up without a region", 1, vec![], 1, true),
+        ("founded the registry, and another was backed up", 3, vec![], 1, true),
+        ("backed up after it was restored onto it", 3, vec![], 3, true),
+        ("in a charter", 1, vec![node(2)], 2, true),
+        ("another in a charter", 1, vec![node(2)], 4, false),
+        ("never heard of", 1, vec![], 2, false),
+    ] {
+        let manifest = Manifest::new("wuhai", &words::node(node(backed_up)));
+        assert_eq!(is_used(node(number), &manifest, registry, &chartered), used, "{what}");
+    }
 }

@@ -1,10 +1,12 @@
 //! `shouwang registry`: what the node's administrator decides about the registry's storage, while the node stands.
 
 use clap::{Args, Subcommand};
+use shouwang_driver::AcceptedLoss;
 
 use crate::cli::Context;
+use crate::cli::client::block_on;
 use crate::cli::output::text_out;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::lang::Bilingual;
 
 /// Arguments of `shouwang registry`.
@@ -21,6 +23,10 @@ enum Verb {
         /// The registry's name, as a confirmation, such as 乌海市 台账名称，以示确认
         #[arg(long)]
         name: String,
+        /// A region that the municipality has left, by name or the first hex digits of its id: it is not waited for, and what
+        /// was promised there is the owner's again; may be repeated 本市已退出的区域（名称或编号前缀），不再等候其对账，所承诺物资归还；可重复
+        #[arg(long, value_name = "REGION")]
+        left: Vec<String>,
     },
 }
 
@@ -29,22 +35,19 @@ enum Verb {
 /// # Errors
 /// [`Failure`].
 pub fn run(args: &RegistryArgs, context: &Context) -> Result<(), Failure> {
-    let Verb::AcceptLoss { name } = &args.verb;
+    let Verb::AcceptLoss { name, left } = &args.verb;
     let config = crate::config::load(&context.sources)?.config;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Failure::new(Exit::Failure, "RUNTIME", Bilingual::new(error.to_string(), error.to_string()))
-    })?;
-    let accepted = runtime.block_on(crate::serve::loss::accept(&config, name))?;
-    let (revision, index, damage) = (accepted.revision, accepted.index, accepted.damage);
+    let AcceptedLoss { damage, revision, index, incarnation } =
+        block_on(crate::serve::loss::accept(&config, name, left))?;
     let text = Bilingual::new(
         format!(
             "已确认损失：台账自版次 {revision} 继续，其后曾确认的内容（日志至 {index}）可能丢失。\n受损情况：{damage}\n\
-             请盘点库存；区域若知道得更多，信使会停下并说明。现在可启动节点：shouwang serve\n"
+             台账化身现为 {incarnation}。请启动节点（shouwang serve）并盘点库存；与各区域对账前只能动用本地储备、记录事实\n"
         ),
         format!(
             "accepted: the registry goes on from revision {revision}; what was acknowledged behind it (log up to {index}) may \
-             be lost.\ndamage: {damage}\nCount the stock; where the region knows more, the courier stops and says so. Start \
-             the node now: shouwang serve\n"
+             be lost.\ndamage: {damage}\nIt is incarnation {incarnation} now. Start the node (shouwang serve) and count the \
+             stock; until each region's record is adopted only local stock and facts can be worked with\n"
         ),
     );
     text_out(text.get(context.lang))

@@ -16,8 +16,8 @@ use crate::lang::Bilingual;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Example 示例:\n  shouwang --config /etc/shouwang/shouwang.toml restore /mnt/backup/wuhai --reason 硬盘损坏\n\n\
-                  The node must hold nothing yet, and be another than the one that was lost if that took part in a region. \
-                  Regions are not restored: the node joins them anew.\n节点须为空；原节点若参加过区域，须换用新的节点编号。区域不由备份恢复，重新加入即可"
+                  The node must hold nothing yet, and have a number that was never used. \
+                  Regions are not restored: the node joins them anew.\n节点须为空，且使用从未用过的节点编号。区域不由备份恢复，重新加入即可"
 )]
 pub struct RestoreArgs {
     /// The backup 备份目录
@@ -25,6 +25,10 @@ pub struct RestoreArgs {
     /// Why; it stands in the registry's ledger 恢复原因，记入台账
     #[arg(long)]
     reason: String,
+    /// A region that the municipality has left, by name or the first hex digits of its id: it is not waited for, and what was
+    /// promised there is the owner's again; may be repeated 本市已退出的区域（名称或编号前缀），不再等候其对账，所承诺物资归还；可重复
+    #[arg(long, value_name = "REGION")]
+    left: Vec<String>,
     /// Output format 输出格式
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -43,7 +47,7 @@ pub fn run(args: &RestoreArgs, context: &Context) -> Result<(), Failure> {
         ("待对账区域", "REGIONS"),
     ];
     let config = crate::config::load(&context.sources)?.config;
-    let restored = block_on(crate::backup::restore(&config, &args.folder, &args.reason))?;
+    let restored = block_on(crate::backup::restore(&config, &args.folder, &args.left, &args.reason))?;
     let row = vec![
         restored.from.title.clone(),
         restored.from.revision.to_string(),

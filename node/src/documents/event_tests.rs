@@ -137,6 +137,6 @@ fn nodes_and_times_read_as_people_write_them() {
         assert!(said.zh.contains(zh) && said.en.contains(en), "{said:?}");
     }
     let keeper = RegistryNode { node, algorithm: SignatureAlgorithm::Ed25519, public_key: Bytes(Vec::new()) };
-    let said = registry_events::sentence(&RegistryEvent::Restored { mark: Hash32([0; 32]), keeper });
-    assert!(said.zh.contains("节点 150300/1，") && said.en.contains("node 150300/1;"), "{said:?}");
+    let said = registry_events::sentence(&RegistryEvent::Restored { mark: Hash32([0; 32]), keeper, left: Vec::new() });
+    assert!(said.zh.contains("节点 150300/1 保存，") && said.en.contains("node 150300/1;"), "{said:?}");
 }

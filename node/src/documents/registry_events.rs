@@ -88,8 +88,9 @@ fn of_exchange(event: &E) -> Option<Bilingual> {
         E::Restored { keeper, .. } => {
             let node = name_of(keeper.node);
             say!(
-                "由备份恢复到节点 {node}，待与各区域对账",
-                "restored from a backup onto node {node}; each region's record is to be adopted"
+                "台账换代（由备份恢复，或确认损失后继续），由节点 {node} 保存，待与各区域对账",
+                "another life, restored from a backup or gone on with after a loss, kept by node {node}; each region's record is \
+                 to be adopted"
             )
         }
         E::Adopted { region, incarnation, .. } => {

@@ -60,20 +60,13 @@ pub fn is_restored(config: &Config) -> bool {
 /// A file that cannot be read or written, or that belongs to another municipality, node or key.
 pub fn founding(config: &Config, node: NodeId, name: &str, keys: &KeyRing) -> Result<Founding, Failure> {
     make_folder(&config.data_dir, Access::Secret)?;
+    if let Some(genesis) = kept(config, node, keys)? {
+        return Ok(Founding { genesis: Some(genesis), used_before: true });
+    }
     if config.registry_node != config.node {
         return elsewhere(config, node);
     }
     let path = config.data_dir.join(FILE);
-    if path.exists() {
-        let Kept { genesis, restored_onto } =
-            serde_json::from_str(&read_text(&path)?).map_err(|error| wrong(&path, &error))?;
-        let keepers = restored_onto.as_ref().map_or(&genesis.nodes[..], std::slice::from_ref);
-        let known = keepers.iter().find(|known| known.node == node);
-        if !known.is_some_and(|known| keys.holds(&known.public_key.0)) {
-            return Err(wrong(&path, &"it was founded by another node or signing key / 由其他节点或签名密钥建立"));
-        }
-        return Ok(Founding { genesis: Some(genesis), used_before: true });
-    }
     let public_key = Bytes(keys.public_key());
     let nodes = vec![RegistryNode { node, algorithm: SignatureAlgorithm::Ed25519, public_key }];
     let owner: MunicipalityCode = node.municipality();
@@ -83,16 +76,34 @@ pub fn founding(config: &Config, node: NodeId, name: &str, keys: &KeyRing) -> Re
     Ok(Founding { genesis: Some(genesis), used_before: false })
 }
 
-/// A node whose municipality's registry another node keeps. It must never have kept one itself: two nodes would speak for
-/// the same stock.
-fn elsewhere(config: &Config, node: NodeId) -> Result<Founding, Failure> {
-    let kept = config.data_dir.join(FILE);
-    if kept.exists() {
+/// Reads what the registry of this node was founded with; `None` if it keeps none, or was never started.
+///
+/// # Errors
+/// A file that cannot be read, that belongs to another municipality, node or key, or that must not be here: two nodes would
+/// speak for the same stock.
+pub fn kept(config: &Config, node: NodeId, keys: &KeyRing) -> Result<Option<RegistryGenesis>, Failure> {
+    let path = config.data_dir.join(FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    if config.registry_node != config.node {
         return Err(wrong(
-            &kept,
+            &path,
             &"this node keeps the registry, registry_node names another / 本节点保存着台账，与 registry_node 不符",
         ));
     }
+    let Kept { genesis, restored_onto } =
+        serde_json::from_str(&read_text(&path)?).map_err(|error| wrong(&path, &error))?;
+    let keepers = restored_onto.as_ref().map_or(&genesis.nodes[..], std::slice::from_ref);
+    let known = keepers.iter().find(|known| known.node == node);
+    if !known.is_some_and(|known| keys.holds(&known.public_key.0)) {
+        return Err(wrong(&path, &"it was founded by another node or signing key / 由其他节点或签名密钥建立"));
+    }
+    Ok(Some(genesis))
+}
+
+/// A node whose municipality's registry another node keeps, and that has never kept one itself.
+fn elsewhere(config: &Config, node: NodeId) -> Result<Founding, Failure> {
     let path = config.data_dir.join(STARTED);
     if path.exists() {
         let told = read_text(&path)?;

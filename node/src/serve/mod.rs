@@ -140,11 +140,13 @@ fn plain(error: impl std::fmt::Display) -> Failure {
 
 pub(crate) fn from_driver(error: &DriverError) -> Failure {
     let exit = match error {
+        DriverError::NewLife(_) => Exit::Refused,
         DriverError::Store(_) | DriverError::Unfit { .. } => Exit::Damaged,
         _ => Exit::Failure,
     };
     let zh = match error {
         DriverError::Store(error) => error.zh(),
+        DriverError::NewLife(refusal) => format!("未作任何改动：{}", refusal.zh()),
         other => format!("存储或记录无法打开：{other}"),
     };
     Failure::new(exit, error.code(), Bilingual::new(zh, error.to_string()))
@@ -218,6 +220,16 @@ pub(crate) fn identity(config: &Config) -> Result<(NodeId, KeyRing), Failure> {
 pub(crate) fn regions(config: &Config) -> Result<Vec<(RegionId, String)>, Failure> {
     let charters = load_charters(config)?;
     Ok(charters.into_iter().map(|(region, charter)| (charter::region_id(&charter), region.name)).collect())
+}
+
+/// The nodes that the charters of the configuration name.
+///
+/// # Errors
+/// A charter that cannot be read.
+pub(crate) fn chartered(config: &Config) -> Result<Vec<NodeId>, Failure> {
+    let charters = load_charters(config)?;
+    let members = charters.iter().flat_map(|(_, charter)| &charter.members);
+    Ok(members.flat_map(|member| &member.nodes).map(|node| node.node).collect())
 }
 
 /// What a driver needs on storage that nobody has used yet, while the node does not run.

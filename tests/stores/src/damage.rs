@@ -11,8 +11,10 @@ use shouwang_domain::actor::Role;
 use shouwang_domain::command::Envelope;
 use shouwang_domain::ids::CommandId;
 use shouwang_domain::machine::Machine;
-use shouwang_domain::record::Verdict;
+use shouwang_domain::record::{Record, Verdict};
+use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::command::RegistryCommand;
+use shouwang_domain::registry::event::RegistryEvent;
 use shouwang_domain::registry::state::NumberKind;
 use shouwang_domain::testing::{Rng, actor};
 use shouwang_domain::time::HOUR_MS;
@@ -20,7 +22,7 @@ use shouwang_driver::{Handle, RecordStatus, Storage, WatchError};
 use shouwang_store::log::{EngineLog, LogStore};
 use shouwang_store::real_disk;
 
-use crate::node::{START, soon, wuhai};
+use crate::node::{START, registry_genesis, soon, wuhai};
 use crate::script::acts;
 use crate::tale::{Point, check_ledger, check_line};
 use crate::{Node, Result, Sizes, Tale, alone, folder, judge_all};
@@ -288,7 +290,8 @@ impl Place {
         let opened = Node::open(dir, Storage::real(), &Sizes::default()).await;
         let node = opened.map_err(|error| format!("after the loss was accepted: {error}"))?;
         node.registry.read_linearizable(soon()).await.map_err(|error| error.to_string())?;
-        check_line(&self.tale.registry, &*registry(&node)?, &node.registry).await?;
+        let line = with_another_life(&self.tale.registry, loss.revision, &node.registry).await?;
+        check_line(&line, &*registry(&node)?, &node.registry).await?;
         goes_on(&node).await?;
         node.stop().await;
         if Node::accept_loss(dir, &Sizes::default()).await.is_ok() {
@@ -299,7 +302,23 @@ impl Place {
     }
 }
 
-fn registry(node: &Node) -> Result<Arc<shouwang_domain::record::Record<shouwang_domain::registry::Registry>>> {
+/// What the registry was up to a revision, and the one record behind it that begins another life.
+async fn with_another_life(line: &[Point], revision: u64, handle: &Handle<Registry>) -> Result<Vec<Point>> {
+    let at = usize::try_from(revision).map_err(|error| error.to_string())?;
+    let before = line.get(..=at).ok_or_else(|| format!("it goes on from a revision {revision} that never was"))?;
+    let first = handle.watch(revision + 1).next().await.map_err(|error| error.to_string())?;
+    if !matches!(first.record.events[..], [RegistryEvent::Restored { .. }]) {
+        return Err(format!("another life does not begin behind revision {revision}: {:?}", first.record));
+    }
+    // From the ledger alone.
+    let mut after = Record::<Registry>::found(&registry_genesis()).map_err(|refusal| refusal.en())?;
+    let records = before[1..].iter().map(|point| &point.bytes[..]).chain([&first.bytes[..]]);
+    records.into_iter().try_for_each(|bytes| after.replay(bytes)).map_err(|error| error.to_string())?;
+    let point = Point { digest: after.digest(), root: after.ledger_root(), bytes: first.bytes.to_vec() };
+    Ok(before.iter().cloned().chain([point]).collect())
+}
+
+fn registry(node: &Node) -> Result<Arc<Record<Registry>>> {
     node.registry.view().map(|view| view.record).map_err(|error| error.to_string())
 }
 

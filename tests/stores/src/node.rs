@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use shouwang_domain::charter::Charter;
 use shouwang_domain::hash::Bytes;
 use shouwang_domain::ids::{MunicipalityCode, NodeId, RegionId};
+use shouwang_domain::record::Record;
 use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::state::RegistryGenesis;
@@ -15,7 +16,7 @@ use shouwang_domain::testing::{self, municipality};
 use shouwang_domain::time::Timestamp;
 use shouwang_driver::{
     AcceptedLoss, Clock, ConnectError, Driver, DriverError, DriverOptions, Ed25519Signer, Handle, HostSpec,
-    ManualClock, Parts, PeerConnector, RecordOptions, Signer, Storage, Timing,
+    ManualClock, NewLife, Parts, PeerConnector, RecordOptions, Signer, Storage, Timing,
 };
 use shouwang_store::StoreError;
 use shouwang_store::log::EngineLogOptions;
@@ -176,7 +177,10 @@ impl Node {
     pub async fn accept_loss(dir: &Path, sizes: &Sizes) -> Result<AcceptedLoss, DriverError> {
         let spec = HostSpec::<Registry>::found(registry_genesis(), sizes.record);
         let parts = parts(Arc::new(ManualClock::at(START)), Arc::default());
-        Driver::accept_loss(options(dir, sizes), parts, spec).await
+        let region = Record::<Region>::id_of(&charter());
+        let life =
+            NewLife { regions: vec![(region, charter().name)], left: Vec::new(), reason: "日志受损".to_owned() };
+        Driver::accept_loss(options(dir, sizes), parts, spec, life).await
     }
 
     /// The region's name.

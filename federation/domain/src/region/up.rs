@@ -1,9 +1,11 @@
 //! The upward channel: exactly once and in order, whatever the courier's line does to its messages.
 
+use std::ops::RangeInclusive;
+
 use super::draft::Draft;
 use super::event::RegionEvent;
 use super::{facts, missions, obligations, pledges, requests};
-use crate::adoption::Life;
+use crate::adoption::{FIRST_LIFE_MAX, Life};
 use crate::channel::{DownMessage, Fact, UpEnvelope, UpMessage};
 use crate::code;
 use crate::hash::Hash32;
@@ -15,9 +17,9 @@ pub(super) fn take(draft: &mut Draft, context: &Context<'_>, envelope: &UpEnvelo
     let member = context.actor.municipality;
     let channel = draft.region.channels.get(&member).cloned().unwrap_or_default();
     let digest = Hash32::of(&[&code::encode(envelope)]);
-    if envelope.incarnation != channel.incarnation && channel.incarnation > 0 {
-        return Err(Refusal::WrongIncarnation { expected: channel.incarnation, got: envelope.incarnation });
-    }
+    // Whom it has never heard may be in any life, within bounds; 0 is none, and a number is never taken for that.
+    let lives = if channel.incarnation == 0 { 1..=FIRST_LIFE_MAX } else { channel.incarnation..=channel.incarnation };
+    check_life(&lives, envelope.incarnation)?;
     if envelope.number == channel.up && channel.up > 0 {
         return if digest == channel.up_digest { Ok(()) } else { Err(Refusal::ChannelFork { number: channel.up }) };
     }
@@ -50,12 +52,21 @@ pub(super) fn begin_life(draft: &mut Draft, context: &Context<'_>, life: Life) -
         return Ok(());
     }
     // A region that it has never spoken to knows no life of it.
-    let next = if channel.incarnation == 0 { 1..=u32::MAX } else { channel.incarnation + 1..=channel.incarnation + 1 };
-    if !next.contains(&life.incarnation) {
-        return Err(Refusal::WrongIncarnation { expected: *next.start(), got: life.incarnation });
-    }
+    let next = match channel.incarnation.checked_add(1) {
+        Some(first @ 1) => first..=FIRST_LIFE_MAX,
+        Some(next) => next..=next,
+        None => return Err(Refusal::WrongIncarnation { expected: channel.incarnation, got: life.incarnation }),
+    };
+    check_life(&next, life.incarnation)?;
     draft.push(RegionEvent::LifeBegun { member, life });
     Ok(())
+}
+
+fn check_life(expected: &RangeInclusive<u32>, got: u32) -> Result<(), Refusal> {
+    if expected.contains(&got) {
+        return Ok(());
+    }
+    Err(Refusal::WrongIncarnation { expected: *expected.start(), got })
 }
 
 /// Decides the message on a copy, so that a refusal half-way leaves nothing behind.

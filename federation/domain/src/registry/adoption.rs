@@ -27,7 +27,7 @@ pub const REGIONS_MAX: usize = 64;
 
 /// A registry begins another life: its channels stand still until each region's record is adopted.
 pub(super) fn restored(draft: &mut Draft, command: &C) -> Result<(), Refusal> {
-    let C::Restore { mark, keeper, regions, reason } = command else {
+    let C::Restore { mark, keeper, regions, left, reason } = command else {
         return Err(Refusal::Malformed { detail: "no restoration".to_owned() });
     };
     check_text("reason", reason, 500)?;
@@ -43,8 +43,32 @@ pub(super) fn restored(draft: &mut Draft, command: &C) -> Result<(), Refusal> {
             draft.push(E::RegionJoined { region: *region, name: name.clone() });
         }
     }
-    draft.push(E::Restored { mark: *mark, keeper: keeper.clone() });
-    Ok(())
+    if let Some(region) = left.iter().find(|region| !draft.registry.channels.contains_key(*region)) {
+        return Err(Refusal::not_found("region", region.short()));
+    }
+    // Nobody would ever speak for a region that this node does not take part in, and everything would wait for it.
+    let decided = |region: &RegionId| regions.iter().any(|(id, _)| id == region) != left.contains(region);
+    if let Some((region, channel)) = draft.registry.channels.iter().find(|(region, _)| !decided(region)) {
+        return Err(Refusal::RegionUndecided { region: format!("{} {}", region.short(), channel.name) });
+    }
+    draft.push(E::Restored { mark: *mark, keeper: keeper.clone(), left: left.clone() });
+    left.iter().try_for_each(|region| leave(draft, *region))
+}
+
+/// Whoever has left a region owes it nothing that was not delivered: what was promised there is the owner's again.
+fn leave(draft: &mut Draft, region: RegionId) -> Result<(), Refusal> {
+    let pledges: Vec<_> = draft.registry.pledges.iter().filter(|(_, known)| known.region == region).collect();
+    let nothing = |(id, known): (&PledgeId, &RegistryPledge)| EscrowStanding {
+        pledge: *id,
+        total: Qty::ZERO,
+        overdrawn: Qty::ZERO,
+        deficit: Qty::ZERO,
+        closed: true,
+        unheard: known.short,
+        promised: Vec::new(),
+    };
+    let standings: Vec<_> = pledges.into_iter().map(nothing).collect();
+    standings.iter().try_for_each(|standing| escrow(draft, region, standing))
 }
 
 /// A restoration is never asked for in the log: whoever could write it there could take the registry over.
@@ -336,7 +360,7 @@ pub(super) fn conclude(draft: &mut Draft, region: RegionId, conclusion: &Conclus
     let again: Vec<UpMessage> = outbox
         .filter(|((_, number), _)| unheard.contains(number) || *number > conclusion.considered)
         .map(|(_, message)| message.clone())
-        .filter(|message| !matches!(message, UpMessage::Overdrawn { .. } | UpMessage::OverdraftCovered { .. }))
+        .filter(|message| still_meant(draft, message))
         .collect();
     check_books(draft, region, conclusion, &again)?;
     let (incarnation, down) = (conclusion.incarnation, conclusion.down);
@@ -358,6 +382,16 @@ pub(super) fn conclude(draft: &mut Draft, region: RegionId, conclusion: &Conclus
         }
     }
     again.into_iter().try_for_each(|message| draft.send(region, message))
+}
+
+/// Whether a message that the region has not heard is still to be said. What is overdrawn is told by the books; a promise
+/// that was taken back because the region was left is none.
+fn still_meant(draft: &Draft, message: &UpMessage) -> bool {
+    match message {
+        UpMessage::Overdrawn { .. } | UpMessage::OverdraftCovered { .. } => false,
+        UpMessage::Pledge(made) => draft.registry.pledges.get(&made.pledge).is_none_or(|known| !known.closed),
+        _ => true,
+    }
 }
 
 /// Nothing is concluded unless both books agree, pledge by pledge, once what is on its way has arrived.

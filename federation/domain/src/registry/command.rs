@@ -155,8 +155,15 @@ pub enum RegistryCommand {
     TakeInbox { region: RegionId, number: u64, message: DownMessage },
     /// Publishes what has changed and may be seen.
     RefreshPublication { region: RegionId },
-    /// Begins another life out of a backup, kept by this node. Never taken from the log: whoever restores writes it first.
-    Restore { mark: Hash32, keeper: RegistryNode, regions: Vec<(RegionId, String)>, reason: String },
+    /// Begins another life, out of a backup or after a loss, kept by this node. Never taken from the log: whoever restores
+    /// writes it first. Every region it has a channel to is named: as one whose record is adopted, or as one that was left.
+    Restore {
+        mark: Hash32,
+        keeper: RegistryNode,
+        regions: Vec<(RegionId, String)>,
+        left: Vec<RegionId>,
+        reason: String,
+    },
     /// Something that a region has on record of this registry, for a life that has just begun.
     Adopt { region: RegionId, standing: Standing },
     /// All of it is adopted: the channel begins anew.

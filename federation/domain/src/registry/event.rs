@@ -36,8 +36,9 @@ pub enum RegistryEvent {
     FigureSent { region: RegionId, resource: Resource, exercise: bool, figure: Figure },
     /// A channel to a region was opened.
     RegionJoined { region: RegionId, name: String },
-    /// Restored from a backup: another life begins, kept by this node. No region has been adopted yet.
-    Restored { mark: Hash32, keeper: RegistryNode },
+    /// Restored from a backup, or gone on with after a loss: another life begins, kept by this node. No region has been
+    /// adopted yet; those that were left are not waited for.
+    Restored { mark: Hash32, keeper: RegistryNode, left: Vec<RegionId> },
     /// The region's record of this registry is adopted: it knows this life by that number, and both count anew.
     Adopted { region: RegionId, incarnation: u32, down: u64 },
     /// A working number was given out.

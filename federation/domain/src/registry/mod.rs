@@ -23,16 +23,19 @@ use self::command::{RIGHTS, RegistryCommand as C};
 use self::draft::Draft;
 use self::event::RegistryEvent as E;
 use self::state::{
-    Account, Floors, Lot, NumberKind, RegistryChannel, RegistryGenesis, RegistryMission, RegistryNode, RegistryPledge,
-    Restock, Shortfall, Store,
+    Account, Adopting, Floors, LaterLife, Lot, NumberKind, RegistryChannel, RegistryGenesis, RegistryMission,
+    RegistryNode, RegistryPledge, Restock, Shortfall, Store,
 };
+use crate::adoption::FIRST_LIFE_MAX;
 use crate::canonical_records;
 use crate::channel::UpMessage;
 use crate::code::CodeError;
-use crate::hash::Hash32;
+use crate::command::CommandProof;
+use crate::hash::{Bytes, Hash32};
 use crate::ids::{LotId, MissionId, NodeId, PledgeId, RegionId, StoreId};
 use crate::machine::{Context, GroupNode, Machine, Signer};
 use crate::quantity::Qty;
+use crate::record::{Record, Written};
 use crate::refusal::Refusal;
 use crate::resource::{Figure, ItemCode, Resource, Visibility, Warning};
 use crate::subject::Subject;
@@ -44,17 +47,9 @@ pub(crate) struct Head {
     pub genesis: RegistryGenesis,
     pub warning: Warning,
     pub shortfalls: u64,
-    /// How often it was restored from a backup; of a registry that never was, nothing is written.
-    #[serde(default, skip_serializing_if = "is_never")]
-    pub restored: u32,
-    /// The mark of its life since then, and the node that keeps it.
+    /// The life it lives now, if it is not the one it was founded with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub life: Option<(Hash32, RegistryNode)>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
-fn is_never(times: &u32) -> bool {
-    *times == 0
+    pub life: Option<LaterLife>,
 }
 
 /// The state of a registry.
@@ -108,8 +103,11 @@ impl Machine for Registry {
         if genesis.nodes.is_empty() || genesis.nodes.iter().any(|node| node.node.municipality() != genesis.owner) {
             return Err(Refusal::field("nodes", "at least one, each of the owner's"));
         }
+        if !(1..FIRST_LIFE_MAX).contains(&genesis.incarnation) {
+            return Err(Refusal::field("incarnation", "from 1"));
+        }
         Ok(Self {
-            head: Head { genesis: genesis.clone(), warning: Warning::None, shortfalls: 0, restored: 0, life: None },
+            head: Head { genesis: genesis.clone(), warning: Warning::None, shortfalls: 0, life: None },
             stores: OrdMap::new(),
             lots: OrdMap::new(),
             balances: OrdMap::new(),
@@ -194,11 +192,11 @@ impl Machine for Registry {
                 self.figures.insert((*region, resource.clone(), *exercise), *figure);
             }
             E::RegionJoined { region, name } => {
-                let adopting = self.head.life.as_ref().map(|(mark, _)| *mark);
+                let adopting = self.head.life.as_ref().map(|life| Adopting { mark: life.mark, left: false });
                 let unknown = || RegistryChannel { adopting, ..RegistryChannel::default() };
                 self.channels.entry(*region).or_insert_with(unknown).name.clone_from(name);
             }
-            E::Restored { mark, keeper } => self.begin_life(*mark, keeper),
+            E::Restored { mark, keeper, left } => self.begin_life(*mark, keeper, left),
             E::Adopted { region, incarnation, down } => self.begin_channel(*region, *incarnation, *down),
             E::NumberAllocated { kind, year, count, .. } => {
                 self.numbers.insert((*kind, *year), *count);
@@ -258,12 +256,6 @@ impl Machine for Registry {
         )
     }
 
-    fn restored(&self, at: Timestamp, command: &C) -> Result<Vec<E>, Refusal> {
-        let mut draft = Draft::new(self, at);
-        adoption::restored(&mut draft, command)?;
-        Ok(draft.into_events())
-    }
-
     fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) {
         self.write_records(sink);
     }
@@ -281,18 +273,42 @@ impl Machine for Registry {
     }
 }
 
+impl Record<Registry> {
+    /// Begins another life of a registry restored from a backup, or read as far as a loss has left it: the first thing that
+    /// its ledger has beyond it. The node that keeps it from now on proves itself; no key of the life before need be left.
+    ///
+    /// # Errors
+    /// The registry's refusal, or bytes that are no command.
+    pub fn begin_life(&mut self, now: Timestamp, bytes: Bytes, proof: CommandProof) -> Result<Written<E>, Refusal> {
+        self.write_decided(now, bytes, proof, Registry::restored)
+    }
+}
+
 impl Registry {
-    /// The nodes that keep it: those it was founded with, or the one it was restored onto.
-    fn keepers(&self) -> &[RegistryNode] {
-        self.head.life.as_ref().map_or(&self.head.genesis.nodes, |(_, keeper)| std::slice::from_ref(keeper))
+    /// What happens when another life begins by this command. Whoever restores writes it first; it is never taken from a
+    /// log.
+    ///
+    /// # Errors
+    /// Another command, or a life that cannot begin so.
+    pub fn restored(&self, at: Timestamp, command: &C) -> Result<Vec<E>, Refusal> {
+        let mut draft = Draft::new(self, at);
+        adoption::restored(&mut draft, command)?;
+        Ok(draft.into_events())
     }
 
-    /// Every region must first say what it has on record of the life before.
-    fn begin_life(&mut self, mark: Hash32, keeper: &RegistryNode) {
-        self.head.restored += 1;
-        self.head.life = Some((mark, keeper.clone()));
-        let waits = |channel: &RegistryChannel| RegistryChannel { adopting: Some(mark), ..channel.clone() };
-        self.channels = self.channels.iter().map(|(region, channel)| (*region, waits(channel))).collect();
+    /// The nodes that keep it: those it was founded with, or the one it was restored onto.
+    fn keepers(&self) -> &[RegistryNode] {
+        self.head.life.as_ref().map_or(&self.head.genesis.nodes, |life| std::slice::from_ref(&life.keeper))
+    }
+
+    /// Every region must first say what it has on record of the life before; for those that were left, nobody waits.
+    fn begin_life(&mut self, mark: Hash32, keeper: &RegistryNode, left: &[RegionId]) {
+        let times = self.lives_before().saturating_add(1);
+        self.head.life = Some(LaterLife { times, mark, keeper: keeper.clone() });
+        for (region, channel) in self.channels.clone() {
+            let adopting = Some(Adopting { mark, left: left.contains(&region) });
+            self.channels.insert(region, RegistryChannel { adopting, ..channel });
+        }
     }
 
     /// Both directions count anew, and every figure is published again.
@@ -303,6 +319,7 @@ impl Registry {
         self.figures = figures.map(|(key, figure)| (key.clone(), *figure)).collect();
         let channel = self.channels.entry(region).or_default();
         let name = std::mem::take(&mut channel.name);
+        let incarnation = Some(incarnation);
         *channel = RegistryChannel { name, down, incarnation, ..RegistryChannel::default() };
     }
 

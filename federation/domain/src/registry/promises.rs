@@ -137,8 +137,9 @@ struct Promise<'a> {
 fn escrow(draft: &mut Draft, promise: &Promise<'_>, id: PledgeId, lot_id: LotId, qty: Qty) -> Result<(), Refusal> {
     check_qty(qty)?;
     check_region(draft, promise.region)?;
-    // What LOCAL shows may be promised already, in a region whose word is still to come.
-    if let Some((region, _)) = draft.registry.adopting().next() {
+    // What LOCAL shows may be promised already, in a region whose word is still to come; one that was left is promised nothing.
+    let silent = draft.registry.adopting().map(|(region, _)| *region).find(|region| *region == promise.region);
+    if let Some(region) = silent.or_else(|| draft.registry.awaited().next()) {
         return Err(Refusal::Restoring { region: region.short() });
     }
     if draft.registry.pledges.contains_key(&id) {

@@ -207,17 +207,35 @@ pub struct RegistryChannel {
     pub answered: u64,
     /// The last number taken from the region.
     pub down: u64,
-    /// Under which number the region knows this life; 0 while it is the life the registry was founded with.
-    #[serde(default, skip_serializing_if = "is_first")]
-    pub incarnation: u32,
-    /// The mark of a life restored from a backup that has not adopted the region's record yet: intentions wait.
+    /// Under which number the region knows this life, once it has adopted the region's record; until then, and if there
+    /// was never another, it is the life the registry was founded with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adopting: Option<Hash32>,
+    pub incarnation: Option<u32>,
+    /// A new life has not adopted the region's record yet: intentions wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopting: Option<Adopting>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
-fn is_first(incarnation: &u32) -> bool {
-    *incarnation == 0
+/// A region whose record is still to be adopted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopting {
+    /// The mark of the life that adopts.
+    pub mark: Hash32,
+    /// By the administrator's word the municipality has left it: nothing waits for its word. If it speaks all the same, it
+    /// is adopted first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left: bool,
+}
+
+/// The life of a registry that was restored from a backup, or went on after a loss.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaterLife {
+    /// How many lives there were before.
+    pub times: u32,
+    /// What tells it from others that came from the same copy.
+    pub mark: Hash32,
+    /// The node that keeps it.
+    pub keeper: RegistryNode,
 }
 
 /// A pledge as its registry knows it.

@@ -26,18 +26,30 @@ impl Registry {
 
     /// Which life of the registry this is.
     pub fn incarnation(&self) -> u32 {
-        self.head.genesis.incarnation + self.head.restored
+        self.head.genesis.incarnation.saturating_add(self.lives_before())
+    }
+
+    /// How many lives came before this one.
+    pub(crate) fn lives_before(&self) -> u32 {
+        self.head.life.as_ref().map_or(0, |life| life.times)
     }
 
     /// Under which number a region knows this life.
     pub fn incarnation_in(&self, region: RegionId) -> u32 {
-        let known = self.channel(region).map(|channel| channel.incarnation).filter(|incarnation| *incarnation > 0);
+        let known = self.channel(region).and_then(|channel| channel.incarnation);
         known.unwrap_or(self.head.genesis.incarnation)
     }
 
     /// The regions whose record of this registry is still to be adopted.
     pub fn adopting(&self) -> impl Iterator<Item = (&RegionId, &RegistryChannel)> {
         self.channels.iter().filter(|(_, channel)| channel.adopting.is_some())
+    }
+
+    /// Those of them whose word is waited for.
+    pub fn awaited(&self) -> impl Iterator<Item = RegionId> + '_ {
+        self.adopting()
+            .filter(|(_, channel)| channel.adopting.is_some_and(|adopting| !adopting.left))
+            .map(|(id, _)| *id)
     }
 
     /// Whether a command of the courier would move anything as the books stand.

@@ -403,14 +403,25 @@ impl World {
         self.registries[member].record.clone()
     }
 
-    /// A registry is lost with its node, and restored from a backup onto another.
-    pub fn restore(&mut self, member: usize, backup: &Record<Registry>, mark: u64) {
+    /// A registry is lost with its node, and restored from a backup onto another; by the administrator's word, its
+    /// municipality has left these regions.
+    ///
+    /// # Errors
+    /// The registry's refusal.
+    pub fn restore(
+        &mut self,
+        member: usize,
+        backup: &Record<Registry>,
+        mark: u64,
+        left: &[RegionId],
+    ) -> Result<(), Refusal> {
         let code = self.parties[member];
         let (algorithm, public_key) = (SignatureAlgorithm::Ed25519, Bytes(mark.to_be_bytes().to_vec()));
         let keeper = RegistryNode { node: node(code), algorithm, public_key: public_key.clone() };
-        let regions = self.regions.iter().map(|region| (region.record.id(), region.record.id().short())).collect();
+        let ids = self.regions.iter().map(|region| region.record.id()).filter(|id| !left.contains(id));
+        let (regions, left) = (ids.map(|id| (id, id.short())).collect(), left.to_vec());
         let mark = Hash32::of(&[&mark.to_be_bytes()]);
-        let body = RegistryCommand::Restore { mark, keeper, regions, reason: "硬盘损坏".to_owned() };
+        let body = RegistryCommand::Restore { mark, keeper, regions, left, reason: "硬盘损坏".to_owned() };
         let envelope = self.envelope(actor(code, Role::Admin, 1), body);
         let proof = CommandProof {
             node: node(code),
@@ -422,9 +433,10 @@ impl World {
             path: Vec::new(),
         };
         let mut record = backup.clone();
-        record.begin_life(self.now, Bytes(code::encode(&envelope)), proof).expect("a backup restores");
+        record.begin_life(self.now, Bytes(code::encode(&envelope)), proof)?;
         self.registries[member] = Named { record, log: Vec::new(), checkpoint: None };
         self.registries[member].checkpoint();
+        Ok(())
     }
 
     fn deliver(&mut self, item: Late) {

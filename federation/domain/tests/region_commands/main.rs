@@ -17,7 +17,7 @@ use common::{
 };
 use debts::{accept_finding, claim, damage_proposed};
 use shouwang_domain::actor::Role;
-use shouwang_domain::adoption::Life;
+use shouwang_domain::adoption::{FIRST_LIFE_MAX, Life};
 use shouwang_domain::channel::{RequestMade, UpEnvelope, UpMessage};
 use shouwang_domain::charter::{CharterChange, MemberNode};
 use shouwang_domain::hash::Hash32;
@@ -84,7 +84,15 @@ const CHANNEL: &[Case] = &[
     case("an older message", "CHANNEL_GAP", published, |s| (ALXA, up(s, 1, -1, figure(7)))),
     case("a message too far", "CHANNEL_GAP", published, |s| (ALXA, up(s, 1, 2, figure(7)))),
     case("another life of the registry", "WRONG_INCARNATION", published, |s| (ALXA, up(s, 2, 1, figure(7)))),
+    case("the first word of no life", "WRONG_INCARNATION", Scene::empty, |s| (ALXA, up(s, 0, 1, figure(7)))),
+    case("the first word of a late life", "ok", Scene::empty, |s| (ALXA, up(s, FIRST_LIFE_MAX, 1, figure(7)))),
+    case("no room for another", "WRONG_INCARNATION", Scene::empty, |s| (ALXA, up(s, FIRST_LIFE_MAX + 1, 1, figure(7)))),
+    case("the last number there is", "WRONG_INCARNATION", Scene::empty, |s| (ALXA, up(s, u32::MAX, 1, figure(7)))),
     case("another life, announced", "ok", published, |s| (ALXA, life(s, 1))),
+    case("no life before the first word", "WRONG_INCARNATION", Scene::empty, |s| (ALXA, life(s, 0))),
+    case("a late life before the first word", "ok", Scene::empty, |s| (ALXA, life(s, FIRST_LIFE_MAX))),
+    case("a life without room", "WRONG_INCARNATION", Scene::empty, |s| (ALXA, life(s, FIRST_LIFE_MAX + 1))),
+    case("the last life there is", "WRONG_INCARNATION", Scene::empty, |s| (ALXA, life(s, u32::MAX))),
     case("a life too far", "WRONG_INCARNATION", published, |s| (ALXA, life(s, 2))),
     case("the life that speaks", "WRONG_INCARNATION", published, |s| (ALXA, life(s, 0))),
     case("all taken", "ok", published, |s| (ALXA, ack(s, 0))),

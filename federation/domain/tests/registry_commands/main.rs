@@ -50,7 +50,13 @@ fn over() -> Qty {
 
 fn restoration(scene: &Scene) -> C {
     let keeper = scene.registry(ALXA).genesis().nodes[0].clone();
-    C::Restore { mark: Hash32::of(&[b"another disk"]), keeper, regions: Vec::new(), reason: text("硬盘损坏") }
+    C::Restore {
+        mark: Hash32::of(&[b"another disk"]),
+        keeper,
+        regions: Vec::new(),
+        left: Vec::new(),
+        reason: text("硬盘损坏"),
+    }
 }
 
 fn word(scene: &Scene) -> C {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use shouwang_domain::ids::RecordId;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::Record;
+use shouwang_domain::registry::Registry;
 use shouwang_domain::time::Timestamp;
 use shouwang_replica::eraftpb::{ConfState, HardState};
 use shouwang_replica::{CommittedKind, GENESIS_INDEX, LogBase, Role, Status, committed_kind, conf_state_from};
@@ -18,8 +19,9 @@ use shouwang_store::{Disk, Remedy, StoreError};
 
 use super::apply::stamp_of;
 use super::checkpoints::{self, At};
-use super::found::{Dirs, LOG_LOST, RECORDS, find, is_damage, open_ledger, slot_of, unfit};
-use super::open::Environment;
+use super::found::{Dirs, LOG_LOST, RECORDS, is_damage, open_ledger, slot_of, unfit};
+use super::life::NewLife;
+use super::open::{Environment, opened};
 use super::{Vitals, restore};
 use crate::Result;
 use crate::error::DriverError;
@@ -188,43 +190,52 @@ pub struct AcceptedLoss {
     pub revision: u64,
     /// Its highest Raft index that is known to have been used: what lay between may be lost.
     pub index: u64,
+    /// Which life of the registry it is now.
+    pub incarnation: u32,
 }
 
-/// Lets a record of this node alone go on from what can be read. Blocks.
-pub(crate) fn accept<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result<AcceptedLoss> {
+/// Lets a registry of this node alone go on from what can be read, as another life: what it told a region and has lost is on
+/// record there. Nothing is changed before all that can be refused is allowed. Blocks.
+pub(crate) fn accept(env: &Environment, spec: &HostSpec<Registry>, life: NewLife) -> Result<AcceptedLoss> {
     let dirs = Dirs::new(env, spec.id);
+    if env.disk.list(&dirs.root).map_err(|error| StoreError::io("list", &dirs.root, error))?.is_empty() {
+        return Err(unfit(spec.id, "the order", "the record is not here"));
+    }
     let checkpoints = CheckpointStore::open(env.disk.clone(), &dirs.checkpoints)?.telling(env.findings.clone());
     let staged = CheckpointStore::open(env.disk.clone(), &dirs.staged)?;
-    let founded = spec.genesis.as_ref().map(Record::<M>::found).transpose().map_err(DriverError::Founding)?;
-    let error = match find(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged)) {
+    let founded = spec.genesis.as_ref().map(Record::found).transpose().map_err(DriverError::Founding)?;
+    let error = match opened(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged)) {
         Err(error) if is_damage(&error) => error,
         Err(error) => return Err(error),
         Ok(_) => return Err(unfit(spec.id, "the order", "nothing is lost: the log is whole")),
     };
     let Remains { best, newest, mut ledger, .. } = remains(env, spec, &dirs, founded.as_ref(), &checkpoints, &error)?;
-    let Some(Best { record, stamp, from_log }) = best else {
+    let Some(Best { mut record, stamp, from_log: mut beyond_ledger }) = best else {
         return Err(unfit(spec.id, "the record", "nothing of it can be read; restore it from a backup"));
     };
     if !is_alone(env, &record) {
         return Err(unfit(spec.id, "the order", "others are in this record; join anew under a new id"));
     }
+    let revision = record.revision();
+    beyond_ledger.push((revision + 1, life.begin(env, &mut record).map_err(DriverError::NewLife)?));
     let (index, term) = beyond(env, spec, &error, newest.as_ref());
     let conf = conf_state_from([env.node.get()], []);
-    let first = record.revision() + 1 - from_log.len() as u64;
+    let first = record.revision() + 1 - beyond_ledger.len() as u64;
     if ledger.next() > first {
         ledger.rewind(first - 1)?;
     }
     if ledger.next() < first {
         ledger.begin_at(first)?;
     }
-    for (revision, bytes) in from_log {
+    for (revision, bytes) in beyond_ledger {
         ledger.append(revision, &bytes)?;
     }
     ledger.sync()?;
     checkpoints::write(&checkpoints, &record, At { index, term, stamp }, &conf)?;
     restart_log(env, spec.id, (index, term), conf)?;
-    tracing::warn!(record = %spec.id.short(), index, revision = record.revision(), "a loss was accepted");
-    Ok(AcceptedLoss { damage: error.to_string(), revision: record.revision(), index: index - 1 })
+    tracing::warn!(record = %spec.id.short(), index, revision, "a loss was accepted");
+    let (damage, incarnation) = (error.to_string(), record.machine().incarnation());
+    Ok(AcceptedLoss { damage, revision, index: index - 1, incarnation })
 }
 
 /// An index and a term that were certainly never used.

@@ -131,19 +131,15 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     let open = |dir| CheckpointStore::open(env.disk.clone(), dir).map(|store| store.telling(env.findings.clone()));
     let (checkpoints, staged) = (open(&dirs.checkpoints)?, open(&dirs.staged)?);
     let founded = spec.genesis.as_ref().map(Record::<M>::found).transpose().map_err(DriverError::Founding)?;
-    let found = find(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged));
-    let started = found.and_then(|(Found { record, at, restored }, ledger)| {
-        Ok((replica(env, spec, restored, at.index)?, (record, at), ledger))
-    });
-    let (replica, found, ledger) = match started {
-        Err(error) if is_damage(&error) => {
-            let remains = remains(env, spec, &dirs, founded.as_ref(), &checkpoints, &error)?;
-            return Ok(show((env, spec, founded), remains, (checkpoints, staged)));
-        }
-        other => other?,
-    };
+    let Opened { replica, record, at, ledger } =
+        match opened(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged)) {
+            Err(error) if is_damage(&error) => {
+                let remains = remains(env, spec, &dirs, founded.as_ref(), &checkpoints, &error)?;
+                return Ok(show((env, spec, founded), remains, (checkpoints, staged)));
+            }
+            other => other?,
+        };
     let status = replica.status();
-    let (record, at) = found;
     let group = record.as_ref().map(|record| record.machine().group());
     let contacts = founded.iter().flat_map(|record| record.machine().group()).map(|member| member.node);
     let contacts = contacts.chain(spec.contacts.iter().copied());
@@ -154,6 +150,26 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     let shared = shared((env, spec, founded), core, record.as_ref(), &ledger, (checkpoints, staged));
     let running = run(env, &shared, replica, ledger, (record, at), dirs)?;
     Ok((shared, running))
+}
+
+/// A record that can run.
+pub(super) struct Opened<M: Machine> {
+    replica: Replica,
+    record: Option<Record<M>>,
+    at: AppliedNote,
+    ledger: Ledger,
+}
+
+/// Where a record stands, and what Raft made of its log: that takes no log that contradicts itself, which is damage too.
+pub(super) fn opened<M: Machine>(
+    env: &Environment,
+    spec: &HostSpec<M>,
+    dirs: &Dirs,
+    founded: Option<&Record<M>>,
+    stores: (&CheckpointStore, &CheckpointStore),
+) -> Result<Opened<M>> {
+    let (Found { record, at, restored }, ledger) = find(env, spec, dirs, founded, stores)?;
+    Ok(Opened { replica: replica(env, spec, restored, at.index)?, record, at, ledger })
 }
 
 fn replica<M: Machine>(env: &Environment, spec: &HostSpec<M>, restored: Restored, applied: u64) -> Result<Replica> {

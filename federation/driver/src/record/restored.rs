@@ -1,32 +1,26 @@
-//! A record made a node's again out of its copy. Everything but votes comes from the copy; nobody else may be in it.
+//! A registry made a node's again out of its copy. Everything but votes comes from the copy; nobody else may be in it.
 
 use shouwang_domain::hash::Hash32;
-use shouwang_domain::machine::Machine;
-use shouwang_domain::record::Record;
-use shouwang_domain::refusal::Refusal;
+use shouwang_domain::registry::Registry;
 use shouwang_replica::conf_state_from;
 use shouwang_store::checkpoint::CheckpointStore;
 
 use super::checkpoints::{self, At};
 use super::damaged::restart_log;
 use super::found::{Dirs, slot_of, unfit};
+use super::life::NewLife;
 use super::open::Environment;
 use crate::Result;
 use crate::copy::RecordCopy;
 use crate::error::DriverError;
 
-/// Writes a record down as its copy has it, and one ledger record more: the one that `begin` makes of it. The log comes
-/// last: without one, nothing that was written counts. Blocks.
-pub(crate) fn restore_copy<M: Machine>(
-    env: &Environment,
-    copy: &RecordCopy,
-    digest: Hash32,
-    begin: impl FnOnce(&mut Record<M>) -> Result<Vec<u8>, Refusal>,
-) -> Result<u64> {
+/// Writes a registry down as its copy has it, and one ledger record more: the one that another life begins with. The log
+/// comes last: without one, nothing that was written counts. Blocks.
+pub(crate) fn restore_copy(env: &Environment, copy: &RecordCopy, digest: Hash32, life: NewLife) -> Result<u64> {
     let opened = copy.checkpoint(digest)?;
-    let mut record = checkpoints::restore::<M>(copy.id(), &opened)?;
+    let mut record = checkpoints::restore::<Registry>(copy.id(), &opened)?;
     let through = record.revision();
-    let first = begin(&mut record).map_err(DriverError::Founding)?;
+    let first = life.begin(env, &mut record).map_err(DriverError::NewLife)?;
     let dirs = Dirs::new(env, copy.id());
     let checkpoints = CheckpointStore::open(env.disk.clone(), &dirs.checkpoints)?;
     if !checkpoints.held()?.is_empty() || env.store.load(slot_of(copy.id()))?.is_some() {

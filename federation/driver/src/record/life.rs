@@ -1,0 +1,65 @@
+//! Another life of a registry: out of its copy, or after a loss. What the life before told its regions, and this one may not
+//! know of, is on record there, and is adopted before anything but facts leaves the registry again.
+
+use shouwang_domain::actor::{Actor, Role};
+use shouwang_domain::code;
+use shouwang_domain::command::{Batch, CommandProof, Envelope};
+use shouwang_domain::hash::{Bytes, Hash32};
+use shouwang_domain::ids::{CommandId, RegionId};
+use shouwang_domain::merkle;
+use shouwang_domain::record::Record;
+use shouwang_domain::refusal::Refusal;
+use shouwang_domain::registry::Registry;
+use shouwang_domain::registry::command::RegistryCommand;
+use shouwang_domain::registry::state::RegistryNode;
+use shouwang_domain::time::HOUR_MS;
+
+use super::open::{Environment, keys_in_force};
+
+/// What an operator says when a registry begins another life.
+#[derive(Clone, Debug)]
+pub struct NewLife {
+    /// The regions that the node takes part in, and their names: their record is adopted.
+    pub regions: Vec<(RegionId, String)>,
+    /// Those that the municipality has left, each by its name or the first digits of its id: nothing waits for them.
+    pub left: Vec<String>,
+    /// Why; it stands in the ledger.
+    pub reason: String,
+}
+
+impl NewLife {
+    /// Begins the life, kept by this node. Gives the ledger record that says so, the first one of it.
+    pub(super) fn begin(self, env: &Environment, record: &mut Record<Registry>) -> Result<Vec<u8>, Refusal> {
+        let node = env.node;
+        let key = env.signer.among(&keys_in_force(record, node));
+        let keeper = RegistryNode { node, algorithm: key.algorithm(), public_key: Bytes(key.public_key()) };
+        let (signature_algorithm, public_key) = (keeper.algorithm, keeper.public_key.clone());
+        let body = RegistryCommand::Restore {
+            mark: Hash32::of(&[b"shouwang.life.v1\0", uuid::Uuid::now_v7().as_bytes()]),
+            keeper,
+            left: self.left.iter().map(|word| channel_to(record.machine(), word)).collect::<Result<_, _>>()?,
+            regions: self.regions,
+            reason: self.reason,
+        };
+        let operator = format!("node-{}", node.number());
+        let actor = Actor { municipality: node.municipality(), operator, role: Role::Admin };
+        let now = env.clock.now().max(record.time());
+        let envelope = Envelope { id: CommandId(uuid::Uuid::now_v7()), actor, valid_until: now.plus_ms(HOUR_MS), body };
+        let bytes = code::encode(&envelope);
+        let batch = Batch::unsigned(record.id(), record.epoch(), node, vec![bytes.clone()]);
+        let signature = Bytes(key.sign(&batch.signed_message(&merkle::root(&batch.leaves()))));
+        let path = Vec::new();
+        let proof = CommandProof { node, public_key, signature_algorithm, signature, index: 0, count: 1, path };
+        Ok(record.begin_life(now, Bytes(bytes), proof)?.bytes)
+    }
+}
+
+/// The one region of this name, or whose id begins so.
+fn channel_to(registry: &Registry, word: &str) -> Result<RegionId, Refusal> {
+    let named = |id: &RegionId, name: &str| name == word || !word.is_empty() && id.to_string().starts_with(word);
+    let mut found = registry.channels().filter(|(id, channel)| named(id, &channel.name)).map(|(id, _)| *id);
+    match (found.next(), found.next()) {
+        (Some(only), None) => Ok(only),
+        _ => Err(Refusal::not_found("region", word)),
+    }
+}
