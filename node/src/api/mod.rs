@@ -40,7 +40,7 @@ use shouwang_proto::v1::region_service_server::RegionServiceServer;
 use shouwang_proto::v1::registry_service_server::RegistryServiceServer;
 use shouwang_proto::v1::report_service_server::ReportServiceServer;
 use shouwang_proto::v1::watch_service_server::WatchServiceServer;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tonic::Status;
 use tonic::service::Routes;
 
@@ -107,6 +107,8 @@ pub struct Node {
     registry: RegistryKept,
     regions: ArcSwap<BTreeMap<RegionId, HostedRegion>>,
     watches: Places,
+    /// Whether open streams are to end, because the node stops.
+    leaving: watch::Sender<bool>,
     backups: Arc<Semaphore>,
     limits: Limits,
     started_at: SystemTime,
@@ -128,10 +130,16 @@ impl Node {
             registry,
             regions: ArcSwap::default(),
             watches: Places::new(limits.watches, limits.caller_watches),
+            leaving: watch::Sender::new(false),
             backups: Arc::new(Semaphore::new(1)),
             limits,
             started_at: SystemTime::now(),
         }
+    }
+
+    /// Ends the streams of all who watch: by themselves they never end, and the node is about to stop.
+    pub fn leave_watchers(&self) {
+        self.leaving.send_replace(true);
     }
 
     /// The municipality's own record.

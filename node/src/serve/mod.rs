@@ -86,7 +86,7 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
     tasks.spawn(async move { gateway.await.map_err(plain) });
     peers.spawn(listen_peers(&config, &driver, &tls, hanging_up).await?);
     let services = services(&config, node, registry.as_ref(), &regions, &stopping)?;
-    tasks.spawn(listen_operators(&config, &tls, services, stopping.clone()).await?);
+    tasks.spawn(listen_operators(&config, &tls, Arc::clone(&services), stopping.clone()).await?);
     ready.store(true, Ordering::SeqCst);
     info!(%identity, operators = %config.operator_listen, peers = %config.peer.listen, "the node is up / 节点已启动");
 
@@ -99,6 +99,7 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
     ready.store(false, Ordering::SeqCst);
     // Whoever still listens stops taking calls; the couriers end.
     let _ = stop.send(true);
+    services.leave_watchers();
     if tokio::time::timeout(config.limits.drain_timeout, async { while tasks.join_next().await.is_some() {} })
         .await
         .is_err()

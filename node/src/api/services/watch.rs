@@ -9,6 +9,7 @@ use shouwang_domain::record::LedgerRecord;
 use shouwang_driver::{Handle, WatchCursor};
 use shouwang_proto::v1;
 use shouwang_proto::v1::watch_service_server::WatchService;
+use tokio::sync::watch;
 use tokio_stream::Stream;
 use tonic::{Code, Request, Response, Status};
 
@@ -38,7 +39,8 @@ impl WatchService for Services {
         let asked = request.get_ref();
         let (hosted, look) = self.look_at_region(&request, &asked.region, false).await?;
         let from = first(asked.from_revision, look.view.record.revision());
-        let watch = Watch::open(hosted.handle, from, place(&self.watches, &Caller::of(&request)?)?);
+        let place = place(&self.watches, &Caller::of(&request)?)?;
+        let watch = Watch::open(hosted.handle, from, place, self.leaving.subscribe());
         Ok(Response::new(watch.into_stream(
             |record| v1::WatchRegionResponse { item: Some(Item::Record(ledger::region_record(record))) },
             |as_of| v1::WatchRegionResponse { item: Some(Item::Idle(as_of)) },
@@ -53,7 +55,8 @@ impl WatchService for Services {
         let caller = Caller::of(&request)?;
         let registry = self.registry()?;
         let from = first(request.get_ref().from_revision, registry.revision());
-        let watch = Watch::open(registry.clone(), from, place(&self.watches, &caller)?);
+        let place = place(&self.watches, &caller)?;
+        let watch = Watch::open(registry.clone(), from, place, self.leaving.subscribe());
         Ok(Response::new(watch.into_stream(
             |record| v1::WatchRegistryResponse { item: Some(Item::Record(ledger::registry_record(record))) },
             |as_of| v1::WatchRegistryResponse { item: Some(Item::Idle(as_of)) },
@@ -90,14 +93,15 @@ pub(super) fn place(watches: &Places, caller: &Caller) -> Result<Place, Status> 
 struct Watch<M: Machine> {
     handle: Handle<M>,
     cursor: WatchCursor<M>,
+    leaving: watch::Receiver<bool>,
     /// Gives its place back when the client goes.
     _place: Place,
 }
 
 impl<M: Machine> Watch<M> {
-    fn open(handle: Handle<M>, from: u64, place: Place) -> Self {
+    fn open(handle: Handle<M>, from: u64, place: Place, leaving: watch::Receiver<bool>) -> Self {
         let cursor = handle.watch(from);
-        Self { handle, cursor, _place: place }
+        Self { handle, cursor, leaving, _place: place }
     }
 
     fn into_stream<T: Send + 'static>(
@@ -108,7 +112,15 @@ impl<M: Machine> Watch<M> {
         // After an error there is nothing more to say: the state is gone and the stream ends.
         Box::pin(stream::unfold(Some(self), move |watch| async move {
             let mut watch = watch?;
-            let item = match tokio::time::timeout(IDLE, watch.cursor.next()).await {
+            let leaving = async {
+                // Gone or true: either way the node is about to stop.
+                let _ = watch.leaving.wait_for(|leaving| *leaving).await;
+            };
+            let next = tokio::select! {
+                next = tokio::time::timeout(IDLE, watch.cursor.next()) => next,
+                () = leaving => return Some((Err(stopping()), None)),
+            };
+            let item = match next {
                 Ok(Ok(change)) => Ok(record(&change.record)),
                 Ok(Err(error)) => return Some((Err(watch_failed(&error, watch.cursor.position())), None)),
                 Err(_) => view(&watch.handle).map(|view| idle(as_of(&view))),
@@ -116,6 +128,12 @@ impl<M: Machine> Watch<M> {
             Some((item, Some(watch)))
         }))
     }
+}
+
+fn stopping() -> Status {
+    let en = "this node is stopping; watch another one, or this one again in a moment";
+    let text = Bilingual::fixed("本节点正在停止，请改用其他节点，或稍后再订阅", en);
+    status::error(Code::Unavailable, "STOPPED", &text, &[])
 }
 
 #[cfg(test)]
