@@ -38,7 +38,8 @@ pub struct Target {
 pub async fn connect(target: &Target, store: &Arc<TlsStore>) -> Result<Channel, TlsError> {
     let endpoint = endpoint(&target.address)?;
     endpoint.connect_with_connector(connector(target.clone(), Arc::clone(store))).await.map_err(|error| {
-        TlsError::Connect { address: target.address.clone(), expected: target.expected.clone(), why: reasons(&error) }
+        let (address, expected) = (target.address.clone(), target.expected.clone());
+        not_taken(&error).unwrap_or_else(|| TlsError::Connect { address, expected, why: reasons(&error) })
     })
 }
 
@@ -103,6 +104,16 @@ async fn dial(target: Arc<Target>, store: Arc<TlsStore>) -> std::io::Result<Toki
     Ok(TokioIo::new(Guarded::new(stream, &certificate, revoked)))
 }
 
+/// Whether the other end said that it does not take our certificate. With TLS 1.3 that comes after we think we are in, so
+/// it may end a connection or the first call on it; and on its way through HTTP/2 it keeps its words and loses its type.
+pub fn not_taken(error: &(dyn Error + 'static)) -> Option<TlsError> {
+    let told = reasons(error);
+    let (_, alert) = told.split_once("received fatal alert: ")?;
+    let alert: String = alert.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let about_it = alert.contains("Certificate") || ["UnknownCA", "AccessDenied"].contains(&alert.as_str());
+    about_it.then_some(TlsError::NotTaken { alert })
+}
+
 /// An error and all it came from, in one line.
 fn reasons(error: &(dyn Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
@@ -120,6 +131,26 @@ fn reasons(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_taken_is_told_from_a_connection_that_is_lost() {
+        use rustls::AlertDescription::{CertificateExpired, CertificateRevoked, InternalError, UnknownCA};
+        for (alert, expected) in [
+            (CertificateRevoked, Some("CertificateRevoked")),
+            (CertificateExpired, Some("CertificateExpired")),
+            (UnknownCA, Some("UnknownCA")),
+            (InternalError, None),
+        ] {
+            let error = std::io::Error::other(rustls::Error::AlertReceived(alert));
+            let found = not_taken(&tonic::Status::from_error(Box::new(error)));
+            let told = found.map(|found| match found {
+                TlsError::NotTaken { alert } => alert,
+                other => panic!("{other}"),
+            });
+            assert_eq!(told.as_deref(), expected);
+        }
+        assert!(not_taken(&std::io::Error::from(std::io::ErrorKind::ConnectionReset)).is_none());
+    }
 
     #[test]
     fn addresses_are_host_and_port_only() {

@@ -131,6 +131,14 @@ pub enum TlsError {
         /// The whole chain of reasons.
         why: String,
     },
+    /// The other side does not take the certificate shown to it.
+    #[error(
+        "the node does not take this certificate ({alert}); ask the CA whether it was revoked or has ended, and for a new one"
+    )]
+    NotTaken {
+        /// What it said, in the words of TLS.
+        alert: String,
+    },
 }
 
 impl From<TlsError> for Failure {
@@ -139,7 +147,7 @@ impl From<TlsError> for Failure {
             TlsError::File(_) | TlsError::Content { .. } | TlsError::Identity { .. } | TlsError::OlderList(_) => {
                 Exit::BadInput
             }
-            TlsError::OtherIdentity { .. } | TlsError::NotANode(_) => Exit::Permission,
+            TlsError::OtherIdentity { .. } | TlsError::NotANode(_) | TlsError::NotTaken { .. } => Exit::Permission,
             TlsError::Config(_) => Exit::Failure,
             TlsError::Address { .. } => Exit::Usage,
             TlsError::Connect { .. } => Exit::Unavailable,
@@ -151,8 +159,10 @@ impl From<TlsError> for Failure {
             TlsError::Config(_) => "TLS 配置有误",
             TlsError::Address { .. } => "地址应为 主机:端口",
             TlsError::Connect { .. } => "无法连接，或对方身份不符",
+            TlsError::NotTaken { .. } => "节点不接受此证书，请向 CA 查询是否已吊销或过期，并申领新证书",
         };
-        Self::new(exit, "TLS", Bilingual::new(format!("{zh}：{error}"), error.to_string()))
+        let code = if matches!(error, TlsError::NotTaken { .. }) { "CERTIFICATE_REFUSED" } else { "TLS" };
+        Self::new(exit, code, Bilingual::new(format!("{zh}：{error}"), error.to_string()))
     }
 }
 

@@ -15,6 +15,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetail, FieldViolation, StatusExt as _};
 
+use crate::auth::channel::not_taken;
 use crate::auth::{ExpectedNode, Target, TlsPaths, TlsStore, connect};
 use crate::cli::messages::{Changed, Paged};
 use crate::cli::output::Format;
@@ -380,6 +381,9 @@ impl Client {
 
 /// A failed call as the terminal's failure: exit code by gRPC code, the reason code and the sentence of the node.
 pub fn failed(status: &Status, lang: Lang) -> Failure {
+    if let Some(refused) = not_taken(status) {
+        return refused.into();
+    }
     if is_cut(status) {
         let why = status.message();
         return Failure::new(

@@ -31,6 +31,16 @@ fn a_connection_that_ends_under_a_call_is_no_answer_of_the_node() {
 }
 
 #[test]
+fn who_is_not_let_in_any_more_is_told_so_and_need_not_try_again() {
+    let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRevoked);
+    let status = Status::from_error(Box::new(std::io::Error::other(alert)));
+    let failure = failed(&status, Lang::En);
+    assert_eq!((failure.exit, failure.code), (Exit::Permission, "CERTIFICATE_REFUSED"));
+    assert!(failure.text.en.contains("CertificateRevoked") && failure.text.zh.contains("吊销"), "{failure:?}");
+    assert!(!super::super::watch::passes(&status), "a watch would go on knocking for ever");
+}
+
+#[test]
 fn a_refusal_is_told_in_the_readers_language_with_its_reason() {
     let mut details = ErrorDetails::new();
     details.set_error_info("NOT_ENOUGH", "shouwang", std::collections::HashMap::new());

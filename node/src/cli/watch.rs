@@ -19,6 +19,7 @@ use super::text::clean;
 use super::words::time;
 use super::{Context, history};
 use crate::api::change::UNKNOWN_HERE;
+use crate::auth::channel::not_taken;
 use crate::exit::{Exit, Failure};
 
 /// How long to wait before a lost stream is opened again.
@@ -94,7 +95,8 @@ impl Source {
 /// Whether to open the stream again after this.
 pub(super) fn passes(status: &Status) -> bool {
     use Code::{Aborted, Cancelled, DeadlineExceeded, Internal, Unavailable, Unknown};
-    matches!(status.code(), Unavailable | Cancelled | DeadlineExceeded | Aborted | Unknown | Internal)
+    let passes = matches!(status.code(), Unavailable | Cancelled | DeadlineExceeded | Aborted | Unknown | Internal);
+    passes && not_taken(status).is_none()
 }
 
 /// Runs `shouwang watch`.
