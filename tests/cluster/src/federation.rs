@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::clock::Clock;
 use crate::line::Line;
 use crate::process::{NodeProcess, Ports};
 use crate::terminal::{Answer, Terminal};
@@ -87,6 +88,8 @@ pub struct Federation {
     pub nodes: Vec<NodeProcess>,
     /// The line that each node dials each other on: (from, to).
     pub lines: BTreeMap<(u32, u32), Line>,
+    /// The clock of whoever founds it; that of the machine if there is none.
+    clock: Option<Clock>,
 }
 
 /// The binary under test: `SHOUWANG_BIN`, or the one built beside this program.
@@ -109,10 +112,19 @@ impl Federation {
     /// # Errors
     /// A command that failed, with what it said.
     pub fn found(dir: &Path, members: &[MemberSpec]) -> Result<Self> {
+        Self::found_by(dir, members, None)
+    }
+
+    /// As [`Federation::found`], at the time that a clock shows.
+    ///
+    /// # Errors
+    /// As [`Federation::found`].
+    pub fn found_by(dir: &Path, members: &[MemberSpec], clock: Option<Clock>) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let dir = dir.canonicalize()?;
-        let mut federation =
-            Self { dir, binary: binary()?, members: members.to_vec(), nodes: Vec::new(), lines: BTreeMap::new() };
+        let (members, lines) = (members.to_vec(), BTreeMap::new());
+        let mut federation = Self { dir, binary: binary()?, members, nodes: Vec::new(), lines, clock };
+        let members = &federation.members.clone();
         let ca = federation.dir.join("ca");
         federation.run(&["pki", "init", "--federation", FEDERATION, "--out", path(&ca)?])?;
         for member in members {
@@ -131,6 +143,7 @@ impl Federation {
             contexts(&home, Path::new("operators"), ports[index])?;
             federation.nodes.push(NodeProcess::new(federation.binary.clone(), home, ports[index], member.code));
         }
+        federation.clock = None;
         Ok(federation)
     }
 
@@ -242,8 +255,11 @@ impl Federation {
     /// # Errors
     /// The command cannot be run at all.
     pub fn try_run(&self, arguments: &[&str]) -> Result<Answer> {
-        let output = Command::new(&self.binary).args(arguments).env("SHOUWANG_LANG", "en").output()?;
-        Ok(Answer::of(&output))
+        let mut command = Command::new(&self.binary);
+        if let Some(clock) = &self.clock {
+            clock.wear(&mut command);
+        }
+        Ok(Answer::of(&command.args(arguments).env("SHOUWANG_LANG", "en").output()?))
     }
 
     fn prepare_node(&self, member: &MemberSpec) -> Result<()> {
@@ -325,6 +341,51 @@ impl Federation {
     fn configure(&self, member: &MemberSpec) -> Result<()> {
         let own = self.lines.iter().filter(|((from, _), _)| *from == member.code);
         self.take_part(&self.home(member.code), own.map(|((_, to), line)| (*to, line.port)))
+    }
+
+    /// The federation's CA takes a certificate back.
+    ///
+    /// # Errors
+    /// The command failed.
+    pub fn revoke(&self, cert: &Path) -> Result<()> {
+        let ca = self.dir.join("ca");
+        let what = ["pki", "revoke", "--ca", path(&ca)?, "--cert", path(cert)?, "--reason", "遗失"];
+        self.run(&what).map(|_| ())
+    }
+
+    /// A running member's node is brought the newest list of what was taken back, and reads it.
+    ///
+    /// # Errors
+    /// There is no list yet, or the node does not run.
+    pub fn bring_list(&mut self, code: u32) -> Result<()> {
+        let list = self.home(code).join("tls/revoked.pem");
+        // Put in place at once: nobody reads half a list.
+        let new = list.with_extension("new");
+        std::fs::copy(self.dir.join("ca/revoked.pem"), &new)?;
+        std::fs::rename(&new, &list)?;
+        self.node(code).reload()
+    }
+
+    /// The CA signs a running member's node another certificate for the key it has, and the node reads it.
+    ///
+    /// # Errors
+    /// A command that failed, or the node does not run.
+    pub fn certify_again(&mut self, code: u32) -> Result<()> {
+        let (ca, tls) = (self.dir.join("ca"), self.home(code).join("tls"));
+        let (csr, new) = (tls.join("node.csr"), tls.join("node-2.pem"));
+        self.run(&["pki", "sign", "--ca", path(&ca)?, "--csr", path(&csr)?, "--out", path(&new)?])?;
+        std::fs::rename(&new, tls.join("node.pem"))?;
+        self.node(code).reload()
+    }
+
+    /// The certificate of a member's operator.
+    ///
+    /// # Errors
+    /// There is no such operator.
+    pub fn operator_certificate(&self, code: u32, operator: &str) -> Result<PathBuf> {
+        let folder = self.home(code).join("operators").join(operator);
+        let [_, cert, _] = operator_files(&folder)?;
+        Ok(folder.join(cert))
     }
 
     /// Adds the region to the configuration in a node's home, with the ports at which it dials the others.

@@ -4,13 +4,18 @@
 //! Entry point: [`Federation::found`]. What must never stand here: anything that reaches into a node past its command
 //! line, its listeners and its signals.
 
+pub mod affairs;
+pub mod clock;
 pub mod contention;
+pub mod disk;
 pub mod federation;
 pub mod line;
 pub mod process;
 pub mod story;
 pub mod terminal;
 
+pub use clock::Clock;
+pub use disk::SmallDisk;
 pub use federation::{Federation, MemberSpec};
 pub use line::Line;
 pub use process::NodeProcess;

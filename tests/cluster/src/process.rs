@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::clock::Clock;
+
 /// How long a node may take to become ready, or to stop.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -59,6 +61,8 @@ pub struct NodeProcess {
     pub ports: Ports,
     /// Its folder.
     pub home: PathBuf,
+    /// The clock it lives by from its next start on; that of the machine if it has none.
+    pub clock: Option<Clock>,
     binary: PathBuf,
     child: Option<Child>,
 }
@@ -66,7 +70,7 @@ pub struct NodeProcess {
 impl NodeProcess {
     /// A node that is not running yet.
     pub fn new(binary: PathBuf, home: PathBuf, ports: Ports, code: u32) -> Self {
-        Self { code, ports, home, binary, child: None }
+        Self { code, ports, home, clock: None, binary, child: None }
     }
 
     /// Starts it; its log goes to `node.log` in its folder.
@@ -82,6 +86,9 @@ impl NodeProcess {
         command.arg("--config").arg(self.home.join("shouwang.toml")).arg("serve");
         for (key, value) in self.settings() {
             command.arg("--set").arg(format!("{key}={value}"));
+        }
+        if let Some(clock) = &self.clock {
+            clock.wear(&mut command);
         }
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
         self.child = Some(child.with_context(|| format!("starting {}", self.binary.display()))?);
@@ -176,6 +183,14 @@ impl NodeProcess {
     pub fn freeze(&mut self, frozen: bool) -> Result<()> {
         let child = self.child.as_ref().with_context(|| format!("node {} does not run", self.code))?;
         signal(child, if frozen { Signal::STOP } else { Signal::CONT })
+    }
+
+    /// Lets it read its certificate and the list of revoked ones again (SIGHUP).
+    ///
+    /// # Errors
+    /// It does not run, or the operating system refuses.
+    pub fn reload(&self) -> Result<()> {
+        signal(self.child.as_ref().with_context(|| format!("node {} does not run", self.code))?, Signal::HUP)
     }
 
     /// The process's number, while it runs.

@@ -6,6 +6,8 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use crate::story::{id, until};
+
 /// What a command answered.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -39,6 +41,16 @@ impl Answer {
 /// A command that runs until this is dropped.
 #[derive(Debug)]
 pub struct Following(Child);
+
+impl Following {
+    /// Whether it has ended by itself.
+    ///
+    /// # Errors
+    /// The operating system does not know it.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.0.try_wait()?.is_some())
+    }
+}
 
 impl Drop for Following {
     fn drop(&mut self) {
@@ -120,6 +132,16 @@ impl Terminal {
             bail!("{}: shouwang {} ended with {}: {}", self.role, arguments.join(" "), answer.code, answer.err.trim());
         }
         if answer.out.trim().is_empty() { Ok(Value::Null) } else { answer.json() }
+    }
+
+    /// Runs a command again, under the same id, until it is carried out: what it needs is on its way.
+    ///
+    /// # Errors
+    /// It never is; with what it said last.
+    pub fn gets_to(&self, arguments: &[&str]) -> Result<Value> {
+        let id = id();
+        let arguments = [arguments, &["--request-id", &id]].concat();
+        until(&arguments.join(" "), || self.run(&arguments).map(Some))
     }
 
     /// Runs a command that must be refused, and answers the reason it gave.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
+use shouwang_cluster::affairs::joined;
 use shouwang_cluster::contention::{Contention, contend};
 use shouwang_cluster::federation::{self, MemberSpec, WUHAI_REGION};
 use shouwang_cluster::story::{ALXA, ORDOS, Story, WUHAI, id, number, region_revision, until};
@@ -181,7 +182,7 @@ fn a_member_joins_and_is_promoted_under_load() -> Result<()> {
     let terminal = federation.terminal(WUHAI, "coordinator");
     std::thread::scope(|scope| {
         let worker = scope.spawn(|| load.work(&terminal, &request, &pledge));
-        let joined = join(&mut federation, newcomer);
+        let joined = joined(&mut federation, newcomer, &[ORDOS]);
         load.stop.store(true, Ordering::SeqCst);
         worker.join().expect("a coordinator does not panic")?;
         joined
@@ -204,32 +205,4 @@ fn a_member_joins_and_is_promoted_under_load() -> Result<()> {
     let acknowledged = [acknowledged, more.acknowledged.lock().expect("no holder panics").clone()].concat();
     check(&federation, &acknowledged, &request, &pledge)?;
     look_back(&federation, &request)
-}
-
-fn join(federation: &mut Federation, newcomer: &MemberSpec) -> Result<()> {
-    let admission = federation.prepare_newcomer(newcomer)?;
-    let admission = admission.to_string_lossy().into_owned();
-    let proposed = federation.terminal(WUHAI, "leader").run(&["region", "admit", &admission])?;
-    let change = proposed["change"].as_str().or(proposed["outcome"]["requestId"].as_str()).unwrap_or_default();
-    let change = change.rsplit('/').next().unwrap_or_default().to_owned();
-    until("the change reaches 鄂尔多斯 and it signs", || {
-        Ok(federation.terminal(ORDOS, "leader").run(&["region", "sign", &change]).ok().map(|_| ()))
-    })?;
-    federation.node(newcomer.code).start()?;
-    federation.node(newcomer.code).wait_ready()?;
-    let admin = federation.terminal(newcomer.code, "admin");
-    let target = region_revision(&federation.terminal(WUHAI, "admin").run(&["region", "status"])?);
-    until("the newcomer has caught up", || {
-        Ok((region_revision(&admin.run(&["region", "status"])?) >= target).then_some(()))
-    })?;
-    let node = format!("{}/1", newcomer.code);
-    federation.terminal(WUHAI, "admin").run(&["region", "promote", &node])?;
-    until("the newcomer votes", || {
-        let status = admin.run(&["region", "status"])?;
-        let records = status["records"].as_array().into_iter().flatten();
-        let groups =
-            records.filter(|r| r["kind"] == "RECORD_KIND_REGION").filter_map(|r| r["group"].as_array().cloned());
-        let votes = groups.flatten().any(|entry| entry["node"] == node.as_str() && entry["voter"] == true);
-        Ok(votes.then_some(()))
-    })
 }

@@ -1,5 +1,6 @@
 //! Who is a member, with which nodes and keys: the README's commands in their order, and what each refuses.
 
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use shouwang_cluster::Federation;
+use shouwang_cluster::affairs::{self, caught_up, change, entry, in_force, proposed, ratified};
 use shouwang_cluster::federation::WUHAI_REGION;
 use shouwang_cluster::story::{ALXA, WUHAI, YINCHUAN, number, until};
 
@@ -17,46 +19,7 @@ const GOODS: &str = "2990571";
 
 /// The region as the status of a person's node shows it.
 fn region_of(person: &Person) -> Result<Value> {
-    let status = person.does("region status")?;
-    let mut records = status["records"].as_array().into_iter().flatten();
-    records.find(|record| record["kind"] == "RECORD_KIND_REGION").cloned().context("the node hosts a region")
-}
-
-fn entry(region: &Value, node: &str) -> Value {
-    let mut group = region["group"].as_array().into_iter().flatten();
-    group.find(|entry| entry["node"] == node).cloned().unwrap_or_default()
-}
-
-/// Waits until a node has every revision that the hub has now.
-fn caught_up(desk: &Desk<'_>, person: &Person) -> Result<()> {
-    let target = number(&region_of(&desk.at(WUHAI, "admin"))?["asOf"]["revision"]);
-    until("a node has caught up", || Ok((number(&region_of(person)?["asOf"]["revision"]) >= target).then_some(())))
-}
-
-/// One party draws a change up, others sign it; answers its name once it is in force everywhere.
-fn ratified(desk: &Desk<'_>, by: u32, line: &str, signers: &[u32]) -> Result<String> {
-    let change = proposed(desk, by, line)?;
-    for signer in signers {
-        desk.at(*signer, "leader").gets_to(&format!("region sign {change}"))?;
-    }
-    in_force(desk, by, &change)?;
-    Ok(change)
-}
-
-fn proposed(desk: &Desk<'_>, by: u32, line: &str) -> Result<String> {
-    let answer = desk.at(by, "leader").does(line)?;
-    let name = answer["change"].as_str().context("the change's name")?;
-    Ok(name.rsplit('/').next().unwrap_or_default().to_owned())
-}
-
-fn change(desk: &Desk<'_>, at: u32, change: &str) -> Result<Value> {
-    let listed = desk.at(at, "duty").does("region changes")?;
-    let mut changes = listed["changes"].as_array().into_iter().flatten();
-    Ok(changes.find(|known| known["name"].as_str().is_some_and(|n| n.ends_with(change))).cloned().unwrap_or_default())
-}
-
-fn in_force(desk: &Desk<'_>, at: u32, name: &str) -> Result<()> {
-    until("a change is in force", || Ok((number(&change(desk, at, name)?["inForce"]) > 0).then_some(())))
+    affairs::region_of(&person.0)
 }
 
 /// 巴彦淖尔 joins: its node is prepared, the parties admit it, it catches up, and it is given a vote.
@@ -66,12 +29,12 @@ pub fn admitted(federation: &mut Federation) -> Result<()> {
     let admit = format!("region admit {}", file.display());
     let desk = Desk(federation);
     desk.at(WUHAI, "duty").refused(&admit, 6, "DENIED_ROLE")?;
-    let name = proposed(&desk, WUHAI, &admit)?;
-    let waiting = change(&desk, WUHAI, &name)?;
+    let name = proposed(desk.0, WUHAI, &admit)?;
+    let waiting = change(desk.0, WUHAI, &name)?;
     ensure!(number(&waiting["needed"]) == 2 && number(&waiting["inForce"]) == 0, "{waiting}");
     desk.at(WUHAI, "leader").second().refused(&format!("region sign {name}"), 9, "ALREADY_EXISTS")?;
     desk.at(ALXA, "leader").gets_to(&format!("region sign {name}"))?;
-    in_force(&desk, YINCHUAN, &name)?;
+    in_force(desk.0, YINCHUAN, &name)?;
     let members = desk.at(YINCHUAN, "duty").does("region members")?;
     ensure!(members.to_string().contains("巴彦淖尔市"), "{members}");
     desk.at(WUHAI, "leader").refused(&admit, 2, "INVALID_FIELD")?;
@@ -80,7 +43,7 @@ pub fn admitted(federation: &mut Federation) -> Result<()> {
 
     let desk = Desk(federation);
     let (admin, hub) = (desk.at(BAYANNUR, "admin"), desk.at(WUHAI, "admin"));
-    caught_up(&desk, &admin)?;
+    caught_up(desk.0, &admin.0)?;
     ensure!(entry(&region_of(&admin)?, "150800/1")["voter"] == false, "a newcomer votes");
     desk.at(BAYANNUR, "keeper").does(&format!("store add {STORE} --district 临河区"))?;
     let lot = desk.lot(BAYANNUR, GOODS, 10)?;
@@ -96,7 +59,7 @@ pub fn admitted(federation: &mut Federation) -> Result<()> {
 pub fn second_node(federation: &mut Federation) -> Result<()> {
     let (mut second, key) = federation.further_node(WUHAI, "")?;
     let desk = Desk(federation);
-    ratified(&desk, WUHAI, &format!("region add-node 150300/2 {key}"), &[ALXA, YINCHUAN])?;
+    ratified(desk.0, WUHAI, &format!("region add-node 150300/2 {key}"), &[ALXA, YINCHUAN])?;
     second.start()?;
     second.wait_ready()?;
     for member in [WUHAI, ALXA, YINCHUAN, BAYANNUR] {
@@ -104,7 +67,7 @@ pub fn second_node(federation: &mut Federation) -> Result<()> {
     }
     let desk = Desk(federation);
     let at = |role: &'static str| Person(federation.terminal_at(second.home.clone(), role));
-    caught_up(&desk, &at("admin"))?;
+    caught_up(desk.0, &at("admin").0)?;
     // It keeps no registry: what is asked of one is sent to the node that does.
     let said = at("keeper").refused("stock list", 3, "REGISTRY_ELSEWHERE")?;
     ensure!(said.contains("150300/1"), "{said}");
@@ -114,13 +77,13 @@ pub fn second_node(federation: &mut Federation) -> Result<()> {
     // What its people say to the region counts as their municipality's word.
     let rules = at("leader").does("region rules --paper-hours 24")?;
     let rules = rules["change"].as_str().context("a change")?.rsplit('/').next().unwrap_or_default().to_owned();
-    ensure!(change(&desk, WUHAI, &rules)?["signed"][0] == "150300", "signed by another");
+    ensure!(change(desk.0, WUHAI, &rules)?["signed"][0] == "150300", "signed by another");
     let hub = desk.at(WUHAI, "admin");
     for (verb, votes) in [("promote", true), ("demote", false)] {
         hub.does(&format!("region {verb} 150300/2"))?;
         until(verb, || Ok((entry(&region_of(&hub)?, "150300/2")["voter"] == votes).then_some(())))?;
     }
-    ratified(&desk, ALXA, "region remove-node 150300/2", &[WUHAI, YINCHUAN])?;
+    ratified(desk.0, ALXA, "region remove-node 150300/2", &[WUHAI, YINCHUAN])?;
     told_it_is_out(&at("admin"), &at("leader"))?;
     let again = format!("region add-node 150300/2 {key}");
     desk.at(WUHAI, "leader").refused(&again, 9, "ALREADY_EXISTS")?;
@@ -176,8 +139,11 @@ pub fn key_rotated(federation: &mut Federation) -> Result<()> {
     only_the_old_key(federation, &pledge)
 }
 
-/// Stopped in order and started again; streams of other nodes keep no node from stopping.
+/// Stopped in order and started again; neither streams of other nodes nor whoever watches keep a node from stopping.
 fn restarted(federation: &mut Federation, code: u32) -> Result<()> {
+    let newest = affairs::revision_of(&federation.terminal(code, "admin"))?.to_string();
+    let (_watching, mut shown) = federation.terminal(code, "duty").follow(&["watch", "--from", &newest])?;
+    shown.read_exact(&mut [0])?;
     let began = Instant::now();
     federation.node(code).stop()?;
     ensure!(began.elapsed() < Duration::from_secs(8), "it took {:?} to stop", began.elapsed());
@@ -191,7 +157,7 @@ fn rotate(desk: &Desk<'_>, key: &str, held: &AtomicU64) -> Result<()> {
         until(what, || Ok((held.load(Ordering::SeqCst) > before + 1).then_some(())))
     };
     goes_on("they work under the old key")?;
-    ratified(desk, ALXA, &format!("region rotate-key 152900/1 {key} --old-until +6s"), &[WUHAI, YINCHUAN])?;
+    ratified(desk.0, ALXA, &format!("region rotate-key 152900/1 {key} --old-until +6s"), &[WUHAI, YINCHUAN])?;
     let retiring = || -> Result<Value> {
         let shown = desk.at(WUHAI, "duty").does("region show")?;
         let mut members = shown["charter"]["members"].as_array().into_iter().flatten();
@@ -226,8 +192,8 @@ fn only_the_old_key(federation: &mut Federation, pledge: &str) -> Result<()> {
 
 /// Another hub, other rules, and the voting rule that decides both.
 pub fn hub_and_rules(desk: &Desk<'_>) -> Result<()> {
-    let overtaken = proposed(desk, YINCHUAN, "region rules --basis free-aid")?;
-    ratified(desk, WUHAI, "region hub 152900", &[ALXA, YINCHUAN])?;
+    let overtaken = proposed(desk.0, YINCHUAN, "region rules --basis free-aid")?;
+    ratified(desk.0, WUHAI, "region hub 152900", &[ALXA, YINCHUAN])?;
     let hub = |at: u32| -> Result<Value> { Ok(desk.at(at, "duty").does("region show")?["charter"]["hub"].clone()) };
     until("all see the new hub", || Ok((hub(YINCHUAN)? == "152900" && hub(BAYANNUR)? == "152900").then_some(())))?;
     // A change drawn on the charter before can never come into force any more.
@@ -236,30 +202,27 @@ pub fn hub_and_rules(desk: &Desk<'_>) -> Result<()> {
     desk.at(ALXA, "admin").does("region demote 150800/1")?;
     desk.at(ALXA, "admin").does("region promote 150800/1")?;
     desk.at(WUHAI, "leader").refused("region hub 150000", 2, "INVALID_FIELD")?;
-    ratified(desk, ALXA, "region rules --voting unanimous --hold-minutes-max 60", &[WUHAI, YINCHUAN])?;
-    let back = proposed(desk, ALXA, "region hub 150300")?;
+    ratified(desk.0, ALXA, "region rules --voting unanimous --hold-minutes-max 60", &[WUHAI, YINCHUAN])?;
+    let back = proposed(desk.0, ALXA, "region hub 150300")?;
     for signer in [WUHAI, YINCHUAN] {
         desk.at(signer, "leader").gets_to(&format!("region sign {back}"))?;
     }
-    let waiting = change(desk, ALXA, &back)?;
+    let waiting = change(desk.0, ALXA, &back)?;
     ensure!(
         number(&waiting["inForce"]) == 0 && number(&waiting["needed"]) == 4,
         "three of four are not all: {waiting}"
     );
     desk.at(BAYANNUR, "leader").gets_to(&format!("region sign {back}"))?;
-    in_force(desk, WUHAI, &back)?;
+    in_force(desk.0, WUHAI, &back)?;
     let rules = desk.at(YINCHUAN, "duty").does("region show")?["charter"]["rules"].clone();
     ensure!(rules["voting"] == "VOTING_UNANIMOUS" && number(&rules["holdMinutesMax"]) == 60, "{rules}");
-    ratified(desk, WUHAI, "region rules --voting two-thirds", &[ALXA, YINCHUAN, BAYANNUR])?;
+    ratified(desk.0, WUHAI, "region rules --voting two-thirds", &[ALXA, YINCHUAN, BAYANNUR])?;
     Ok(())
 }
 
 /// The lead is handed over by those who run nodes; a checkpoint is taken when they ask.
 pub fn leadership(desk: &Desk<'_>) -> Result<()> {
-    let leads = |at: u32| -> Result<Option<u32>> {
-        let region = region_of(&desk.at(at, "admin"))?;
-        Ok(region["leader"].as_str().and_then(|node| node.split('/').next()).and_then(|code| code.parse().ok()))
-    };
+    let leads = |at: u32| affairs::leader_of(&desk.at(at, "admin").0);
     let leader = until("somebody leads", || leads(WUHAI))?;
     let next = if leader == ALXA { YINCHUAN } else { ALXA };
     desk.at(leader, "leader").refused("region transfer", 6, "DENIED_ROLE")?;
@@ -304,7 +267,7 @@ pub fn removed(federation: &mut Federation) -> Result<()> {
         let code: u32 = leader.split('/').next().unwrap_or_default().parse()?;
         desk.at(code, "admin").does("region transfer 150800/1").map(|_| None)
     })?;
-    let name = until("nothing of it is open", || proposed(&desk, WUHAI, "region remove 150800").map(Some))?;
+    let name = until("nothing of it is open", || proposed(desk.0, WUHAI, "region remove 150800").map(Some))?;
     for signer in [ALXA, YINCHUAN] {
         desk.at(signer, "leader").gets_to(&format!("region sign {name}"))?;
     }
