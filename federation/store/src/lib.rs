@@ -17,6 +17,6 @@ pub mod log;
 pub mod marker;
 pub mod reserve;
 
-pub use disk::{Disk, DiskFile, FrozenDisk, PowerLoss, RealDisk, SimDisk, SimFault, quarantine, real_disk};
+pub use disk::{Disk, DiskFile, FrozenDisk, PowerLoss, RealDisk, ShadowDisk, SimDisk, SimFault, quarantine, real_disk};
 pub use error::{Result, StoreError};
 pub use finding::{Finding, Findings, Remedy};

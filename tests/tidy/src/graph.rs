@@ -34,6 +34,7 @@ pub const ROOMS: &[Room] = &[
             "rustix",
             "sha2",
             "sled",
+            "tempfile",
             "thiserror",
             "tracing",
             "zstd",

@@ -2,6 +2,7 @@
 
 mod frozen;
 mod real;
+mod shadow;
 mod sim;
 mod sim_state;
 
@@ -9,7 +10,7 @@ use std::{fmt, io, path::Path, sync::Arc};
 
 pub use frozen::FrozenDisk;
 pub use real::RealDisk;
-pub(crate) use sim::SimFile;
+pub use shadow::ShadowDisk;
 pub use sim::{PowerLoss, SimDisk, SimFault};
 
 use crate::error::{Poison, Result, StoreError};

@@ -265,7 +265,7 @@ impl Disk for SimDisk {
 }
 
 impl SimDisk {
-    pub(crate) fn open_file(&self, path: &Path) -> io::Result<SimFile> {
+    fn open_file(&self, path: &Path) -> io::Result<SimFile> {
         let mut state = self.lock();
         state.check(SimFault::Read, path)?;
         let inode = state.files.inode(path).ok_or(io::ErrorKind::NotFound)?;
@@ -273,8 +273,8 @@ impl SimDisk {
     }
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct SimFile {
+#[derive(Debug)]
+struct SimFile {
     disk: SimDisk,
     path: PathBuf,
     inode: u64,

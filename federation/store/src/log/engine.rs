@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs::{File, TryLockError},
     io::ErrorKind,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -20,14 +21,14 @@ use raft_engine::{
 
 use super::{
     Entry, LoadedLog, LogBase, LogStore, LogWrite, MAX_SLOTS, RecordSlot,
+    disk_files::DiskFiles,
     held::{Held, Undo},
     recovery::{Damage, Recovered, name_damaged_file, on_fresh_thread, readable, settle, survey},
-    sim_files::SimFiles,
     tail::{Noted, Tail, TailMarker},
 };
 use crate::{
     codec::Encoder,
-    disk::{Disk, SimDisk, real_disk},
+    disk::{Disk, ShadowDisk, SimDisk, real_disk},
     error::{Poison, Result, StoreError},
     finding::{Findings, Remedy},
 };
@@ -43,6 +44,8 @@ pub(super) const NODE_REGION: u64 = u64::MAX;
 pub const DIR: &str = "raft";
 /// The side marker's name in it.
 const MARKER: &str = "tail.marker";
+/// What the engine locks in it.
+const LOCK: &str = "LOCK";
 /// What the engine's files end with.
 const FILE: &str = ".raftlog";
 
@@ -132,8 +135,37 @@ impl EngineLog {
     /// As `open`.
     pub fn open_simulated(disk: &SimDisk, dir: &Path, options: &EngineLogOptions) -> Result<Arc<dyn LogStore>> {
         let raft = dir.join(DIR);
-        let files = SimFiles::new(disk.clone(), &raft).map_err(|e| StoreError::io("create", raft, e))?;
+        let files = DiskFiles::new(Arc::new(disk.clone()), &raft).map_err(|e| StoreError::io("create", raft, e))?;
         Ok(Arc::new(EngineLog::open_on(dir, options, &Arc::new(files), disk)?))
+    }
+
+    /// As `open`, on a disk that is only looked at: what opening mends is mended in memory. The log must be held by
+    /// `hold`, or be one that nobody writes.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_shadow(disk: &ShadowDisk, dir: &Path, options: &EngineLogOptions) -> Result<Arc<dyn LogStore>> {
+        let raft = dir.join(DIR);
+        let files = DiskFiles::aside(Arc::new(disk.clone()), &raft).map_err(|e| StoreError::io("look at", &raft, e))?;
+        Ok(Arc::new(EngineLog::open_listed(&raft, &files.listed.clone(), options, &Arc::new(files), disk)?))
+    }
+
+    /// Takes the lock that every opening takes, and writes nothing; it is let go when the file is dropped. `None` if
+    /// there never was a log.
+    ///
+    /// # Errors
+    /// `Locked` if another process has it; `Io`.
+    pub fn hold(dir: &Path) -> Result<Option<File>> {
+        let path = dir.join(DIR).join(LOCK);
+        let file = match File::open(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|e| StoreError::io("open", &path, e))?,
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.into() }),
+            Err(TryLockError::Error(e)) => Err(StoreError::io("lock", path, e)),
+        }
     }
 
     /// Whether there ever was a log under `dir`.
@@ -155,7 +187,19 @@ impl<F: FileSystem> EngineLog<F> {
     pub fn open_on(dir: &Path, options: &EngineLogOptions, files: &Arc<F>, disk: &dyn Disk) -> Result<Self> {
         let dir = dir.join(DIR);
         disk.create_dir_all(&dir).map_err(|e| StoreError::io("create", &dir, e))?;
-        let engine = open_engine(&dir, options, files)?;
+        Self::open_listed(&dir, &dir, options, files, disk)
+    }
+
+    /// The same where the engine finds the names of the files in `dir` elsewhere.
+    fn open_listed(
+        dir: &Path,
+        listed: &Path,
+        options: &EngineLogOptions,
+        files: &Arc<F>,
+        disk: &dyn Disk,
+    ) -> Result<Self> {
+        let dir = dir.to_owned();
+        let engine = open_engine(&dir, listed, options, files)?;
         let marker_path = dir.join(MARKER);
         let noted = TailMarker::load(disk, &marker_path)?;
         let (found, mut write) = survey(&engine, &dir)?;
@@ -421,8 +465,13 @@ impl<F: FileSystem> LogStore for EngineLog<F> {
     }
 }
 
-fn open_engine<F: FileSystem>(dir: &Path, options: &EngineLogOptions, files: &Arc<F>) -> Result<Engine<F>> {
-    let Some(name) = dir.to_str() else {
+fn open_engine<F: FileSystem>(
+    dir: &Path,
+    listed: &Path,
+    options: &EngineLogOptions,
+    files: &Arc<F>,
+) -> Result<Engine<F>> {
+    let Some(name) = listed.to_str() else {
         return Err(StoreError::Invalid(format!("the data directory {} is not valid UTF-8", dir.display())));
     };
     let config = Config {

@@ -1,11 +1,11 @@
 //! The Raft log and hard state of every record of a node, behind one trait: one log, one sync for all.
 
+mod disk_files;
 mod engine;
 mod held;
 mod memory;
 mod recovery;
 mod sim;
-mod sim_files;
 mod tail;
 
 use std::fmt;
