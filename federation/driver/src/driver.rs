@@ -23,7 +23,7 @@ use crate::index;
 use crate::keys::Signer;
 use crate::log_writer::LogWriter;
 use crate::options::{DriverOptions, HostSpec};
-use crate::record::{AcceptedLoss, Environment, NewLife, RaftMsg, Running, accept, restore_copy, start};
+use crate::record::{AcceptedLoss, Environment, Ground, NewLife, RaftMsg, Running, accept, restore_copy, start};
 use crate::storage::{self, Opened, Storage};
 use crate::transport::{PeerConnector, Replication, Transport};
 
@@ -40,8 +40,6 @@ pub struct Parts {
     pub fatal: Arc<dyn Fn(&StoreError) + Send + Sync>,
 }
 
-/// Where the index lies below the node's data.
-const INDEX: &str = "index";
 /// How often a stop looks whether it can go on.
 const STOP_STEP: Duration = Duration::from_millis(10);
 
@@ -79,13 +77,9 @@ impl Driver {
         let transport =
             Transport::new(*node, *cluster, options.transport, parts.clock.clone(), parts.connector, runtime);
         let env = Environment {
-            node: *node,
-            data_dir: data_dir.clone(),
-            disk,
-            store,
-            findings: findings.clone(),
+            ground: Ground { node: *node, data_dir: data_dir.clone(), disk, store, findings: findings.clone() },
             writer: Arc::new(writer),
-            index: Arc::new(index::Home::new(data_dir.join(INDEX), findings)),
+            index: Arc::new(index::Home::new(data_dir.join(index::DIR), findings)),
             transport: Arc::new(transport),
             signer: parts.signer,
             clock: parts.clock,

@@ -18,6 +18,7 @@
 //! or blocking I/O on an async thread.
 
 mod as_of;
+mod check;
 mod clock;
 mod copy;
 mod driver;
@@ -37,6 +38,7 @@ mod tail;
 mod transport;
 mod watch;
 
+pub use check::{Damage, DiskCheck, DiskReport, Reading};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use copy::{Filling, RecordCopy};
 pub use driver::{Driver, Parts};
@@ -46,7 +48,7 @@ pub use index::{History, Indexed, Recalled};
 pub use keys::{CachedVerifier, Ed25519Signer, Ed25519Verifier, KeyRing, Signer};
 pub use options::{DriverOptions, HostSpec, RecordOptions, TransportOptions};
 pub use proof::InclusionProof;
-pub use record::{AcceptedLoss, NewLife};
+pub use record::{AcceptedLoss, CheckedRecord, NewLife};
 pub use shouwang_replica::{CLOCK_OFFSET_MS_MAX, Limits, PeerStatus, Role, Timing};
 pub use shouwang_store::checkpoint::{CheckpointInfo, OpenedCheckpoint, Receiver};
 pub use shouwang_store::{Finding, Findings, Remedy};

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use shouwang_store::log::{self, EngineLog, EngineLogOptions, LogStore, UnreadableLog};
+use shouwang_store::log::{self, EngineLog, EngineLogOptions, LogStore, MemoryLog, UnreadableLog};
 use shouwang_store::marker::{ExpectedMarker, MarkerState, StoreMarker, holds_data};
 use shouwang_store::reserve::{Reserve, disk_size};
-use shouwang_store::{Disk, Findings, SimDisk, StoreError, quarantine, real_disk};
+use shouwang_store::{Disk, Findings, Remedy, ShadowDisk, SimDisk, StoreError, quarantine, real_disk};
 
 use crate::Result;
 use crate::options::DriverOptions;
-use crate::record::{RECORDS, note_lost_logs};
+use crate::record::{Ground, RECORDS, note_lost_logs};
 
 type OpenLog = dyn Fn(&Path, &EngineLogOptions) -> Result<Arc<dyn LogStore>, StoreError> + Send;
 
@@ -41,6 +41,12 @@ impl Storage {
         Self::new(Arc::new(disk.clone()), move |dir, options| EngineLog::open_simulated(&log, dir, options))
     }
 
+    /// A disk that is only looked at: what is changed is changed in memory.
+    pub(crate) fn shadow(disk: &ShadowDisk) -> Self {
+        let log = disk.clone();
+        Self::new(Arc::new(disk.clone()), move |dir, options| EngineLog::open_shadow(&log, dir, options))
+    }
+
     /// Another one: its files, and what opens the log in the data directory.
     pub fn new(
         disk: Arc<dyn Disk>,
@@ -51,34 +57,61 @@ impl Storage {
 
     /// Opens it if it is this node's. A log that cannot be read at all does not keep the rest from being read.
     pub(crate) fn open(self, options: &DriverOptions) -> Result<Opened> {
-        let Self { disk, open_log } = self;
         let findings = Findings::default();
-        let (store_id, used) = check_marker(&*disk, options, &findings)?;
+        let (store_id, used) = check_marker(&*self.disk, options, &findings)?;
         let reserve = Reserve::open(&options.data_dir, options.reserve_bytes)?;
-        let sizes = options.log.on_disk_of(disk_size(&options.data_dir)?);
-        let log = EngineLogOptions { findings: findings.clone(), ..sizes };
-        let opened = if used && is_gone(&*disk, &options.data_dir)? {
-            Err(StoreError::LogCorrupt { path: options.data_dir.join(log::DIR), detail: "it is gone".to_owned() })
-        } else {
-            match open_log(&options.data_dir, &log) {
-                // What the reserve is for: a node that is full must still come up, or it could not even be looked at.
-                Err(error) if error.is_full() => {
-                    reserve.release()?;
-                    open_log(&options.data_dir, &log)
-                }
-                other => other,
+        let store = match self.log(options, used, &findings) {
+            // What the reserve is for: a node that is full must still come up, or it could not even be looked at.
+            Err(error) if error.is_full() => {
+                reserve.release()?;
+                self.log(options, used, &findings)?
             }
-        };
-        let store = match opened {
-            Err(StoreError::LogCorrupt { path, detail }) => Arc::new(UnreadableLog::new(path, detail)),
             other => other?,
         };
-        Ok(Opened { store_id, store, reserve, findings, disk })
+        Ok(Opened { store_id, store, reserve, findings, disk: self.disk })
+    }
+
+    /// Opens it to be looked at, whosever it is: what is wrong with it is told, and what can be read is there.
+    pub(crate) fn look(self, options: &DriverOptions, findings: Findings) -> Result<Ground> {
+        let told = |error| {
+            findings.add(error, Remedy::Operator);
+            true
+        };
+        let used = check_marker(&*self.disk, options, &findings).map_or_else(told, |(_, used)| used);
+        let store: Arc<dyn LogStore> = if options.data_dir.is_dir() {
+            match self.log(options, used, &findings) {
+                Err(error @ StoreError::Io { .. }) => {
+                    let unread = UnreadableLog::new(options.data_dir.join(log::DIR), error.to_string());
+                    findings.add(error, Remedy::Operator);
+                    Arc::new(unread)
+                }
+                other => other?,
+            }
+        } else {
+            // All of it is gone, which the marker's absence has told.
+            Arc::new(MemoryLog::default())
+        };
+        Ok(Ground { node: options.node, data_dir: options.data_dir.clone(), disk: self.disk, store, findings })
+    }
+
+    /// The log; one that cannot be read at all does not keep the rest from being read.
+    fn log(&self, options: &DriverOptions, used: bool, findings: &Findings) -> Result<Arc<dyn LogStore>, StoreError> {
+        let dir = &options.data_dir;
+        let sizes = options.log.on_disk_of(disk_size(dir)?);
+        let opened = if used && is_gone(&*self.disk, dir)? {
+            Err(StoreError::LogCorrupt { path: dir.join(log::DIR), detail: "it is gone".to_owned() })
+        } else {
+            (self.open_log)(dir, &EngineLogOptions { findings: findings.clone(), ..sizes })
+        };
+        match opened {
+            Err(StoreError::LogCorrupt { path, detail }) => Ok(Arc::new(UnreadableLog::new(path, detail))),
+            other => other,
+        }
     }
 }
 
 /// The identity of the disk, and whether it was used before.
-fn check_marker(disk: &dyn Disk, options: &DriverOptions, findings: &Findings) -> Result<([u8; 16], bool)> {
+fn check_marker(disk: &dyn Disk, options: &DriverOptions, findings: &Findings) -> Result<([u8; 16], bool), StoreError> {
     let DriverOptions { node, cluster, data_dir, .. } = options;
     let expected = ExpectedMarker {
         cluster: *cluster,
@@ -98,7 +131,7 @@ fn check_marker(disk: &dyn Disk, options: &DriverOptions, findings: &Findings) -
 }
 
 /// Whether there are records but no log: it was there before any of them.
-fn is_gone(disk: &dyn Disk, data_dir: &Path) -> Result<bool> {
+fn is_gone(disk: &dyn Disk, data_dir: &Path) -> Result<bool, StoreError> {
     let records = data_dir.join(RECORDS);
     let held = disk.list(&records).map_err(|e| StoreError::io("list", &records, e))?;
     Ok(!held.is_empty() && !EngineLog::exists(disk, data_dir)?)

@@ -32,13 +32,27 @@ pub struct Finding {
 }
 
 /// What was found since the node started. Clones share the list.
-#[derive(Debug, Clone, Default)]
-pub struct Findings(Arc<Mutex<VecDeque<Finding>>>);
+#[derive(Debug, Clone)]
+pub struct Findings {
+    all: Arc<Mutex<VecDeque<Finding>>>,
+    most: usize,
+}
+
+impl Default for Findings {
+    fn default() -> Self {
+        Self::remembering(REMEMBERED)
+    }
+}
 
 impl Findings {
+    /// A list that remembers so many.
+    pub fn remembering(most: usize) -> Self {
+        Self { all: Arc::default(), most }
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<Finding>> {
         // Single insertions and removals: whole after any panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds one, and warns of it.
@@ -50,7 +64,7 @@ impl Findings {
             Remedy::Operator => tracing::error!(code, %error, zh, "damage was found; an operator must act"),
         }
         let mut all = self.lock();
-        if all.len() == REMEMBERED {
+        if all.len() >= self.most {
             all.pop_front();
         }
         all.push_back(Finding { error: Arc::new(error), remedy });

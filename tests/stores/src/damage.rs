@@ -164,6 +164,11 @@ impl Place {
         Ok(Self { root, tale, files })
     }
 
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     /// How many files there are of each kind.
     pub fn kinds(&self) -> BTreeMap<Kind, usize> {
         let mut kinds = BTreeMap::new();
@@ -424,7 +429,8 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn spoil(file: &Path, spoil: Spoil) -> Result<()> {
+/// Does damage to a file.
+pub fn spoil(file: &Path, spoil: Spoil) -> Result<()> {
     let failed = |error: std::io::Error| format!("cannot spoil {}: {error}", file.display());
     match spoil {
         Spoil::Remove => fs::remove_file(file).map_err(failed),

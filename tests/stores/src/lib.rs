@@ -10,6 +10,7 @@
 pub mod damage;
 pub mod golden;
 pub mod kills;
+pub mod looked_at;
 pub mod node;
 pub mod plant;
 pub mod script;

@@ -15,8 +15,8 @@ use shouwang_domain::registry::state::RegistryGenesis;
 use shouwang_domain::testing::{self, municipality};
 use shouwang_domain::time::Timestamp;
 use shouwang_driver::{
-    AcceptedLoss, Clock, ConnectError, Driver, DriverError, DriverOptions, Ed25519Signer, Handle, HostSpec,
-    ManualClock, NewLife, Parts, PeerConnector, RecordOptions, Signer, Storage, Timing,
+    AcceptedLoss, Clock, ConnectError, DiskCheck, DiskReport, Driver, DriverError, DriverOptions, Ed25519Signer,
+    Handle, HostSpec, ManualClock, NewLife, Parts, PeerConnector, RecordOptions, Signer, Storage, Timing,
 };
 use shouwang_store::StoreError;
 use shouwang_store::log::EngineLogOptions;
@@ -168,6 +168,25 @@ impl Node {
         let registry = driver.host(HostSpec::<Registry>::found(registry, sizes.record)).await?;
         let region = driver.host(HostSpec::<Region>::found(region, sizes.record)).await?;
         Ok(Self { driver, registry, region, clock, fatal })
+    }
+
+    /// Reads everything in `dir` while no node runs there.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn check(dir: &Path, sizes: &Sizes) -> Result<DiskReport, DriverError> {
+        let Some(mut disk) = DiskCheck::open(&options(dir, sizes))? else { return Ok(DiskReport::default()) };
+        disk.record(&HostSpec::<Registry>::found(registry_genesis(), sizes.record), &|_| ())?;
+        disk.record(&HostSpec::<Region>::found(charter(), sizes.record), &|_| ())?;
+        Ok(disk.finish(&|_| ()))
+    }
+
+    /// Takes the place of a node in `dir`, to read there.
+    ///
+    /// # Errors
+    /// What the driver says.
+    pub fn hold(dir: &Path, sizes: &Sizes) -> Result<Option<DiskCheck>, DriverError> {
+        DiskCheck::open(&options(dir, sizes))
     }
 
     /// Lets the registry in `dir` go on after a loss.

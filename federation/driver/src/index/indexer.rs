@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use shouwang_domain::code;
 use shouwang_domain::command::Envelope;
+use shouwang_domain::ids::RecordId;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::merkle;
 use shouwang_domain::record::Cause;
 use shouwang_store::StoreError;
-use shouwang_store::index::{IndexBatch, MAX_KEY_BYTES};
+use shouwang_store::index::{Index, IndexBatch, MAX_KEY_BYTES};
 
 use super::coverage::{Coverage, Run, Tally};
 use super::home::{Home, Opened};
@@ -35,7 +36,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_mins(1));
 
 /// Why a step failed.
-enum Trouble {
+pub(super) enum Trouble {
     /// The index does not hold what it should: it is replaced.
     Damaged(String),
     /// Something that passes or is mended elsewhere.
@@ -49,6 +50,26 @@ impl Trouble {
             other => Self::Damaged(other.to_string()),
         }
     }
+}
+
+/// What an index says that it reflects of a record, once all its entries are counted; none if that is not to go on.
+pub(super) fn counted(index: &Index, id: RecordId, go_on: impl Fn() -> bool) -> Result<Option<Coverage>, Trouble> {
+    let noted = index.position(&id.to_string()).map_err(Trouble::of_index)?;
+    let noted = noted.map_or_else(|| Some(Coverage::default()), |bytes| Coverage::decode(&bytes));
+    let noted = noted.ok_or_else(|| Trouble::Damaged("it was made by another version".to_owned()))?;
+    let (prefix, mut tally, mut after) = (of_record(id), Tally::default(), None);
+    while go_on() {
+        let page = index.scan_prefix(&prefix, after.as_deref(), ENTRIES).map_err(Trouble::of_index)?;
+        for (key, _) in &page {
+            tally.count(key);
+        }
+        match page.into_iter().next_back() {
+            Some((last, _)) if tally.is_within(&noted.tally) => after = Some(last),
+            _ if tally == noted.tally => return Ok(Some(noted)),
+            _ => return Err(Trouble::Damaged("it does not hold the entries it names".to_owned())),
+        }
+    }
+    Ok(None)
 }
 
 /// The state of the thread.
@@ -144,27 +165,8 @@ impl<M: Machine> Indexer<M> {
 
     /// Takes up what another life of this thread has left, if all of it is there; false if the node stops meanwhile.
     fn load(&mut self, opened: &Opened) -> Result<bool, Trouble> {
-        let id = self.shared.core.id;
-        let noted = opened.index.position(&id.to_string()).map_err(Trouble::of_index)?;
-        let noted = noted.map_or_else(|| Some(Coverage::default()), |bytes| Coverage::decode(&bytes));
-        let noted = noted.ok_or_else(|| Trouble::Damaged("it was made by another version".to_owned()))?;
-        let (prefix, mut tally, mut after) = (of_record(id), Tally::default(), None);
-        loop {
-            if self.shared.core.index.bell.is_closed() {
-                return Ok(false);
-            }
-            let page = opened.index.scan_prefix(&prefix, after.as_deref(), ENTRIES).map_err(Trouble::of_index)?;
-            for (key, _) in &page {
-                tally.count(key);
-            }
-            match page.into_iter().next_back() {
-                Some((last, _)) if tally.is_within(&noted.tally) => after = Some(last),
-                _ => break,
-            }
-        }
-        if tally != noted.tally {
-            return Err(Trouble::Damaged("it does not hold the entries it names".to_owned()));
-        }
+        let core = &self.shared.core;
+        let Some(noted) = counted(&opened.index, core.id, || !core.index.bell.is_closed())? else { return Ok(false) };
         self.unchecked = noted.runs().to_vec();
         self.coverage = noted;
         self.loaded = true;

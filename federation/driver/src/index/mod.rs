@@ -6,6 +6,7 @@
 //!
 //! Keys, each with an empty value: record, `c`, municipality, command id, revision; record, `s`, subject, revision.
 
+mod check;
 mod coverage;
 mod home;
 mod indexer;
@@ -18,11 +19,15 @@ use shouwang_domain::ids::{CommandId, MunicipalityCode, RecordId};
 use shouwang_domain::subject::Subject;
 use tokio::sync::watch;
 
+pub(crate) use check::check;
 pub(crate) use home::Home;
 pub(crate) use indexer::Indexer;
 pub use lookup::{History, Recalled};
 
 use crate::mailbox::Mailbox;
+
+/// Where the index lies below the node's data.
+pub(crate) const DIR: &str = "index";
 
 /// What the index reflects of a record: every revision from `from` to `through`; nothing if both are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use shouwang_store::ledger::{Ledger, LedgerOptions};
 use shouwang_store::log::{self, LoadedLog, LogWrite, RecordSlot};
 use shouwang_store::{Remedy, StoreError};
 
-use super::open::Environment;
+use super::open::Ground;
 use super::{AppliedNote, checkpoints, restore};
 use crate::Result;
 use crate::error::DriverError;
@@ -40,7 +40,7 @@ pub(super) struct Dirs {
 
 impl Dirs {
     /// The directories of a record on this node.
-    pub fn new(env: &Environment, id: RecordId) -> Self {
+    pub fn new(env: &Ground, id: RecordId) -> Self {
         let root = env.data_dir.join(RECORDS).join(id.to_string());
         let [ledger, checkpoints, staged, history] =
             ["ledger", "checkpoints", "staged", "history"].map(|name| root.join(name));
@@ -68,7 +68,7 @@ pub(super) fn unfit(id: RecordId, what: &'static str, detail: &str) -> DriverErr
 /// # Errors
 /// Damage that costs more than rebuilding: see [`is_damage`].
 pub(super) fn find<M: Machine>(
-    env: &Environment,
+    env: &Ground,
     spec: &HostSpec<M>,
     dirs: &Dirs,
     founded: Option<&Record<M>>,
@@ -138,7 +138,7 @@ fn is_founding(checkpoint: &OpenedCheckpoint) -> bool {
 }
 
 /// The log, without entries that cannot be read if a verified checkpoint holds what they did.
-fn load(env: &Environment, id: RecordId, checkpoints: &CheckpointStore) -> Result<Option<LoadedLog>> {
+fn load(env: &Ground, id: RecordId, checkpoints: &CheckpointStore) -> Result<Option<LoadedLog>> {
     let slot = slot_of(id);
     match env.store.load(slot) {
         Err(error @ StoreError::LogCorrupt { .. }) => {
@@ -163,7 +163,7 @@ fn write_founding<M: Machine>(checkpoints: &CheckpointStore, record: &Record<M>)
 
 /// The founding of a record: its first state is its first checkpoint, and the log begins behind it.
 fn begin<M: Machine>(
-    env: &Environment,
+    env: &Ground,
     record: &Record<M>,
     checkpoints: &CheckpointStore,
     slot: RecordSlot,
@@ -209,7 +209,7 @@ fn go_on<M: Machine>(id: RecordId, log: LoadedLog, start: &OpenedCheckpoint) -> 
 
 /// The ledger's end behind the checkpoint is derived again from the log, so that only what lies before can be missing.
 pub(super) fn open_ledger<M: Machine>(
-    env: &Environment,
+    env: &Ground,
     spec: &HostSpec<M>,
     dirs: &Dirs,
     revision: u64,
@@ -257,7 +257,7 @@ fn heal_ledger(
 
 /// What is still missing is fetched from a peer; a record with one voter has none.
 fn tell_missing<M: Machine>(
-    env: &Environment,
+    env: &Ground,
     id: RecordId,
     record: Option<&Record<M>>,
     (ledger, dirs): (&Ledger, &Dirs),

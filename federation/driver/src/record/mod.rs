@@ -1,6 +1,7 @@
 //! One record on this node: what its threads share, and the messages between them.
 
 mod apply;
+mod checked;
 mod checkpoints;
 mod conf;
 mod damaged;
@@ -39,6 +40,8 @@ use shouwang_store::{Findings, StoreError};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 pub(crate) use apply::ApplyWork;
+pub use checked::CheckedRecord;
+pub(crate) use checked::{check, check_unknown};
 pub(crate) use checkpoints::{restore, restore_while};
 pub(crate) use conf::{ConfBoard, seats};
 pub use damaged::AcceptedLoss;
@@ -46,7 +49,7 @@ pub(crate) use damaged::{accept, note_lost_logs};
 pub(crate) use found::RECORDS;
 pub(crate) use keeper::KeeperJob;
 pub use life::NewLife;
-pub(crate) use open::{Environment, Running, start};
+pub(crate) use open::{Environment, Ground, Running, start};
 pub(crate) use proposer::Command;
 pub(crate) use restored::restore_copy;
 pub(crate) use roll_call::RollCall;

@@ -1,5 +1,6 @@
 //! From what the disk gives back to a running record.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
@@ -40,19 +41,33 @@ use crate::options::HostSpec;
 use crate::tail::Tail;
 use crate::transport::{HistoryDir, Transport};
 
-/// What a record finds on its node.
+/// What a record finds of itself on its node: enough to see where it stands.
 #[derive(Clone)]
-pub(crate) struct Environment {
+pub(crate) struct Ground {
     pub node: NodeId,
     pub data_dir: PathBuf,
     pub disk: Arc<dyn Disk>,
     pub store: Arc<dyn LogStore>,
     pub findings: Findings,
+}
+
+/// What a record finds on its node: the ground it stands on, and who works for it.
+#[derive(Clone)]
+pub(crate) struct Environment {
+    pub ground: Ground,
     pub writer: Arc<LogWriter>,
     pub index: Arc<index::Home>,
     pub transport: Arc<Transport>,
     pub signer: Arc<dyn Signer>,
     pub clock: Arc<dyn Clock>,
+}
+
+impl Deref for Environment {
+    type Target = Ground;
+
+    fn deref(&self) -> &Ground {
+        &self.ground
+    }
 }
 
 /// The threads of a record.
@@ -154,15 +169,15 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
 
 /// A record that can run.
 pub(super) struct Opened<M: Machine> {
-    replica: Replica,
-    record: Option<Record<M>>,
+    pub replica: Replica,
+    pub record: Option<Record<M>>,
     at: AppliedNote,
-    ledger: Ledger,
+    pub ledger: Ledger,
 }
 
 /// Where a record stands, and what Raft made of its log: that takes no log that contradicts itself, which is damage too.
 pub(super) fn opened<M: Machine>(
-    env: &Environment,
+    env: &Ground,
     spec: &HostSpec<M>,
     dirs: &Dirs,
     founded: Option<&Record<M>>,
@@ -172,7 +187,7 @@ pub(super) fn opened<M: Machine>(
     Ok(Opened { replica: replica(env, spec, restored, at.index)?, record, at, ledger })
 }
 
-fn replica<M: Machine>(env: &Environment, spec: &HostSpec<M>, restored: Restored, applied: u64) -> Result<Replica> {
+fn replica<M: Machine>(env: &Ground, spec: &HostSpec<M>, restored: Restored, applied: u64) -> Result<Replica> {
     let config = Config {
         id: env.node.get(),
         group: slot_of(spec.id).0,

@@ -2,7 +2,11 @@
 
 mod zh;
 
-use std::{io, path::PathBuf, sync::OnceLock};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use thiserror::Error;
 
@@ -236,6 +240,34 @@ impl StoreError {
             Self::TooLarge { .. } => "STORE_TOO_LARGE",
             Self::OutOfRange { .. } => "STORE_OUT_OF_RANGE",
             Self::WrongOffset { .. } => "STORE_WRONG_OFFSET",
+        }
+    }
+
+    /// The file or directory it is about, if it is about one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Io { path, .. }
+            | Self::Full { path }
+            | Self::SyncFailed { path, .. }
+            | Self::LogCorrupt { path, .. }
+            | Self::Index { path, .. }
+            | Self::Locked { path } => Some(path),
+            Self::LogDamaged { dir, .. }
+            | Self::LedgerShort { dir, .. }
+            | Self::LedgerGap { dir, .. }
+            | Self::NoUsableCheckpoint { dir, .. }
+            | Self::MarkerMissing { dir, .. }
+            | Self::MarkerMismatch { dir, .. } => Some(dir),
+            Self::LogMarkerTorn { file, .. }
+            | Self::LedgerDamaged { file, .. }
+            | Self::LedgerTorn { file, .. }
+            | Self::CheckpointDamaged { file, .. }
+            | Self::MarkerDamaged { file, .. } => Some(file),
+            Self::Poisoned { .. }
+            | Self::Invalid(_)
+            | Self::TooLarge { .. }
+            | Self::OutOfRange { .. }
+            | Self::WrongOffset { .. } => None,
         }
     }
 
