@@ -10,6 +10,7 @@ pub mod charter;
 pub mod client;
 pub mod config;
 pub mod debts;
+pub mod disk;
 pub mod doctor;
 pub mod floor;
 mod history;
@@ -98,8 +99,10 @@ pub enum Command {
     Charter(charter::CharterArgs),
     /// The node's configuration 节点配置
     Config(config::ConfigArgs),
-    /// Is this node fit for the night it is needed: disk, ports, certificates, peers, clock, quorum
-    /// 节点体检：磁盘、端口、证书、对端、时钟、法定票数，并给出处理办法
+    /// What lies on this node's disk, while the node stands 节点停止时检查其磁盘存储
+    Disk(disk::DiskArgs),
+    /// Is this node fit for the night it is needed: disk, storage, ports, certificates, peers, clock, quorum
+    /// 节点体检：磁盘、存储、端口、证书、对端、时钟、法定票数，并给出处理办法
     Doctor(doctor::DoctorArgs),
     /// Copies of this node's records that outlive its disks 备份
     Backup(backup::BackupArgs),
@@ -188,6 +191,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pki(args) => pki::run(args, &context),
         Command::Charter(args) => charter::run(args, &context),
         Command::Config(args) => config::run(&args, &context),
+        Command::Disk(args) => disk::run(&args, &context),
         Command::Doctor(args) => doctor::run(&args, &context),
         Command::Backup(args) => backup::run(&args, &context),
         Command::Restore(args) => restore::run(&args, &context),

@@ -9,6 +9,9 @@ const ID: &str = "0190f3a2-7b1c-7d2e-8f00-0123456789ab";
 /// Command lines that parse; `ID` stands for a UUID.
 const GOOD: &[&str] = &[
     "backup take /mnt/backup --context admin -o json",
+    "disk check",
+    "disk check -o json",
+    "doctor --context admin -o yaml",
     "restore /mnt/backup --reason 硬盘损坏 -o json",
     "backup verify /mnt/backup --charter charter.json --charter other.json -o yaml",
     "store add 危化应急物资库 --district 惠农区",

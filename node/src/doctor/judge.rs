@@ -5,13 +5,15 @@ use std::path::Path;
 
 use shouwang_domain::charter::Charter;
 use shouwang_driver::{CLOCK_OFFSET_MS_MAX, Timing};
+use shouwang_proto::admin::v1::{StoreFinding, StoreRemedy};
 use shouwang_store::reserve::SpaceState;
 
-use super::measure::{Certificates, Peer, Port, Syncs};
+use super::measure::{Certificates, Peer, Port, Store, Syncs};
 use super::{Finding, Verdict};
 use crate::auth::NodeName;
 use crate::config::PeerAddress;
 use crate::lang::Bilingual;
+use crate::serve::check::{Found, Outlook};
 
 /// An election must wait for at least this many slow synced writes, or a busy disk looks like a dead leader.
 const SYNCS_PER_ELECTION: u32 = 10;
@@ -72,6 +74,94 @@ pub fn fsync(timing: Timing, syncs: &Result<Syncs, String>) -> Finding {
         Finding::warning(CHECK, found, slow)
     } else {
         Finding::bad(CHECK, found, slow)
+    }
+}
+
+/// What lies on the disk: as it was read, or as the running node says.
+pub fn store(store: &Store) -> Finding {
+    const CHECK: &str = "store";
+    match store {
+        Store::Read(report) => {
+            let (records, aside) = (report.records.len(), report.set_aside.len());
+            let findings: Vec<Told> = report.findings.iter().map(Told::of_check).collect();
+            let whole = Bilingual::new(
+                format!("{records} 个记录逐字节检查完好；此前移开的文件 {aside} 个"),
+                format!("{records} records read in full, all sound; {aside} files were set aside earlier"),
+            );
+            told(CHECK, whole, &findings)
+        }
+        Store::Told(findings) => {
+            let findings: Vec<Told> = findings.iter().map(Told::of_node).collect();
+            let whole = Bilingual::fixed(
+                "运行中的节点自启动以来未发现损坏",
+                "the running node has found no damage since it started",
+            );
+            told(CHECK, whole, &findings)
+        }
+        Store::Unasked(why) => Finding::warning(
+            CHECK,
+            Bilingual::new(
+                format!("节点正在运行，未能询问其发现：{why}"),
+                format!("the node runs and could not be asked what it has found: {why}"),
+            ),
+            Bilingual::fixed(
+                "用 --context 指明本节点的连接配置，或执行 shouwang region status",
+                "name a context of this node with --context, or see `shouwang region status`",
+            ),
+        ),
+        Store::Unread(failure) => Finding::bad(
+            CHECK,
+            failure.text.clone(),
+            Bilingual::fixed(
+                "按提示处理后执行 shouwang disk check",
+                "mend what it says, then run `shouwang disk check`",
+            ),
+        ),
+    }
+}
+
+/// One piece of damage, whoever found it.
+struct Told {
+    code: String,
+    what: Bilingual,
+    mend: Bilingual,
+    act: bool,
+}
+
+impl Told {
+    fn of_check(found: &Found) -> Self {
+        let (what, mend) = (found.what.clone(), found.mend.clone());
+        Self { code: found.code.to_owned(), what, mend, act: found.outlook == Outlook::Operator }
+    }
+
+    fn of_node(finding: &StoreFinding) -> Self {
+        let act = finding.remedy() == StoreRemedy::Operator;
+        let mend = if act {
+            Bilingual::fixed(
+                "先备份（shouwang backup take），停止节点后执行 shouwang disk check 查看处理办法",
+                "take a backup (shouwang backup take), stop the node and see what to do with `shouwang disk check`",
+            )
+        } else {
+            Bilingual::fixed("节点自行修复；请留意磁盘", "nothing: the node mends it; have an eye on the disk")
+        };
+        Self { code: finding.code.clone(), what: Bilingual::new(finding.zh.clone(), finding.en.clone()), mend, act }
+    }
+}
+
+/// The worst stands for all: what is to be done about the rest is told by the check itself.
+fn told(check: &'static str, whole: Bilingual, findings: &[Told]) -> Finding {
+    let Some(worst) = findings.iter().find(|told| told.act).or_else(|| findings.first()) else {
+        return Finding::good(check, whole);
+    };
+    let (count, code) = (findings.len(), &worst.code);
+    let found = Bilingual::new(
+        format!("发现 {count} 项，如 {code}：{}", worst.what.zh),
+        format!("{count} findings, such as {code}: {}", worst.what.en),
+    );
+    if worst.act {
+        Finding::bad(check, found, worst.mend.clone())
+    } else {
+        Finding::warning(check, found, worst.mend.clone())
     }
 }
 
@@ -249,6 +339,8 @@ mod tests {
 
     use super::*;
     use crate::auth::Municipality;
+    use crate::exit::{Exit, Failure};
+    use crate::serve::check::Report;
     use shouwang_domain::testing::{charter, municipality};
 
     #[test]
@@ -272,6 +364,41 @@ mod tests {
             let finding = fsync(timing, &measured);
             assert_eq!(finding.verdict, verdict, "{finding:?}");
             assert_eq!(finding.mend.is_none(), verdict == Verdict::Good);
+        }
+    }
+
+    #[test]
+    fn a_store_is_judged_by_its_worst_finding() {
+        let found = |outlook| Found {
+            code: "STORE_LEDGER_DAMAGED",
+            path: "/d/x.sealed".into(),
+            record: "乌海市".to_owned(),
+            outlook,
+            what: Bilingual::fixed("坏", "damaged"),
+            mend: Bilingual::fixed("修", "mend it"),
+        };
+        let read = |outlooks: &[Outlook]| {
+            let findings = outlooks.iter().map(|outlook| found(*outlook)).collect();
+            Store::Read(Report { findings, ..Report::default() })
+        };
+        let said = |remedies: &[StoreRemedy]| {
+            let one = |remedy: &StoreRemedy| StoreFinding { remedy: (*remedy).into(), ..StoreFinding::default() };
+            Store::Told(remedies.iter().map(one).collect())
+        };
+        let unread = Failure::new(Exit::Damaged, "STORE_IO", Bilingual::fixed("坏", "broken"));
+        for (known, verdict) in [
+            (read(&[]), Verdict::Good),
+            (read(&[Outlook::Mended, Outlook::Fetching]), Verdict::Warning),
+            (read(&[Outlook::Mended, Outlook::Operator]), Verdict::Bad),
+            (said(&[]), Verdict::Good),
+            (said(&[StoreRemedy::Mended]), Verdict::Warning),
+            (said(&[StoreRemedy::Fetching, StoreRemedy::Operator]), Verdict::Bad),
+            (Store::Unasked("no context".to_owned()), Verdict::Warning),
+            (Store::Unread(unread), Verdict::Bad),
+        ] {
+            let finding = store(&known);
+            assert_eq!(finding.verdict, verdict, "{known:?}");
+            assert_eq!(finding.mend.is_none(), verdict == Verdict::Good, "{finding:?}");
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use shouwang_proto::admin::v1::{GetNodeStatusResponse, StoreFinding};
 use shouwang_store::reserve::{DiskSpace, SpaceState};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -16,7 +17,10 @@ use tonic_prost::ProstCodec;
 use crate::api::read::clock;
 use crate::auth::{ExpectedNode, Target, TlsStore, connect};
 use crate::config::{Config, PeerAddress};
+use crate::exit::{Exit, Failure};
+use crate::lang::Bilingual;
 use crate::pki::{Inspected, inspect};
+use crate::serve::check::{LOCKED, Report, check};
 
 /// Synced writes that are timed.
 const SYNCS: usize = 200;
@@ -73,6 +77,41 @@ fn time_syncs(path: &Path) -> std::io::Result<Syncs> {
     taken.sort_unstable();
     // At least one was timed.
     Ok(Syncs { p50: taken[taken.len() / 2], p99: taken[(taken.len() * 99 / 100).min(taken.len() - 1)] })
+}
+
+/// What is known of the records on the disk.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// The node stands, and all of it was read.
+    Read(Report),
+    /// The node runs, and says what it has found since it started.
+    Told(Vec<StoreFinding>),
+    /// The node runs, and could not be asked.
+    Unasked(String),
+    /// It cannot be read at all.
+    Unread(Failure),
+}
+
+/// Reads the node's disk, or asks the node that has it open.
+pub async fn store(config: &Config, ask: impl AsyncFnOnce() -> Result<GetNodeStatusResponse, Failure>) -> Store {
+    let own = config.clone();
+    let read = tokio::task::spawn_blocking(move || check(&own, &|_, _, _| ())).await;
+    match read {
+        Ok(Ok(report)) => Store::Read(report),
+        Ok(Err(failure)) if failure.code == LOCKED => match ask().await {
+            Ok(status) if status.node == format!("{}/{}", config.municipality, config.node) => {
+                Store::Told(status.findings)
+            }
+            Ok(status) => Store::Unasked(format!("{} answered", status.node)),
+            Err(failure) => Store::Unasked(failure.code.to_owned()),
+        },
+        Ok(Err(failure)) => Store::Unread(failure),
+        Err(panic) => Store::Unread(Failure::new(
+            Exit::Failure,
+            "DISK_CHECK",
+            Bilingual::new(panic.to_string(), panic.to_string()),
+        )),
+    }
 }
 
 /// What is at an address of ours.

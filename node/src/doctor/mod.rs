@@ -10,10 +10,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use shouwang_domain::charter::Charter;
+use shouwang_proto::admin::v1::GetNodeStatusResponse;
 
 use crate::auth::{NodeName, TlsStore};
 use crate::charter;
 use crate::config::{Config, PeerAddress};
+use crate::exit::Failure;
 use crate::lang::Bilingual;
 
 /// How bad it is.
@@ -67,12 +69,17 @@ impl Finding {
     }
 }
 
-/// Looks at everything, in the order in which a node needs it. Takes some seconds: a silent peer is waited for.
-pub async fn examine(config: &Config) -> Vec<Finding> {
+/// Looks at everything, in the order in which a node needs it. Takes some seconds: a silent peer is waited for; and as long
+/// as it takes to read the disk of a node that stands. A node that runs has its disk open: `ask` asks it what it has found.
+pub async fn examine(
+    config: &Config,
+    ask: impl AsyncFnOnce() -> Result<GetNodeStatusResponse, Failure>,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let space = measure::free_bytes(&config.data_dir);
     findings.push(judge::space(&config.data_dir, space));
     findings.push(judge::fsync(config.timing.into(), &measure::fsync(&config.data_dir)));
+    findings.push(judge::store(&measure::store(config, ask).await));
     for (key, address) in [
         ("peer.listen", config.peer.listen),
         ("operator.listen", config.operator_listen),

@@ -54,6 +54,11 @@ pub fn is_restored(config: &Config) -> bool {
     kept.and_then(|text| serde_json::from_str::<Kept>(&text).ok()).is_some_and(|kept| kept.restored_onto.is_some())
 }
 
+/// Whether this node was ever started: then an empty store is a lost disk.
+pub fn was_started(config: &Config) -> bool {
+    [FILE, STARTED].iter().any(|name| config.data_dir.join(name).exists())
+}
+
 /// Reads what this node was founded with, or writes it at the first start.
 ///
 /// # Errors

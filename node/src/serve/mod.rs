@@ -2,6 +2,7 @@
 //!
 //! [`run`] is the whole of it; what it wires together lives elsewhere. What must never stand here: anything that decides.
 
+pub mod check;
 pub mod connector;
 pub mod founding;
 pub mod loss;
