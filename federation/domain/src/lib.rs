@@ -53,6 +53,7 @@ pub mod record;
 pub mod refusal;
 pub mod region;
 pub mod registry;
+pub mod rescue;
 pub mod resource;
 pub mod subject;
 mod succession;

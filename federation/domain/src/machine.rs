@@ -85,6 +85,11 @@ pub trait Machine: Clone + Debug + Send + Sync + Sized + 'static {
     /// The nodes that should replicate the record now; anything else is not allowed to join its Raft group.
     fn group(&self) -> Vec<GroupNode>;
 
+    /// Whether an event begins another epoch of the record.
+    fn begins_epoch(_event: &Self::Event) -> bool {
+        false
+    }
+
     /// The objects an event is about, for whoever looks for the history of one. Depends on nothing but the event.
     fn subjects(event: &Self::Event) -> Vec<Subject>;
 

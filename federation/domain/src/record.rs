@@ -411,7 +411,7 @@ impl<M: Machine> Record<M> {
     ) -> Outcome {
         self.advance_time(now);
         for event in &events {
-            self.machine.evolve(self.time, event);
+            self.happen(self.time, event);
         }
         self.revision += 1;
         let record = LedgerRecord { revision: self.revision, at: self.time, cause, events, refusal };
@@ -420,6 +420,11 @@ impl<M: Machine> Record<M> {
         let outcome = record.outcome();
         applied.written.push(Written { record, bytes });
         outcome
+    }
+
+    fn happen(&mut self, at: Timestamp, event: &M::Event) {
+        self.machine.evolve(at, event);
+        self.epoch += u32::from(M::begins_epoch(event));
     }
 
     /// Writes what a command comes to that no log brings.
@@ -455,7 +460,7 @@ impl<M: Machine> Record<M> {
             return Err(CodeError { what: "ledger record", detail });
         }
         self.advance_time(record.at);
-        record.events.iter().for_each(|event| self.machine.evolve(record.at, event));
+        record.events.iter().for_each(|event| self.happen(record.at, event));
         self.revision = record.revision;
         self.ledger.push(merkle::leaf(bytes));
         if let Cause::Command { bytes, proof } = &record.cause

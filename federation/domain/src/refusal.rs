@@ -148,6 +148,14 @@ refusals! {
     RegionUndecided { region: String } = "REGION_UNDECIDED", FailedPrecondition,
         "台账与区域 {region} 有信使通道：请在配置中写明该区域，或在本市确已退出时以 --left 指明（二者取一）。",
         "the registry has a channel to region {region}: name the region in the configuration, or, if this municipality has left it, with --left; one of the two";
+    /// Another's log reaches further: what it holds may have been acknowledged.
+    NotLongest { node: String, revision: u64 } = "NOT_LONGEST", FailedPrecondition,
+        "节点 {node} 的日志更完整（其账本至版次 {revision}）：须在该节点上执行 rescue begin。",
+        "the log of node {node} reaches further (its ledger up to revision {revision}): run rescue begin there";
+    /// A voter that has neither given its word nor been named as lost.
+    VoterUnaccounted { node: String } = "VOTER_UNACCOUNTED", FailedPrecondition,
+        "有表决权的节点 {node} 既未交出承诺书（rescue stand），也未声明失联（--lost）。请先取得其承诺书；确已无法恢复的，以 --lost {node} 声明。",
+        "node {node} votes and has neither given its word (rescue stand) nor been named as lost: get its word, or name it with --lost {node} if it will not come back";
     /// Something is still open.
     StillOpen { what: String } = "STILL_OPEN", FailedPrecondition,
         "仍有未了事项：{what}。", "still open: {what}";

@@ -10,6 +10,7 @@ use crate::channel::UpEnvelope;
 use crate::charter::CharterChange;
 use crate::ids::{CommandId, LineNumber, MissionId, NodeId, PledgeId, RequestId};
 use crate::quantity::{Fen, Qty};
+use crate::rescue::SignedStanding;
 
 /// A command of the region.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,15 @@ pub enum RegionCommand {
         node: NodeId,
         /// Voter, or else learner.
         voter: bool,
+    },
+    /// Begins the next epoch, with those who are left. Never taken from the log: it is written by whom it is begun.
+    Rescue {
+        /// The word of everybody who is left.
+        standings: Vec<SignedStanding>,
+        /// Every voter that has given none: by the word of whoever begins it, it will not come back.
+        lost: Vec<NodeId>,
+        /// What happened.
+        reason: String,
     },
     /// Takes from a pledge for a line. The hold is a mission in its first state.
     Hold {
@@ -191,6 +201,7 @@ pub const RIGHTS: &[Right] = &[
     Right { command: "propose_change", roles: &[Leader, Admin], party: "a party" },
     Right { command: "sign_change", roles: &[Leader], party: "a party" },
     Right { command: "set_voter", roles: &[Admin], party: "the hub" },
+    Right { command: "rescue", roles: &[Admin], party: "whoever has most, outside the log" },
     Right {
         command: "hold",
         roles: &[Coordinator, Duty, Leader],
@@ -222,6 +233,7 @@ impl RegionCommand {
             Self::ProposeChange { .. } => "propose_change",
             Self::SignChange { .. } => "sign_change",
             Self::SetVoter { .. } => "set_voter",
+            Self::Rescue { .. } => "rescue",
             Self::Hold { .. } => "hold",
             Self::ReleaseHold { .. } => "release_hold",
             Self::Order { .. } => "order",

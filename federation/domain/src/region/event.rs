@@ -38,6 +38,8 @@ pub enum RegionEvent {
     KeyRetired { node: NodeId },
     /// A node votes, or no longer does.
     VoterSet { node: NodeId, voter: bool },
+    /// Voters were lost for good: another epoch begins, by this node, with these votes.
+    Rescued { epoch: u32, by: NodeId, voters: Vec<NodeId>, lost: Vec<NodeId> },
 
     /// A member released a figure.
     Published { member: MunicipalityCode, publication: Publication },

@@ -20,7 +20,8 @@ pub(super) fn evolve(region: &mut Region, at: Timestamp, event: &E) {
         | E::ChangeSigned { .. }
         | E::CharterChanged { .. }
         | E::KeyRetired { .. }
-        | E::VoterSet { .. } => membership(region, event),
+        | E::VoterSet { .. }
+        | E::Rescued { .. } => membership(region, event),
         E::Published { .. }
         | E::Pledged { .. }
         | E::PledgeReleased { .. }
@@ -105,6 +106,10 @@ fn membership(region: &mut Region, event: &E) {
             if let Ok(entry) = region.head.charter.node_mut(*node) {
                 entry.voter = *voter;
             }
+        }
+        E::Rescued { voters, .. } => {
+            let nodes = region.head.charter.members.iter_mut().flat_map(|member| member.nodes.iter_mut());
+            nodes.for_each(|entry| entry.voter = voters.contains(&entry.node));
         }
         _ => {}
     }

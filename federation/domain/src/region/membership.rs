@@ -142,3 +142,9 @@ pub(super) fn set_voter(draft: &mut Draft, context: &Context<'_>, node: NodeId, 
     draft.push(RegionEvent::VoterSet { node, voter });
     Ok(())
 }
+
+/// A rescue is never asked for in the log: whoever could write it there has a quorum, and needs none.
+pub(super) fn only_outside_the_log() -> Refusal {
+    let (kind, state, step) = ("region".to_owned(), "running".to_owned(), "rescue".to_owned());
+    Refusal::WrongState { kind, state, step }
+}

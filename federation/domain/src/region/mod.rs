@@ -131,6 +131,7 @@ impl Machine for Region {
             }
             RegionCommand::SignChange { change } => membership::sign(&mut draft, context, *change),
             RegionCommand::SetVoter { node, voter } => membership::set_voter(&mut draft, context, *node, *voter),
+            RegionCommand::Rescue { .. } => Err(membership::only_outside_the_log()),
             RegionCommand::Hold { .. }
             | RegionCommand::ReleaseHold { .. }
             | RegionCommand::Order { .. }
@@ -172,6 +173,10 @@ impl Machine for Region {
 
     fn group(&self) -> Vec<GroupNode> {
         self.head.charter.nodes().map(|(_, node)| GroupNode { node: node.node, voter: node.voter }).collect()
+    }
+
+    fn begins_epoch(event: &RegionEvent) -> bool {
+        matches!(event, RegionEvent::Rescued { .. })
     }
 
     fn subjects(event: &RegionEvent) -> Vec<Subject> {

@@ -12,7 +12,8 @@ impl RegionEvent {
             | Self::LifeBegun { .. }
             | Self::DownTaken { .. }
             | Self::KeyRetired { .. }
-            | Self::VoterSet { .. } => Vec::new(),
+            | Self::VoterSet { .. }
+            | Self::Rescued { .. } => Vec::new(),
             Self::Sent { message, .. } => subject::of_down(message),
             Self::ChangeProposed { change, .. }
             | Self::ChangeSigned { change, .. }

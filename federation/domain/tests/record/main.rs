@@ -3,6 +3,7 @@
 mod audit;
 #[path = "../common/mod.rs"]
 mod common;
+mod rescue;
 
 use common::{ALXA, PLEDGED, SHIZUISHAN, Scene, WUHAI, figure, item, mission, pledge, request, suits, text};
 use shouwang_domain::actor::{Actor, Role};
