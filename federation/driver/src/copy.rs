@@ -12,7 +12,7 @@ use shouwang_domain::machine::Machine;
 use shouwang_domain::merkle::{self, Frontier};
 use shouwang_domain::record::Record;
 use shouwang_store::checkpoint::{CheckpointStore, OpenedCheckpoint, Receiver};
-use shouwang_store::ledger::{Ledger, LedgerOptions};
+use shouwang_store::ledger::{Ledger, LedgerOptions, LedgerReader};
 use shouwang_store::{Disk, StoreError};
 
 use crate::Result;
@@ -74,6 +74,11 @@ impl RecordCopy {
     /// `Unfit` if there is none that verifies, or it does not fit; `Store`.
     pub fn state<M: Machine>(&self, digest: Hash32) -> Result<Record<M>> {
         restore(self.id, &self.checkpoint(digest)?)
+    }
+
+    /// Its ledger, to be read from anywhere.
+    pub(crate) fn reader(&self) -> LedgerReader {
+        self.ledger.reader()
     }
 
     /// Which record it is of.

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::{NodeId, RecordId};
 use shouwang_domain::machine::Machine;
+use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
+use shouwang_domain::rescue::SignedStanding;
 use shouwang_proto::replication::v1::replication_service_server::ReplicationServiceServer;
 use shouwang_store::StoreError;
 use tokio::runtime::Handle as Runtime;
@@ -23,7 +26,10 @@ use crate::index;
 use crate::keys::Signer;
 use crate::log_writer::LogWriter;
 use crate::options::{DriverOptions, HostSpec};
-use crate::record::{AcceptedLoss, Environment, Ground, NewLife, RaftMsg, Running, accept, restore_copy, start};
+use crate::record::{
+    AcceptedLoss, Environment, Ground, NewLife, RaftMsg, Rescue, Running, accept, rescue, restore_copy, set_aside,
+    stand, start,
+};
 use crate::storage::{self, Opened, Storage};
 use crate::transport::{PeerConnector, Replication, Transport};
 
@@ -103,11 +109,7 @@ impl Driver {
         let setting_aside = (options.clone(), spec.id);
         let set_aside = move || storage::set_unreadable_log_aside(&setting_aside.0, &setting_aside.1.to_string());
         spawn_blocking(set_aside).await.map_err(|_| DriverError::Stopped)??;
-        let driver = Self::open(options, parts).await?;
-        let env = driver.env.clone();
-        let accepted = spawn_blocking(move || accept(&env, &spec, life)).await.map_err(|_| DriverError::Stopped);
-        driver.end(false).await;
-        accepted?
+        Self::while_it_stands(options, parts, Storage::real(), move |env| accept(env, &spec, life)).await
     }
 
     /// Makes a registry this node's again out of its copy, on storage that holds nothing yet, as another life. Answers the
@@ -121,11 +123,53 @@ impl Driver {
         (copy, digest): (RecordCopy, Hash32),
         life: NewLife,
     ) -> Result<u64> {
-        let driver = Self::open(options, parts).await?;
+        Self::while_it_stands(options, parts, Storage::real(), move |env| restore_copy(env, &copy, digest, life)).await
+    }
+
+    /// This node's word for a rescue: how far it has come, with all of its log, and that its disk takes part in nothing of
+    /// this epoch any more. The record must not be hosted.
+    ///
+    /// # Errors
+    /// `NotAccepted` if this node's key is not in force; `Unfit` and `Store` for a record that does not read whole: such a
+    /// node has no word to give; as `open`.
+    pub async fn stand<M: Machine>(options: DriverOptions, parts: Parts, spec: HostSpec<M>) -> Result<SignedStanding> {
+        Self::while_it_stands(options, parts, Storage::real(), move |env| stand(env, &spec)).await
+    }
+
+    /// Begins the next epoch of a region that has lost its quorum, on this node alone. Answers the epoch and the revision it
+    /// stands at then. The region must not be hosted.
+    ///
+    /// # Errors
+    /// `Rescue` with the region's refusal; `Unfit` if this node has not given its own word; as `stand`.
+    pub async fn rescue(
+        options: DriverOptions,
+        parts: Parts,
+        spec: HostSpec<Region>,
+        order: Rescue,
+    ) -> Result<(u32, u64)> {
+        Self::while_it_stands(options, parts, Storage::real(), move |env| rescue(env, &spec, order)).await
+    }
+
+    /// Sets aside what this node holds of an epoch that it has ended, so that it can join the next. Answers where it lies.
+    ///
+    /// # Errors
+    /// `Unfit` if it has not given its word, or is in the next epoch already; as `stand`.
+    pub async fn set_aside<M: Machine>(options: DriverOptions, parts: Parts, spec: HostSpec<M>) -> Result<PathBuf> {
+        Self::while_it_stands(options, parts, Storage::real(), move |env| set_aside(env, &spec)).await
+    }
+
+    /// Does something with the disk of a node whose records are not hosted. `work` may block.
+    pub(crate) async fn while_it_stands<T: Send + 'static>(
+        options: DriverOptions,
+        parts: Parts,
+        storage: Storage,
+        work: impl FnOnce(&Environment) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let driver = Self::open_on(options, parts, storage).await?;
         let env = driver.env.clone();
-        let restored = spawn_blocking(move || restore_copy(&env, &copy, digest, life)).await;
+        let done = spawn_blocking(move || work(&env)).await.map_err(|_| DriverError::Stopped);
         driver.end(false).await;
-        restored.map_err(|_| DriverError::Stopped)?
+        done?
     }
 
     fn records(&self) -> MutexGuard<'_, BTreeMap<RecordId, Option<Arc<Running>>>> {

@@ -100,6 +100,28 @@ pub enum DriverError {
         /// What does not fit and how to mend it.
         detail: String,
     },
+    /// The region does not let itself be rescued so.
+    #[error("the region refuses: {}", .0.en())]
+    Rescue(Refusal),
+    /// This node has given its word for a rescue: it takes part in nothing of this epoch any more.
+    #[error("this node has ended epoch {epoch} of record {id} for itself: finish the rescue, or join the new epoch")]
+    EpochEnded {
+        /// The record.
+        id: RecordId,
+        /// The epoch it stands in.
+        epoch: u32,
+    },
+    /// The others have gone on in a later epoch, by a rescue that this node was not part of.
+    #[error(
+        "the others go on in epoch {newest}, this node stands in {own}: stop it and run shouwang rescue stand, then rescue \
+         rejoin"
+    )]
+    LeftBehind {
+        /// The epoch this node stands in.
+        own: u32,
+        /// The newest that somebody of the group has spoken in.
+        newest: u32,
+    },
     /// A peer could not be asked.
     #[error("node {node}: {detail}")]
     Peer {
@@ -139,8 +161,10 @@ impl DriverError {
             Self::TooSlow => "TOO_SLOW",
             Self::AlreadyHosted { .. } => "ALREADY_HOSTED",
             Self::Founding(_) => "FOUNDING_REFUSED",
-            Self::NewLife(refusal) => refusal.code(),
+            Self::NewLife(refusal) | Self::Rescue(refusal) => refusal.code(),
             Self::Unfit { .. } => "UNFIT",
+            Self::EpochEnded { .. } => "RESCUE_PENDING",
+            Self::LeftBehind { .. } => "LEFT_BEHIND",
             Self::Peer { .. } => "PEER",
             Self::Store(error) => error.code(),
             Self::Replica(_) => "RAFT",

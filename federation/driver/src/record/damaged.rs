@@ -10,11 +10,11 @@ use shouwang_domain::machine::Machine;
 use shouwang_domain::record::Record;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::time::Timestamp;
-use shouwang_replica::eraftpb::{ConfState, HardState};
+use shouwang_replica::eraftpb::{ConfState, Entry, HardState};
 use shouwang_replica::{CommittedKind, GENESIS_INDEX, LogBase, Role, Status, committed_kind, conf_state_from};
 use shouwang_store::checkpoint::{CheckpointStore, OpenedCheckpoint};
 use shouwang_store::ledger::{Ledger, LedgerReader};
-use shouwang_store::log::{self, LoadedLog, LogWrite};
+use shouwang_store::log::{self, LogWrite};
 use shouwang_store::{Disk, Remedy, StoreError};
 
 use super::apply::stamp_of;
@@ -59,7 +59,7 @@ pub(super) fn best<M: Machine>(
     let stamp = newest.map_or(Timestamp::ZERO, |newest| Timestamp(newest.meta().time_ms));
     let by_ledger = replay(start.clone(), ledger);
     let salvaged = if is_alone(env, &start) { env.store.salvage(slot_of(spec.id)).ok().flatten() } else { None };
-    let by_log = salvaged.filter(|log| log.base.index <= index).map(|log| apply(start, index, &log));
+    let by_log = salvaged.filter(|log| log.base.index <= index).map(|log| apply(start, index, &log.entries));
     match by_log {
         Some(by_log) if by_log.record.revision() > by_ledger.revision() => {
             let from_log = by_log.from_log.into_iter().filter(|(revision, _)| *revision > by_ledger.revision());
@@ -86,10 +86,11 @@ fn replay<M: Machine>(mut record: Record<M>, ledger: &LedgerReader) -> Record<M>
     record
 }
 
-fn apply<M: Machine>(mut record: Record<M>, index: u64, log: &LoadedLog) -> Best<M> {
+/// A record with all log entries behind `index` carried out.
+pub(super) fn apply<M: Machine>(mut record: Record<M>, index: u64, entries: &[Entry]) -> Best<M> {
     let mut from_log = Vec::new();
     let mut stamp = record.time();
-    for entry in log.entries.iter().filter(|entry| entry.get_index() > index) {
+    for entry in entries.iter().filter(|entry| entry.get_index() > index) {
         if let CommittedKind::Normal(data) = committed_kind(entry.clone()) {
             stamp = stamp.max(stamp_of(&data).unwrap_or_default());
             let applied = record.apply(&data, &Ed25519Verifier);
@@ -101,6 +102,9 @@ fn apply<M: Machine>(mut record: Record<M>, index: u64, log: &LoadedLog) -> Best
 
 /// Why a record is read-only, and what to do about it.
 pub(super) fn reason(error: &DriverError, alone: bool) -> String {
+    if let DriverError::EpochEnded { epoch, .. } = error {
+        return super::rescue::waits(*epoch);
+    }
     let zh = match error {
         DriverError::Store(error) => error.zh(),
         other => other.to_string(),
@@ -258,10 +262,14 @@ fn beyond<M: Machine>(
     (index.max(GENESIS_INDEX) + 1, term + 1)
 }
 
-/// An empty log behind a checkpoint.
-pub(super) fn restart_log(env: &Environment, id: RecordId, (index, term): (u64, u64), conf: ConfState) -> Result<()> {
-    let slot = slot_of(id);
-    env.store.remove(slot)?;
+/// An empty log behind a checkpoint, in place of one that does not read.
+pub(super) fn restart_log(env: &Environment, id: RecordId, at: (u64, u64), conf: ConfState) -> Result<()> {
+    env.store.remove(slot_of(id))?;
+    log_behind(env, id, at, conf)
+}
+
+/// The log begins anew behind a checkpoint, in one write.
+pub(super) fn log_behind(env: &Environment, id: RecordId, (index, term): (u64, u64), conf: ConfState) -> Result<()> {
     let mut hard_state = HardState::default();
     hard_state.set_term(term);
     hard_state.set_commit(index);
@@ -269,7 +277,7 @@ pub(super) fn restart_log(env: &Environment, id: RecordId, (index, term): (u64, 
         reset_to: Some(log::LogBase { index, term }),
         hard_state: Some(hard_state),
         conf_state: Some((index, conf)),
-        ..LogWrite::new(slot)
+        ..LogWrite::new(slot_of(id))
     }])?;
     Ok(())
 }

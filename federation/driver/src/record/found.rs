@@ -14,6 +14,7 @@ use shouwang_store::log::{self, LoadedLog, LogWrite, RecordSlot};
 use shouwang_store::{Remedy, StoreError};
 
 use super::open::Ground;
+use super::rescue::first_epoch;
 use super::{AppliedNote, checkpoints, restore};
 use crate::Result;
 use crate::error::DriverError;
@@ -83,7 +84,10 @@ pub(super) fn find<M: Machine>(
     // Up to where the ledger must reach: what is only being installed is behind it.
     let synced = checkpoints.held()?.first().map_or(0, |newest| newest.meta.revision);
     checkpoints.settle(staged, log.as_ref().map_or(0, |log| log.base.index))?;
-    let founder = founded.filter(|record| record.machine().group().iter().any(|m| m.node == env.node));
+    // Whoever has set an epoch aside joins the next one; the founding lies behind both.
+    let is_new = first_epoch(&*env.disk, &dirs.root)? == 0;
+    let founder =
+        founded.filter(|record| is_new && record.machine().group().iter().any(|member| member.node == env.node));
     if let (Some(record), Some(log)) = (founder, &log)
         && log.base.index == GENESIS_INDEX
         && matches!(checkpoints.newest_verified(), Err(StoreError::NoUsableCheckpoint { .. }))
@@ -123,7 +127,7 @@ pub(super) fn find<M: Machine>(
 /// no writes.
 pub(super) fn is_damage(error: &DriverError) -> bool {
     match error {
-        DriverError::Unfit { .. } => true,
+        DriverError::Unfit { .. } | DriverError::EpochEnded { .. } => true,
         DriverError::Replica(error) => !matches!(error, shouwang_replica::ReplicaError::Config { .. }),
         DriverError::Store(error) => matches!(
             **error,

@@ -1,20 +1,16 @@
 //! Another life of a registry: out of its copy, or after a loss. What the life before told its regions, and this one may not
 //! know of, is on record there, and is adopted before anything but facts leaves the registry again.
 
-use shouwang_domain::actor::{Actor, Role};
-use shouwang_domain::code;
-use shouwang_domain::command::{Batch, CommandProof, Envelope};
 use shouwang_domain::hash::{Bytes, Hash32};
-use shouwang_domain::ids::{CommandId, RegionId};
-use shouwang_domain::merkle;
+use shouwang_domain::ids::RegionId;
 use shouwang_domain::record::Record;
 use shouwang_domain::refusal::Refusal;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::command::RegistryCommand;
 use shouwang_domain::registry::state::RegistryNode;
-use shouwang_domain::time::HOUR_MS;
 
 use super::open::{Environment, keys_in_force};
+use super::own_word::signed_here;
 
 /// What an operator says when a registry begins another life.
 #[derive(Clone, Debug)]
@@ -33,7 +29,6 @@ impl NewLife {
         let node = env.node;
         let key = env.signer.among(&keys_in_force(record, node));
         let keeper = RegistryNode { node, algorithm: key.algorithm(), public_key: Bytes(key.public_key()) };
-        let (signature_algorithm, public_key) = (keeper.algorithm, keeper.public_key.clone());
         let body = RegistryCommand::Restore {
             mark: Hash32::of(&[b"shouwang.life.v1\0", uuid::Uuid::now_v7().as_bytes()]),
             keeper,
@@ -41,16 +36,8 @@ impl NewLife {
             regions: self.regions,
             reason: self.reason,
         };
-        let operator = format!("node-{}", node.number());
-        let actor = Actor { municipality: node.municipality(), operator, role: Role::Admin };
-        let now = env.clock.now().max(record.time());
-        let envelope = Envelope { id: CommandId(uuid::Uuid::now_v7()), actor, valid_until: now.plus_ms(HOUR_MS), body };
-        let bytes = code::encode(&envelope);
-        let batch = Batch::unsigned(record.id(), record.epoch(), node, vec![bytes.clone()]);
-        let signature = Bytes(key.sign(&batch.signed_message(&merkle::root(&batch.leaves()))));
-        let path = Vec::new();
-        let proof = CommandProof { node, public_key, signature_algorithm, signature, index: 0, count: 1, path };
-        Ok(record.begin_life(now, Bytes(bytes), proof)?.bytes)
+        let (now, bytes, proof) = signed_here(env, record, body);
+        Ok(record.begin_life(now, bytes, proof)?.bytes)
     }
 }
 

@@ -9,15 +9,18 @@ mod found;
 mod keeper;
 mod life;
 mod open;
+mod own_word;
 mod proposer;
 mod raft;
 mod reads;
+mod rescue;
 mod restored;
 mod roll_call;
 mod scrub;
 mod transfers;
 mod waiters;
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -51,6 +54,8 @@ pub(crate) use keeper::KeeperJob;
 pub use life::NewLife;
 pub(crate) use open::{Environment, Ground, Running, start};
 pub(crate) use proposer::Command;
+pub use rescue::Rescue;
+pub(crate) use rescue::{asides, rescue, set_aside, stand};
 pub(crate) use restored::restore_copy;
 pub(crate) use roll_call::RollCall;
 pub(crate) use transfers::Transfers;
@@ -173,6 +178,8 @@ pub(crate) struct Core {
     pub options: RecordOptions,
     pub contacts: Vec<NodeId>,
     pub epoch: AtomicU32,
+    /// The newest epoch that somebody of the group has spoken in.
+    pub newest_epoch: AtomicU32,
     pub inbox: Arc<Mailbox<RaftMsg>>,
     pub apply: Mailbox<ApplyWork>,
     pub keeper: Mailbox<KeeperJob>,
@@ -242,8 +249,28 @@ impl Core {
         match self.refuses() {
             Some(error) => Err(error),
             None if self.is_out() => Err(DriverError::Removed),
-            None => Ok(()),
+            None => self.keeps_up(),
         }
+    }
+
+    /// Whether nobody of the group has gone on in a later epoch while this node knows no leader.
+    fn keeps_up(&self) -> Result<()> {
+        let (own, newest) = (self.epoch.load(Ordering::Relaxed), self.newest_epoch.load(Ordering::Relaxed));
+        if newest > own && self.leader().is_none() { Err(DriverError::LeftBehind { own, newest }) } else { Ok(()) }
+    }
+
+    /// Whether what a peer says in this epoch is heard. Who has no state yet goes with the newest.
+    pub fn hears(&self, peer: NodeId, epoch: u32, joining: bool) -> bool {
+        let own = self.epoch.load(Ordering::Relaxed);
+        if epoch > own && joining {
+            self.epoch.store(epoch, Ordering::Relaxed);
+        } else if epoch != own {
+            if self.newest_epoch.fetch_max(epoch, Ordering::Relaxed) < epoch && epoch > own {
+                tracing::warn!(%peer, record = %self.label, own, newest = epoch, "others go on in a later epoch");
+            }
+            return false;
+        }
+        true
     }
 
     /// Whether this peer belongs to the record.
@@ -334,6 +361,8 @@ pub(crate) struct Shared<M: Machine> {
     pub past: Arc<Semaphore>,
     /// The index of the node, which all its records share.
     pub index_home: Arc<index::Home>,
+    /// Where the node keeps its records, and what it has set aside of them.
+    pub data_dir: PathBuf,
     pub tail: Tail<M::Event>,
     pub ledger: LedgerReader,
     pub checkpoints: CheckpointStore,

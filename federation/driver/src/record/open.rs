@@ -25,6 +25,7 @@ use super::found::{Dirs, Found, find, is_damage, slot_of};
 use super::keeper::KeeperLoop;
 use super::proposer::Proposer;
 use super::raft::RaftLoop;
+use super::rescue::first_epoch;
 use super::scrub::Scrub;
 use super::{
     AppliedNote, ConfBoard, Core, Queue, RecordPort, RollCall, Shared, Transfers, Vitals, Waiters, join_all, spawn,
@@ -146,14 +147,19 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     let open = |dir| CheckpointStore::open(env.disk.clone(), dir).map(|store| store.telling(env.findings.clone()));
     let (checkpoints, staged) = (open(&dirs.checkpoints)?, open(&dirs.staged)?);
     let founded = spec.genesis.as_ref().map(Record::<M>::found).transpose().map_err(DriverError::Founding)?;
-    let Opened { replica, record, at, ledger } =
-        match opened(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged)) {
-            Err(error) if is_damage(&error) => {
-                let remains = remains(env, spec, &dirs, founded.as_ref(), &checkpoints, &error)?;
-                return Ok(show((env, spec, founded), remains, (checkpoints, staged)));
-            }
-            other => other?,
-        };
+    let first_epoch = first_epoch(&*env.disk, &dirs.root)?;
+    let opened = opened(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged));
+    let opened = opened.and_then(|opened| match opened.record.as_ref().map(Record::epoch) {
+        Some(epoch) if epoch < first_epoch => Err(DriverError::EpochEnded { id: spec.id, epoch }),
+        _ => Ok(opened),
+    });
+    let Opened { replica, record, at, ledger } = match opened {
+        Err(error) if is_damage(&error) => {
+            let remains = remains(env, spec, &dirs, founded.as_ref(), &checkpoints, &error)?;
+            return Ok(show((env, spec, founded), remains, (checkpoints, staged)));
+        }
+        other => other?,
+    };
     let status = replica.status();
     let group = record.as_ref().map(|record| record.machine().group());
     let contacts = founded.iter().flat_map(|record| record.machine().group()).map(|member| member.node);
@@ -162,6 +168,8 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     let vitals = Vitals { status, heard_at: Instant::now() };
     let core = core(env, spec, vitals, group.unwrap_or_default(), contacts);
     core.conf.set(conf_index, conf_state);
+    // A node without a state takes it from nobody who is still in an epoch that it has ended.
+    core.epoch.store(first_epoch, Relaxed);
     let shared = shared((env, spec, founded), core, record.as_ref(), &ledger, (checkpoints, staged));
     let running = run(env, &shared, replica, ledger, (record, at), dirs)?;
     Ok((shared, running))
@@ -225,7 +233,9 @@ fn shared<M: Machine>(
     (checkpoints, staged): (CheckpointStore, CheckpointStore),
 ) -> Arc<Shared<M>> {
     let revision = record.map_or(0, Record::revision);
-    core.epoch.store(record.map_or(0, Record::epoch), Relaxed);
+    if let Some(record) = record {
+        core.epoch.store(record.epoch(), Relaxed);
+    }
     core.keys.store(Arc::new(record.map(|record| keys_in_force(record, env.node)).unwrap_or_default()));
     core.published.send_replace(revision);
     core.set_missing(ledger.missing(), record.is_none());
@@ -234,6 +244,7 @@ fn shared<M: Machine>(
         founded,
         past: Arc::new(Semaphore::new(as_of::AT_ONCE)),
         index_home: env.index.clone(),
+        data_dir: env.data_dir.clone(),
         record: ArcSwapOption::from_pointee(record.cloned()),
         tail: Tail::new(revision, spec.options.tail_records, spec.options.tail_bytes),
         ledger: ledger.reader(),
@@ -266,6 +277,7 @@ fn core<M: Machine>(
         options: spec.options,
         contacts: contacts.filter(|node| *node != env.node).collect(),
         epoch: AtomicU32::new(0),
+        newest_epoch: AtomicU32::new(0),
         inbox: Arc::new(Mailbox::default()),
         apply: Mailbox::default(),
         keeper: Mailbox::default(),

@@ -194,9 +194,7 @@ fn receive(transport: &Arc<Transport>, peer: NodeId, frame: proto::RecordFrame) 
         tracing::debug!(%peer, record = %core.label, "frame from a node that is not in the record's group");
         return;
     }
-    let epoch = core.epoch.load(std::sync::atomic::Ordering::Relaxed);
-    if frame.epoch != epoch && !joining {
-        tracing::debug!(%peer, record = %core.label, theirs = frame.epoch, ours = epoch, "frame of another epoch");
+    if !core.hears(peer, frame.epoch, joining) {
         return;
     }
     let now = Instant::now();

@@ -1,0 +1,94 @@
+//! What a record lacks of an epoch that its node has set aside: commands that were carried out there, and not here.
+
+use std::sync::Arc;
+
+use shouwang_domain::code;
+use shouwang_domain::command::Envelope;
+use shouwang_domain::ids::MunicipalityCode;
+use shouwang_domain::machine::Machine;
+use shouwang_domain::record::{Cause, LedgerRecord};
+use shouwang_store::ledger::LedgerReader;
+use shouwang_store::{Disk, FrozenDisk};
+use tokio::task::spawn_blocking;
+
+use crate::Result;
+use crate::copy::RecordCopy;
+use crate::error::DriverError;
+use crate::handle::Handle;
+use crate::record::{Shared, asides};
+
+/// Records read at once, and their bytes.
+const PAGE: (usize, usize) = (256, 1 << 20);
+
+impl<M: Machine> Handle<M> {
+    /// The commands of a municipality that an epoch set aside on this node has carried out and the record has not, in their
+    /// order, at most `most` of them. What its registry has numbered is left out: couriers bring that by themselves.
+    ///
+    /// # Errors
+    /// `Joining`; `Store` and `OutOfRange` for a ledger that does not read, or is still being fetched.
+    pub async fn lacking(&self, of: MunicipalityCode, most: usize) -> Result<Vec<Envelope<M::Command>>> {
+        let shared = self.shared.clone();
+        let found = spawn_blocking(move || {
+            let disk: Arc<dyn Disk> = Arc::new(FrozenDisk);
+            let mut found = Vec::new();
+            for dir in asides(&shared.data_dir, shared.core.id)? {
+                let copy = RecordCopy::open(&disk, &dir, shared.core.id, 0)?;
+                found.extend(lacking(&shared, &copy.reader(), of, most - found.len())?);
+            }
+            Ok(found)
+        });
+        found.await.map_err(|_| DriverError::Stopped)?
+    }
+}
+
+fn lacking<M: Machine>(
+    shared: &Shared<M>,
+    copy: &LedgerReader,
+    of: MunicipalityCode,
+    most: usize,
+) -> Result<Vec<Envelope<M::Command>>> {
+    let record = shared.record.load_full().ok_or(DriverError::Joining)?;
+    let last = copy.runs().last().map_or(0, |run| run.1);
+    let mut next = parted(shared, copy, record.revision().min(last))? + 1;
+    let mut found = Vec::new();
+    while next <= last && found.len() < most {
+        let page = copy.read(next, PAGE.0, PAGE.1)?;
+        let Some((newest, _)) = page.last() else { break };
+        next = newest + 1;
+        for (_, bytes) in page {
+            let Some(envelope) = carried_out::<M>(&bytes, of) else { continue };
+            if record.outcome(of, envelope.id).is_none() {
+                found.push(envelope);
+            }
+        }
+    }
+    found.truncate(most);
+    Ok(found)
+}
+
+/// The last revision at which both tell the same: a ledger record names all that made it, and two that are equal have the
+/// same ones before them.
+fn parted<M: Machine>(shared: &Shared<M>, copy: &LedgerReader, within: u64) -> Result<u64> {
+    let (mut same, mut other) = (0, within + 1);
+    while same + 1 < other {
+        let middle = same + (other - same) / 2;
+        let theirs = copy.read(middle, 1, PAGE.1)?;
+        let ours = shared.bytes(middle, 1)?;
+        if theirs.first().map(|(_, bytes)| &bytes[..]) == ours.first().map(|bytes| &bytes[..]) {
+            same = middle;
+        } else {
+            other = middle;
+        }
+    }
+    Ok(same)
+}
+
+/// The command of a ledger record, if that municipality gave it and it was done.
+fn carried_out<M: Machine>(bytes: &[u8], of: MunicipalityCode) -> Option<Envelope<M::Command>> {
+    let record: LedgerRecord<M::Event> = code::decode("ledger record", bytes).ok()?;
+    let Cause::Command { bytes, proof } = record.cause else { return None };
+    let is_own = proof.node.municipality() == of && record.refusal.is_none();
+    let envelope: Envelope<M::Command> = code::decode("command", &bytes.0).ok().filter(|_| is_own)?;
+    let of_a_rescue = record.events.iter().any(M::begins_epoch);
+    (!M::is_numbered(&envelope.body) && !of_a_rescue).then_some(envelope)
+}
