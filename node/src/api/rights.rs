@@ -195,6 +195,7 @@ const ROWS: &[Right] = &[
     admin("/shouwang.admin.v1.AdminService/TakeCheckpoint"),
     backup("/shouwang.admin.v1.AdminService/BackUpRecord"),
     own("/shouwang.admin.v1.AdminService/ListCouriers"),
+    admin("/shouwang.admin.v1.AdminService/Resubmit"),
 ];
 
 #[cfg(test)]
@@ -287,7 +288,7 @@ mod tests {
     fn every_change_has_a_request_id_and_every_read_has_none() {
         let set = FileDescriptorSet::decode(shouwang_proto::FILE_DESCRIPTOR_SET).unwrap();
         // What only concerns this node's part in a group is no command of a record, and looking up an outcome names one.
-        let exempt = ["TransferLeadership", "TakeCheckpoint", "GetRegistryOutcome", "GetRegionOutcome"];
+        let exempt = ["Resubmit", "TransferLeadership", "TakeCheckpoint", "GetRegistryOutcome", "GetRegionOutcome"];
         for file in set.file.iter().filter(|file| PACKAGES.contains(&file.package())) {
             for message in file.message_type.iter().filter(|message| message.name().ends_with("Request")) {
                 let rpc = message.name().trim_end_matches("Request");

@@ -80,7 +80,7 @@ named! { v1 "shouwang.v1":
     GetStatementResponse, LedgerRecord, OpenLotsResponse, PreviewAnswerResponse,
 }
 
-named! { admin "shouwang.admin.v1": GetNodeStatusResponse, TakeCheckpointResponse, TransferLeadershipResponse }
+named! { admin "shouwang.admin.v1": GetNodeStatusResponse, ResubmitResponse, TakeCheckpointResponse, TransferLeadershipResponse }
 
 paged! { v1 "shouwang.v1":
     ListStoresResponse stores as_of,

@@ -32,6 +32,7 @@ mod region_view;
 pub mod registry;
 mod render;
 pub mod report;
+pub mod rescue;
 mod resolve;
 pub mod restock;
 pub mod restore;
@@ -148,6 +149,8 @@ pub enum Command {
     Region(region::RegionArgs),
     /// The lines between registry and regions 信使
     Courier(region::CourierArgs),
+    /// A region that has lost its quorum for good goes on with those who are left 区域失去法定票数后的救援
+    Rescue(rescue::RescueArgs),
     /// The registry's storage, after damage 台账存储受损后的处置
     Registry(registry::RegistryArgs),
 }
@@ -215,6 +218,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Ledger(args) => ledger::run(&args, &context),
         Command::Region(args) => region::run(args, &context),
         Command::Courier(args) => region::courier(&args, &context),
+        Command::Rescue(args) => rescue::run(args, &context),
         Command::Registry(args) => registry::run(&args, &context),
     }
 }

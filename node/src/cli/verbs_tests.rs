@@ -145,6 +145,10 @@ const GOOD: &[&str] = &[
     "region checkpoint --registry",
     "courier status -o json",
     "registry accept-loss --name 乌海市",
+    "rescue stand wuhai --out here.json",
+    "rescue begin wuhai --lost 150600/1 --lost 640100/1 --reason 洪水 a.json b.json",
+    "rescue rejoin wuhai",
+    "rescue resubmit --context admin",
 ];
 
 /// Command lines that are refused before anything is sent.
@@ -183,6 +187,10 @@ const BAD: &[&str] = &[
     "region rotate-key 152900/1 KEY --old-until soon",
     "region promote 152900",
     "registry accept-loss",
+    "rescue stand wuhai",
+    "rescue begin wuhai --reason 洪水",
+    "rescue begin wuhai a.json",
+    "rescue begin wuhai --lost 150600 --reason 洪水 a.json",
 ];
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {

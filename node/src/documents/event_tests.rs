@@ -76,7 +76,7 @@ fn whatever_happens_there_are_words_for_it() {
 }
 
 /// How many kinds of events there are.
-const KINDS: usize = 64;
+const KINDS: usize = 65;
 
 /// What chance and the story leave out.
 fn rare() -> Vec<RegionEvent> {
@@ -90,6 +90,7 @@ fn rare() -> Vec<RegionEvent> {
         RegionEvent::CharterChanged { change, version: 2 },
         RegionEvent::KeyRetired { node },
         RegionEvent::VoterSet { node, voter: true },
+        RegionEvent::Rescued { epoch: 1, by: node, voters: vec![node], lost: vec![] },
         RegionEvent::LineUnmet { request, line: 1, declined: vec![by] },
         RegionEvent::RequestClosed { request },
         RegionEvent::MissionReduced { mission, to: qty },

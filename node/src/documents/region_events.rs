@@ -1,6 +1,7 @@
 //! What happened in a region, event by event, as sentences for people.
 
 use shouwang_domain::charter::Basis;
+use shouwang_domain::ids::NodeId;
 use shouwang_domain::region::event::RegionEvent as E;
 use shouwang_domain::region::lifecycle::{MissionState, ObligationState};
 use shouwang_domain::region::state::{DebtKind, DiscrepancyKind, LineEnd};
@@ -19,7 +20,8 @@ pub fn sentence(event: &E) -> Bilingual {
         | E::ChangeSigned { .. }
         | E::CharterChanged { .. }
         | E::KeyRetired { .. }
-        | E::VoterSet { .. } => of_charter(event),
+        | E::VoterSet { .. }
+        | E::Rescued { .. } => of_charter(event),
         E::Published { .. }
         | E::Pledged { .. }
         | E::PledgeReleased { .. }
@@ -113,6 +115,14 @@ fn of_charter(event: &E) -> Option<Bilingual> {
             } else {
                 say!("节点 {node} 不再投票", "node {node} votes no longer")
             }
+        }
+        E::Rescued { epoch, by, voters, lost } => {
+            let names = |nodes: &[NodeId]| nodes.iter().map(|node| name_of(*node)).collect::<Vec<_>>().join(" ");
+            let (by, voters, lost) = (name_of(*by), names(voters), names(lost));
+            say!(
+                "失去法定票数后救援：第 {epoch} 纪元由节点 {by} 开始；有表决权：{voters}；失联：{lost}",
+                "rescued after its quorum was lost: epoch {epoch} begun by node {by}; voting: {voters}; lost: {lost}"
+            )
         }
         _ => return None,
     })

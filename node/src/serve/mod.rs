@@ -6,6 +6,7 @@ pub mod check;
 pub mod connector;
 pub mod founding;
 pub mod loss;
+pub mod rescue;
 mod signals;
 
 use std::path::Path;

@@ -15,12 +15,15 @@ use crate::api::HostedRegion;
 use crate::api::caller::Caller;
 use crate::api::change::driver_failed;
 use crate::api::contact::node_contact;
-use crate::api::convert::words::node;
+use crate::api::convert::words::{node, outcome as outcome_of};
 use crate::api::fields::Parsing;
 use crate::api::page::Page;
 use crate::api::read::{as_of, clock, view};
 use crate::api::{deadline, status};
 use crate::lang::Bilingual;
+
+/// Commands given once more in one call.
+const RESUBMITTED_MAX: usize = 1000;
 
 /// How the registry is named where any record may stand.
 const REGISTRY: &str = "registry";
@@ -104,6 +107,25 @@ impl AdminService for Services {
         };
         let revision = taken.map_err(|error| driver_failed(&error))?.meta.revision;
         Ok(Response::new(admin::TakeCheckpointResponse { revision }))
+    }
+
+    async fn resubmit(
+        &self,
+        request: Request<admin::ResubmitRequest>,
+    ) -> Result<Response<admin::ResubmitResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let by = deadline::of(&request);
+        let handle = self.hosted(&request.get_ref().region)?.handle;
+        let lacking = handle.lacking(caller.municipality, RESUBMITTED_MAX).await.map_err(|e| driver_failed(&e))?;
+        let mut commands = Vec::new();
+        for envelope in lacking {
+            let (request_id, command) = (envelope.id.to_string(), envelope.body.name().to_owned());
+            let operator = envelope.actor.operator.clone();
+            let outcome = handle.propose(envelope, by).await.map_err(|error| driver_failed(&error))?;
+            let outcome = Some(outcome_of(&outcome, String::new()));
+            commands.push(admin::Resubmitted { request_id, command, operator, outcome });
+        }
+        Ok(Response::new(admin::ResubmitResponse { commands }))
     }
 
     async fn list_couriers(
