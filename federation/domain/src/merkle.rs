@@ -129,9 +129,92 @@ pub fn root_from_path(leaf: Hash32, index: u64, size: u64, steps: &[Hash32]) -> 
     (last == 0).then_some(hash)
 }
 
+/// What shows that the tree over `leaves` grew out of the tree over the first `older` of them (RFC 6962 §2.1.2); nothing if
+/// there are not so many.
+pub fn consistency(older: usize, leaves: &[Hash32]) -> Vec<Hash32> {
+    /// `whole`: the older tree is one whole subtree here, whose root its keeper knows.
+    fn climb(older: usize, leaves: &[Hash32], whole: bool) -> Vec<Hash32> {
+        if older == leaves.len() {
+            return if whole { Vec::new() } else { vec![root(leaves)] };
+        }
+        let (left, right) = leaves.split_at(split(leaves.len()));
+        let (mut steps, sibling) = match older.checked_sub(left.len()) {
+            None | Some(0) => (climb(older, left, whole), root(right)),
+            Some(beyond) => (climb(beyond, right, false), root(left)),
+        };
+        steps.push(sibling);
+        steps
+    }
+    if older == 0 || older > leaves.len() { Vec::new() } else { climb(older, leaves, true) }
+}
+
+/// Whether these steps show that the newer tree, of so many leaves and with that root, grew out of the older one (RFC 9162
+/// §2.1.4.2).
+pub fn grew(older: (u64, Hash32), newer: (u64, Hash32), steps: &[Hash32]) -> bool {
+    if older.0 == 0 || older.0 >= newer.0 {
+        // Nothing grows into anything, and what has not grown is the same.
+        return steps.is_empty() && (older == newer || older == (0, Hash32::of(&[])));
+    }
+    let (mut at, mut last) = (older.0 - 1, newer.0 - 1);
+    while at & 1 == 1 {
+        at >>= 1;
+        last >>= 1;
+    }
+    // A tree of 2^k leaves is one subtree of the newer one.
+    let mut steps = steps.iter();
+    let begin = if at == 0 { Some(&older.1) } else { steps.next() };
+    let Some((mut old, mut new)) = begin.map(|hash| (*hash, *hash)) else { return false };
+    for step in steps {
+        if last == 0 {
+            return false;
+        }
+        if at & 1 == 1 || at == last {
+            (old, new) = (node(step, &old), node(step, &new));
+            while at & 1 == 0 && at != 0 {
+                at >>= 1;
+                last >>= 1;
+            }
+        } else {
+            new = node(&new, step);
+        }
+        at >>= 1;
+        last >>= 1;
+    }
+    last == 0 && (old, new) == (older.1, newer.1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_tree_shows_that_it_grew_out_of_every_older_one_and_of_no_other() {
+        let leaves: Vec<_> = (0..40u64).map(|n| leaf(&n.to_be_bytes())).collect();
+        let tree = |size: usize| (size as u64, root(&leaves[..size]));
+        for newer in 0..leaves.len() {
+            for older in 0..=newer {
+                let steps = consistency(older, &leaves[..newer]);
+                assert!(grew(tree(older), tree(newer), &steps), "{older} to {newer}");
+                let mut rewritten = leaves[..older].to_vec();
+                if let Some(last) = rewritten.last_mut() {
+                    *last = leaf(b"planted");
+                    assert!(
+                        !grew((older as u64, root(&rewritten)), tree(newer), &steps),
+                        "{older} to {newer}, rewritten"
+                    );
+                }
+                for wrong in [older + 1, older.wrapping_sub(1)].into_iter().filter(|wrong| *wrong < newer && older > 0)
+                {
+                    assert!(!grew((wrong as u64, tree(older).1), tree(newer), &steps), "{older} as {wrong} to {newer}");
+                }
+                for cut in 0..steps.len() {
+                    let without: Vec<_> = [&steps[..cut], &steps[cut + 1..]].concat();
+                    assert!(!grew(tree(older), tree(newer), &without), "{older} to {newer} without step {cut}");
+                }
+            }
+        }
+        assert!(!grew(tree(7), tree(5), &[]), "a tree does not shrink");
+    }
 
     #[test]
     fn every_leaf_of_every_tree_proves_itself_and_no_other() {

@@ -10,6 +10,7 @@ use shouwang_domain::hash::{Bytes, Hash32};
 use shouwang_domain::head::{Head, SignedHead};
 use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId, RecordId};
 use shouwang_domain::machine::Machine;
+use shouwang_domain::merkle;
 use shouwang_domain::record::{Outcome, Record, Verdict};
 use shouwang_store::Finding;
 use shouwang_store::checkpoint::{CheckpointInfo, OpenedCheckpoint};
@@ -307,21 +308,36 @@ impl<M: Machine> Handle<M> {
     /// # Errors
     /// `OutOfRange` if a part of the ledger up to now is not held here; `Store`, `Joining`.
     pub async fn inclusion_proof(&self, revision: u64) -> Result<InclusionProof> {
+        let (leaves, root) = self.leaves().await?;
+        proof::include(revision, &leaves, root)
+    }
+
+    /// Shows that the ledger up to `newer` grew out of the ledger up to `older` (RFC 6962 §2.1.2): what whoever keeps the
+    /// older head needs to believe the newer one. Reads the whole ledger, off the async threads.
+    ///
+    /// # Errors
+    /// `NotYet` if there is no revision `older` up to `newer`; as [`Handle::inclusion_proof`].
+    pub async fn consistency_proof(&self, older: u64, newer: u64) -> Result<Vec<Hash32>> {
+        let (leaves, _) = self.leaves().await?;
+        let within = usize::try_from(newer).ok().and_then(|newer| leaves.get(..newer));
+        let within = within.ok_or(DriverError::NotYet { revision: newer, newest: leaves.len() as u64 })?;
+        match usize::try_from(older) {
+            Ok(older) if older <= within.len() => Ok(merkle::consistency(older, within)),
+            _ => Err(DriverError::NotYet { revision: older, newest: newer }),
+        }
+    }
+
+    /// The leaves of the whole ledger, with the root that the state names.
+    async fn leaves(&self) -> Result<(Vec<Hash32>, Hash32)> {
         let record = self.shared.record.load_full().ok_or(DriverError::Joining)?;
         let (id, ledger, tail) = (self.id(), self.shared.ledger.clone(), self.shared.clone());
         let (size, root) = (record.revision(), record.ledger_root());
-        let proving = tokio::task::spawn_blocking(move || {
+        let reading = tokio::task::spawn_blocking(move || {
             let newest = |from: u64| tail.tail.read(from, usize::MAX).unwrap_or_default();
-            proof::prove(
-                id,
-                &ledger,
-                |from| newest(from).iter().map(|c| c.bytes.to_vec()).collect(),
-                revision,
-                size,
-                root,
-            )
+            let newest = |from: u64| newest(from).iter().map(|change| change.bytes.to_vec()).collect();
+            proof::leaves(id, &ledger, newest, (size, root))
         });
-        proving.await.map_err(|_| DriverError::Stopped)?
+        Ok((reading.await.map_err(|_| DriverError::Stopped)??, root))
     }
 
     /// The digest of the whole state with the revision it is of: equal on every node at the same revision. Walks the

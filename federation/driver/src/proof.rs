@@ -36,18 +36,24 @@ impl InclusionProof {
     }
 }
 
-/// Reads the ledger up to `size` and climbs from `revision` to the root. What the disk does not have yet is `newest`.
-pub(crate) fn prove(
+/// Climbs from a revision to the root over all leaves.
+pub(crate) fn include(revision: u64, leaves: &[Hash32], root: Hash32) -> Result<InclusionProof> {
+    let (size, index) = (leaves.len() as u64, revision.checked_sub(1).and_then(|index| usize::try_from(index).ok()));
+    let index = index.filter(|_| revision <= size).ok_or(DriverError::OutOfRange { revision, oldest: 1 })?;
+    Ok(InclusionProof { revision, size, leaf: leaves[index], path: merkle::path(index, leaves), root })
+}
+
+/// The leaves of the ledger up to `size`, which lead to this root. What the disk does not have yet is `newest`.
+pub(crate) fn leaves(
     id: RecordId,
     ledger: &LedgerReader,
     newest: impl Fn(u64) -> Vec<Vec<u8>>,
-    revision: u64,
-    size: u64,
-    root: Hash32,
-) -> Result<InclusionProof> {
-    let index = revision.checked_sub(1).filter(|_| revision <= size).and_then(|index| usize::try_from(index).ok());
+    (size, root): (u64, Hash32),
+) -> Result<Vec<Hash32>> {
     let oldest = ledger.first().unwrap_or(size + 1);
-    let index = index.filter(|_| oldest <= 1).ok_or(DriverError::OutOfRange { revision, oldest })?;
+    if oldest > 1 {
+        return Err(DriverError::OutOfRange { revision: 1, oldest });
+    }
     let mut leaves = Vec::new();
     while (leaves.len() as u64) < size {
         let next = leaves.len() as u64 + 1;
@@ -69,5 +75,5 @@ pub(crate) fn prove(
         let detail = "it does not have the root the state names; run a check of the disk and fetch it anew".to_owned();
         return Err(DriverError::Unfit { id, what: "the ledger", detail });
     }
-    Ok(InclusionProof { revision, size, leaf: leaves[index], path: merkle::path(index, &leaves), root })
+    Ok(leaves)
 }

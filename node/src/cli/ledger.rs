@@ -62,7 +62,12 @@ enum Verb {
     },
     /// How long the ledger is and what its root is, signed by the node: keep it (-o json), and a ledger that is cut off or
     /// rewritten later shows 由节点签名的账本头；请留存（-o json），日后可发现截断或改写
-    Head,
+    Head {
+        /// A head kept before: the node must show that its ledger grew out of that one, without the ledger being read
+        /// 先前留存的账本头：节点须证明其账本由此延续，无需读取整本账
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
+    },
     /// Show that one record is in the ledger 出示一条记录的存证
     Proof {
         /// Which record 版本
@@ -96,7 +101,7 @@ pub fn run(args: &LedgerArgs, context: &Context) -> Result<(), Failure> {
             tell(client.output, client.lang, &checked)
         }
         Verb::Export { out } => export(client, out).await,
-        Verb::Head => show_head(client).await,
+        Verb::Head { since } => show_head(client, since.as_deref()).await,
         Verb::Proof { revision } => show(client, *revision).await,
         Verb::History { object, registry } => history::show(client, object, *registry).await,
     })
@@ -193,14 +198,40 @@ async fn export(client: &Client, out: &Path) -> Result<(), Failure> {
     write(client.output, &data, &heads(HEADS, client.lang), &[row])
 }
 
-async fn show_head(client: &Client) -> Result<(), Failure> {
+async fn show_head(client: &Client, since: Option<&Path>) -> Result<(), Failure> {
     const HEADS: &Heads = &[("版本", "REVISION"), ("账本根", "LEDGER ROOT"), ("节点", "NODE"), ("公钥", "KEY")];
     let mut api = LedgerServiceClient::new(client.channel.clone());
-    let query = GetRegionHeadRequest { region: client.region.clone(), linearizable: client.linearizable };
+    let kept = since.map(load).transpose()?.map(|signed| signed.head);
+    let since_revision = kept.map_or(0, |kept| kept.revision);
+    let (region, linearizable) = (client.region.clone(), client.linearizable);
+    let query = GetRegionHeadRequest { region, linearizable, since_revision };
     let given = client.done(api.get_region_head(client.request(query)).await)?;
-    let head = HeadFile::of(given)
-        .filter(|head| head.signed().is_some())
+    let steps: Option<Vec<Hash32>> = given.grown.iter().map(|step| hash(step)).collect();
+    let (head, signed) = HeadFile::of(given)
+        .and_then(|head| head.signed().map(|signed| (head, signed.head)))
         .ok_or_else(|| failure(Exit::Damaged, "LEDGER", "账本头签名不成立", "the head's signature does not hold"))?;
+    if let Some(kept) = kept {
+        let grew = |steps: Vec<Hash32>| {
+            kept.record == signed.record
+                && merkle::grew((kept.revision, kept.root), (signed.revision, signed.root), &steps)
+        };
+        if !steps.is_some_and(grew) {
+            return Err(failure(
+                Exit::Damaged,
+                "LEDGER_DIVERGED",
+                format!("节点的账本不是由留存的账本头（版次 {}）延续而来：账本被改写，或区域已被救援", kept.revision),
+                format!(
+                    "the node's ledger did not grow out of the head kept at revision {}: it was rewritten, or the region was \
+                     rescued without its end",
+                    kept.revision
+                ),
+            ));
+        }
+        client.say(
+            format!("由版次 {} 的留存账本头延续而来", kept.revision),
+            format!("it grew out of the head kept at revision {}", kept.revision),
+        );
+    }
     write(client.output, &head, &heads(HEADS, client.lang), &[head.row()])
 }
 

@@ -100,6 +100,7 @@ mod tests {
             algorithm: v1::SignatureAlgorithm::Ed25519.into(),
             public_key: key.public_key(),
             signature: key.sign(&head.signed_message()),
+            grown: Vec::new(),
         }
     }
 

@@ -119,6 +119,7 @@ const GOOD: &[&str] = &[
     "ledger verify --copy wuhai.ledger --charter charter.json --head a.json --head b.json",
     "ledger export --out wuhai.ledger",
     "ledger head -o json",
+    "ledger head --since kept.json --linearizable",
     "ledger proof 12",
     "ledger history 乌-调-2026-0001",
     "ledger history lots/ID --registry -o yaml",

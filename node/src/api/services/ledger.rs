@@ -56,7 +56,16 @@ impl LedgerService for Services {
     ) -> Result<Response<v1::GetRegionHeadResponse>, Status> {
         let asked = request.get_ref();
         let (hosted, _) = self.look_at_region(&request, &asked.region, asked.linearizable).await?;
+        let (since, by) = (asked.since_revision, deadline::of(&request));
         let signed = hosted.handle.signed_head().map_err(|error| driver_failed(&error))?;
+        let grown = match since {
+            0 => Vec::new(),
+            since => {
+                let proving = hosted.handle.consistency_proof(since, signed.head.revision);
+                let proof = tokio::time::timeout_at(by.into(), proving).await.map_err(|_| status::too_slow())?;
+                proof.map_err(|error| driver_failed(&error))?
+            }
+        };
         Ok(Response::new(v1::GetRegionHeadResponse {
             record: signed.head.record.to_string(),
             epoch: signed.head.epoch,
@@ -66,6 +75,7 @@ impl LedgerService for Services {
             algorithm: charter::algorithm(signed.algorithm).into(),
             public_key: signed.public_key.0,
             signature: signed.signature.0,
+            grown: grown.iter().map(|hash| hash.0.to_vec()).collect(),
         }))
     }
 
