@@ -235,6 +235,7 @@ impl<M: Machine> Handle<M> {
             queued_commands: core.queue.commands.load(Ordering::Relaxed),
             halted: core.halted.get().cloned(),
             removed: core.is_out(),
+            left_behind: core.left_behind(),
             scrubbed: core.scrubbed.load(Ordering::Acquire),
             sync: core.disk.stats(),
         }

@@ -105,6 +105,8 @@ pub struct RecordStatus {
     pub halted: Option<String>,
     /// The record has this node in its group no longer.
     pub removed: bool,
+    /// The epoch in which the others have gone on without this node, if they have.
+    pub left_behind: Option<u32>,
     /// How many times all of the ledger and the checkpoints were read and checked since the start.
     pub scrubbed: u64,
     /// The node's synced writes.

@@ -296,6 +296,9 @@ pub fn driver_failed(error: &DriverError) -> Status {
         DriverError::Removed => {
             (Code::FailedPrecondition, "本节点已不属于该记录（成员已退出或节点已撤除），既有内容仍可查阅")
         }
+        DriverError::LeftBehind { .. } => {
+            (Code::FailedPrecondition, "其他成员已在新的纪元继续，请停止本节点，执行 rescue stand 与 rescue rejoin")
+        }
         DriverError::Joining => (Code::Unavailable, "本节点正在加入，尚无该记录的内容"),
         DriverError::TooLarge { .. } => (Code::InvalidArgument, "命令超过大小限制"),
         DriverError::NotAccepted => (Code::FailedPrecondition, "记录不接受本节点的签名，请核对协议中的密钥"),

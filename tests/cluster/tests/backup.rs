@@ -216,6 +216,8 @@ fn a_lost_registry_is_restored_and_adopts_what_the_region_has_on_record() -> Res
     ensure!(balance(&keeper, &lot, "PLEDGED")? == 20, "what was backed up");
     let promise = ["pledge", "make", "--lot", &lot, "--qty", "1", "--until", "+2d"];
     ended(&leader.try_run(&promise)?, 3, "RESTORING")?;
+    let waits = admin.run(&["courier", "status"])?["couriers"][0]["trouble"].to_string();
+    ensure!(waits.contains("RESTORING") && waits.contains("no state of the region"), "{waits}");
 
     ratified(&federation, &["region", "add-node", "152900/2", &key])?;
     ratified(&federation, &["region", "remove-node", "152900/1"])?;

@@ -1,7 +1,7 @@
 //! A region of five loses three voters for good, the leader among them: the two that are left go on in another epoch with
 //! all that had reached them, and who comes back afterwards joins them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -72,7 +72,8 @@ fn two_of_five_go_on_in_another_epoch_and_the_others_come_back_to_it() -> Result
     for member in [WUHAI, ALXA, SHIZUISHAN] {
         shown(&federation, member, &before)?;
     }
-    let known_to_the_lost = lost_with_a_secret(&mut federation)?;
+    let kept_before = kept(&federation, WUHAI)?;
+    let (known_to_the_lost, secret) = lost_with_a_secret(&mut federation)?;
     // Nobody hears the two any more; a fact at home and a wish are taken, and wait.
     let waiting = ask(&federation, "海南区")?;
     for code in LEFT {
@@ -105,11 +106,30 @@ fn two_of_five_go_on_in_another_epoch_and_the_others_come_back_to_it() -> Result
     }
     goes_on(&federation, &[&before, &waiting])?;
     comes_back(&mut federation, second)?;
-    resubmitted(&federation, &known_to_the_lost)
+    resubmitted(&federation, &known_to_the_lost)?;
+    // Whoever keeps a head of before sees that the ledger grew out of it; of the lost end it did not.
+    let since = |head: &Path| {
+        let head = head.to_string_lossy();
+        federation.terminal(WUHAI, "secretariat").try_run(&["ledger", "head", "--since", &head])
+    };
+    let grown = since(&kept_before)?;
+    ensure!(grown.code == 0, "{}", grown.err);
+    let diverged = since(&secret)?;
+    ensure!(diverged.code == 10 && diverged.err.contains("LEDGER_DIVERGED"), "{}", diverged.err);
+    Ok(())
 }
 
-/// Three voters decide something while the two do not hear them, and are lost. Answers the request id of it.
-fn lost_with_a_secret(federation: &mut Federation) -> Result<String> {
+/// The head of the ledger as a node signs it now, in a file.
+fn kept(federation: &Federation, code: u32) -> Result<PathBuf> {
+    let head = federation.terminal(code, "secretariat").run(&["ledger", "head"])?;
+    let file = federation.dir.join(format!("{code}-head.json"));
+    std::fs::write(&file, head.to_string())?;
+    Ok(file)
+}
+
+/// Three voters decide something while the two do not hear them, and are lost. Answers the request id of it, and the head
+/// of the ledger that has it.
+fn lost_with_a_secret(federation: &mut Federation) -> Result<(String, PathBuf)> {
     for code in LEFT {
         federation.cut(code, true);
     }
@@ -119,13 +139,14 @@ fn lost_with_a_secret(federation: &mut Federation) -> Result<String> {
         let rules = ["region", "rules", "--paper-hours", "48", "--request-id", &change, "--timeout", "5"];
         Ok((leader.try_run(&rules)?.code == 0).then_some(()))
     })?;
+    let head = kept(federation, LOST[2])?;
     for code in LOST {
         federation.node(code).kill()?;
     }
     for code in LEFT {
         federation.cut(code, false);
     }
-    Ok(change)
+    Ok((change, head))
 }
 
 /// What the lost ones alone had decided is not in the new epoch until the one who asked for it comes back and says so.
@@ -183,6 +204,8 @@ fn comes_back(federation: &mut Federation, left: u32) -> Result<()> {
         let asked = admin.try_run(&["region", "pledges", "--linearizable", "--timeout", "3"])?;
         Ok(asked.err.contains("LEFT_BEHIND").then_some(()))
     })?;
+    let trouble = status(federation, back)?["trouble"].to_string();
+    ensure!(trouble.contains("LEFT_BEHIND"), "{trouble}");
     federation.node(back).stop()?;
     stand(federation, back)?;
     let rejoined = rescue(federation, back, &["rejoin", REGION])?;

@@ -249,14 +249,17 @@ impl Core {
         match self.refuses() {
             Some(error) => Err(error),
             None if self.is_out() => Err(DriverError::Removed),
-            None => self.keeps_up(),
+            None => match self.left_behind() {
+                Some(newest) => Err(DriverError::LeftBehind { own: self.epoch.load(Ordering::Relaxed), newest }),
+                None => Ok(()),
+            },
         }
     }
 
-    /// Whether nobody of the group has gone on in a later epoch while this node knows no leader.
-    fn keeps_up(&self) -> Result<()> {
-        let (own, newest) = (self.epoch.load(Ordering::Relaxed), self.newest_epoch.load(Ordering::Relaxed));
-        if newest > own && self.leader().is_none() { Err(DriverError::LeftBehind { own, newest }) } else { Ok(()) }
+    /// The later epoch in which somebody of the group has spoken, while this node knows no leader in its own.
+    pub fn left_behind(&self) -> Option<u32> {
+        let newest = self.newest_epoch.load(Ordering::Relaxed);
+        (newest > self.epoch.load(Ordering::Relaxed) && self.leader().is_none()).then_some(newest)
     }
 
     /// Whether what a peer says in this epoch is heard. Who has no state yet goes with the newest.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use shouwang_domain::ids::NodeId;
 use shouwang_domain::machine::Machine;
+use shouwang_domain::registry::state::RegistryChannel;
 use shouwang_driver::{Contact, DriverError, Finding, Handle, RecordStatus, Remedy, Role};
 use shouwang_proto::admin::v1 as admin;
 use shouwang_proto::admin::v1::admin_service_server::AdminService;
@@ -140,18 +141,19 @@ impl AdminService for Services {
         let registry = registry.record.machine();
         let all = regions
             .iter()
-            .filter_map(|(id, hosted)| Some((*id, (hosted.handle.view().ok()?, hosted.courier.as_ref()?))));
+            .filter_map(|(id, hosted)| Some((*id, (hosted.handle.view().ok(), hosted.courier.as_ref()?))));
         let (couriers, next_page_token) = page.take(all, |id, (view, trouble)| {
-            let region = view.record.machine();
-            let (own, seen) = (registry.channel(*id).cloned().unwrap_or_default(), region.channel(registry.owner()));
+            let own = registry.channel(*id).cloned().unwrap_or_default();
+            let region = view.as_ref().map(|view| view.record.machine());
+            let seen = region.map(|region| region.channel(registry.owner())).unwrap_or_default();
             admin::Courier {
                 region: id.to_string(),
-                title: region.charter().name.clone(),
+                title: region.map_or_else(|| own.name.clone(), |region| region.charter().name.clone()),
                 up_sent: own.up,
                 up_applied: seen.up,
                 down_sent: seen.down,
                 down_taken: own.down,
-                trouble: trouble().unwrap_or_default(),
+                trouble: standing_still(&own, region.is_some(), trouble().as_deref()),
             }
         });
         Ok(Response::new(admin::ListCouriersResponse { couriers, next_page_token }))
@@ -168,6 +170,14 @@ impl Services {
     fn either(&self, text: &str) -> Result<Either, Status> {
         if text == REGISTRY { Ok(Either::Registry) } else { self.hosted(text).map(Either::Region) }
     }
+}
+
+/// Why a courier carries nothing, or not yet; empty when it runs.
+fn standing_still(own: &RegistryChannel, has_state: bool, trouble: Option<&str>) -> String {
+    let joining = "本节点尚未取得区域记录 / this node has no state of the region yet";
+    let adopting = "RESTORING: 正在对账，区域所记的本方承诺与调派尚未采纳完 / what the region has on record of this registry is not adopted yet";
+    let why = [(!has_state).then_some(joining), own.adopting.map(|_| adopting), trouble];
+    why.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// How often the hand-over is looked at while it is under way.
@@ -271,5 +281,12 @@ fn record_status<M: Machine>(handle: &Handle<M>, kind: admin::RecordKind, title:
 /// What people must see to; empty while all is well.
 fn trouble(status: &RecordStatus) -> String {
     let removed = || format!("{} / 本节点已不属于该记录，既有内容仍可查阅", DriverError::Removed);
-    status.halted.clone().or_else(|| status.removed.then(removed)).unwrap_or_default()
+    let left_behind = |epoch: u32| {
+        format!(
+            "LEFT_BEHIND: 其他成员已在第 {epoch} 纪元继续；请停止本节点，执行 rescue stand 与 rescue rejoin / the others go on in epoch \
+             {epoch}: stop this node and run shouwang rescue stand, then rescue rejoin"
+        )
+    };
+    let halted = status.halted.clone().or_else(|| status.removed.then(removed));
+    halted.or_else(|| status.left_behind.map(left_behind)).unwrap_or_default()
 }
