@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use shouwang_cluster::story::ALXA;
+use shouwang_cluster::story::{ALXA, until};
 
 use crate::desk::{Desk, id};
 
@@ -80,9 +80,17 @@ fn in_three_forms(desk: &Desk<'_>, role: &'static str, line: &str) -> Result<()>
 /// One object of each list, by its own name.
 fn one_of_each(desk: &Desk<'_>) -> Result<()> {
     let duty = desk.at(ALXA, "duty");
-    let missions = duty.does("mission list --all")?;
-    let known = missions["missions"].as_array().into_iter().flatten().find(|mission| mission["number"] != "");
-    let known = known.context("a mission with a number")?;
+    // One of which the own registry knows too: others' stand in the list as well, and news may be on their way.
+    let known = until("a mission with a number", || {
+        let missions = duty.does("mission list --all")?;
+        let mut numbered =
+            missions["missions"].as_array().into_iter().flatten().filter(|mission| mission["number"] != "");
+        let own = |mission: &&Value| {
+            let name = mission["name"].as_str().unwrap_or_default();
+            duty.shown(&format!("mission show {name} --own"), "json").is_ok()
+        };
+        Ok(numbered.find(own).cloned())
+    })?;
     let (name, number) = (known["name"].as_str().unwrap_or_default(), known["number"].as_str().unwrap_or_default());
     for shown in [name, number] {
         in_three_forms(desk, "duty", &format!("mission show {shown}"))?;
