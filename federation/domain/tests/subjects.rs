@@ -27,6 +27,7 @@ use shouwang_domain::registry::event::RegistryEvent as G;
 use shouwang_domain::registry::state::{Account, Floors, Lot, NumberKind, RegistryNode, Restock, Shortfall, Store};
 use shouwang_domain::resource::{Condition, Figure, Resource, Visibility, Warning};
 use shouwang_domain::subject::Subject as S;
+use shouwang_domain::testing::{region_events, registry_events};
 use shouwang_domain::time::Timestamp;
 
 const NUMBER: &str = "乌-调-2026-0001";
@@ -270,24 +271,6 @@ fn tag(event: &impl Serialize) -> String {
     value.as_object().and_then(|fields| fields.keys().next()).unwrap().clone()
 }
 
-/// Every variant that a file declares, as serde names it.
-fn declared(source: &str) -> BTreeSet<String> {
-    let names = source.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(" {").map(|(name, _)| name));
-    let names = names.filter(|name| name.chars().all(char::is_alphanumeric));
-    names
-        .map(|name| {
-            let mut slug = String::new();
-            for letter in name.chars() {
-                if letter.is_uppercase() && !slug.is_empty() {
-                    slug.push('_');
-                }
-                slug.extend(letter.to_lowercase());
-            }
-            slug
-        })
-        .collect()
-}
-
 #[test]
 fn every_event_names_what_it_is_about() {
     let samples = Samples::new();
@@ -299,9 +282,9 @@ fn every_event_names_what_it_is_about() {
         assert_eq!(Registry::subjects(event), *expected, "{event:?}");
     }
     let told: BTreeSet<String> = region.iter().map(|(event, _)| tag(event)).collect();
-    assert_eq!(told, declared(include_str!("../src/region/event.rs")));
+    assert_eq!(told, region_events());
     let told: BTreeSet<String> = registry.iter().map(|(event, _)| tag(event)).collect();
-    assert_eq!(told, declared(include_str!("../src/registry/event.rs")));
+    assert_eq!(told, registry_events());
 }
 
 #[test]

@@ -8,7 +8,9 @@
 )]
 
 mod commands;
+mod declared;
 mod world;
 
 pub use self::commands::{Said, View, random_commands};
+pub use self::declared::{region_events, registry_events};
 pub use self::world::{AnyVerifier, Named, Rng, World, actor, charter, founding, lot, municipality};

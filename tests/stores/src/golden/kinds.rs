@@ -6,6 +6,7 @@ use std::path::Path;
 use ciborium::Value;
 use shouwang_domain::region::command::RIGHTS as REGION_COMMANDS;
 use shouwang_domain::registry::command::RIGHTS as REGISTRY_COMMANDS;
+use shouwang_domain::testing::{region_events, registry_events};
 use shouwang_store::ledger::{Ledger, LedgerOptions};
 use shouwang_store::real_disk;
 
@@ -13,36 +14,19 @@ use super::{DATA, REGION, entries, words};
 use crate::damage::copy;
 use crate::{Result, folder};
 
-/// What happens in a registry, and in a region: the source says it best.
-const REGISTRY_EVENTS: &str = include_str!("../../../../federation/domain/src/registry/event.rs");
-const REGION_EVENTS: &str = include_str!("../../../../federation/domain/src/region/event.rs");
-
 /// Every kind there is: `registry command receive`, `region event pledged`.
 pub fn all() -> BTreeSet<String> {
     let commands = |record: &'static str, names: Vec<&'static str>| {
         names.into_iter().map(move |name| format!("{record} command {name}"))
     };
-    let events = |record: &'static str, source| declared(source).map(move |name| format!("{record} event {name}"));
+    let events = |record: &'static str, names: BTreeSet<String>| {
+        names.into_iter().map(move |name| format!("{record} event {name}"))
+    };
     commands("registry", REGISTRY_COMMANDS.iter().map(|right| right.command).collect())
         .chain(commands("region", REGION_COMMANDS.iter().map(|right| right.command).collect()))
-        .chain(events("registry", REGISTRY_EVENTS))
-        .chain(events("region", REGION_EVENTS))
+        .chain(events("registry", registry_events()))
+        .chain(events("region", region_events()))
         .collect()
-}
-
-/// The variants that a file declares, as they are stored.
-fn declared(source: &str) -> impl Iterator<Item = String> {
-    let variants = source.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(" {"));
-    variants.map(|(name, _)| name).filter(|name| name.chars().all(char::is_alphanumeric)).map(|name| {
-        let mut slug = String::new();
-        for letter in name.chars() {
-            if letter.is_uppercase() && !slug.is_empty() {
-                slug.push('_');
-            }
-            slug.extend(letter.to_lowercase());
-        }
-        slug
-    })
 }
 
 /// The kinds that stand in a ledger record of a registry or a region.
@@ -79,11 +63,10 @@ pub fn in_fixtures(fixtures: &Path) -> Result<BTreeMap<String, usize>> {
             let id = shouwang_domain::hash::Hash32::from_hex(&name).ok_or("a record's folder has its id")?;
             let ledger = Ledger::open(real_disk(), &record.join("ledger"), id.0, LedgerOptions::default());
             let ledger = ledger.map_err(words)?;
+            let reader = ledger.reader();
             for revision in 1..ledger.next() {
-                for (_, bytes) in ledger.reader().read(revision, 1, usize::MAX).map_err(words)? {
-                    for kind in of(machine, &bytes) {
-                        *kinds.entry(kind).or_default() += 1;
-                    }
+                for kind in of(machine, &reader.get(revision).map_err(words)?) {
+                    *kinds.entry(kind).or_default() += 1;
                 }
             }
         }
