@@ -80,7 +80,10 @@ impl Storage {
         let used = check_marker(&*self.disk, options, &findings).map_or_else(told, |(_, used)| used);
         let store: Arc<dyn LogStore> = if options.data_dir.is_dir() {
             match self.log(options, used, &findings) {
-                Err(error @ StoreError::Io { .. }) => {
+                // What the disk does not give; a temporary folder that cannot be used says nothing about the disk.
+                Err(error @ StoreError::Io { .. })
+                    if error.path().is_some_and(|at| at.starts_with(&options.data_dir)) =>
+                {
                     let unread = UnreadableLog::new(options.data_dir.join(log::DIR), error.to_string());
                     findings.add(error, Remedy::Operator);
                     Arc::new(unread)

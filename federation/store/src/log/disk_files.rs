@@ -16,6 +16,7 @@ use raft_engine::env::{FileSystem, Handle, Permission, WriteExt};
 use tempfile::TempDir;
 
 use crate::disk::{Disk, DiskFile};
+use crate::error::{Result, StoreError};
 
 /// Files of a disk, for the engine.
 #[derive(Debug, Clone)]
@@ -33,20 +34,22 @@ pub(super) struct DiskFiles {
 
 impl DiskFiles {
     /// Shows the engine what lies in `dir` on the disk, by names in the real directory of the same name.
-    pub fn new(disk: Arc<dyn Disk>, dir: &Path) -> io::Result<Self> {
-        fs::create_dir_all(dir)?;
+    pub fn new(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self> {
+        fs::create_dir_all(dir).map_err(|e| StoreError::io("create", dir, e))?;
         Self::listed(disk, dir, dir.into(), None)
     }
 
     /// The same by names in a directory for the time being.
-    pub fn aside(disk: Arc<dyn Disk>, dir: &Path) -> io::Result<Self> {
-        let scratch = tempfile::Builder::new().prefix("shouwang-log-").tempdir()?;
+    pub fn aside(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self> {
+        let scratch = tempfile::Builder::new().prefix("shouwang-log-").tempdir();
+        let scratch = scratch.map_err(|e| StoreError::io("create a folder in", std::env::temp_dir(), e))?;
         Self::listed(disk, dir, scratch.path().into(), Some(Arc::new(scratch)))
     }
 
-    fn listed(disk: Arc<dyn Disk>, dir: &Path, listed: PathBuf, scratch: Option<Arc<TempDir>>) -> io::Result<Self> {
-        for name in disk.list(dir)? {
-            fs::File::create(listed.join(name))?;
+    fn listed(disk: Arc<dyn Disk>, dir: &Path, listed: PathBuf, scratch: Option<Arc<TempDir>>) -> Result<Self> {
+        for name in disk.list(dir).map_err(|e| StoreError::io("list", dir, e))? {
+            let name = listed.join(name);
+            fs::File::create(&name).map_err(|e| StoreError::io("create", name, e))?;
         }
         Ok(Self { disk, dir: dir.into(), listed, begun: Arc::default(), _scratch: scratch })
     }

@@ -135,7 +135,7 @@ impl EngineLog {
     /// As `open`.
     pub fn open_simulated(disk: &SimDisk, dir: &Path, options: &EngineLogOptions) -> Result<Arc<dyn LogStore>> {
         let raft = dir.join(DIR);
-        let files = DiskFiles::new(Arc::new(disk.clone()), &raft).map_err(|e| StoreError::io("create", raft, e))?;
+        let files = DiskFiles::new(Arc::new(disk.clone()), &raft)?;
         Ok(Arc::new(EngineLog::open_on(dir, options, &Arc::new(files), disk)?))
     }
 
@@ -146,7 +146,7 @@ impl EngineLog {
     /// As `open`.
     pub fn open_shadow(disk: &ShadowDisk, dir: &Path, options: &EngineLogOptions) -> Result<Arc<dyn LogStore>> {
         let raft = dir.join(DIR);
-        let files = DiskFiles::aside(Arc::new(disk.clone()), &raft).map_err(|e| StoreError::io("look at", &raft, e))?;
+        let files = DiskFiles::aside(Arc::new(disk.clone()), &raft)?;
         Ok(Arc::new(EngineLog::open_listed(&raft, &files.listed.clone(), options, &Arc::new(files), disk)?))
     }
 
