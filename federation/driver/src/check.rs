@@ -16,7 +16,7 @@ use crate::Result;
 use crate::error::DriverError;
 use crate::index;
 use crate::options::{DriverOptions, HostSpec};
-use crate::record::{CheckedRecord, Ground, RECORDS, check, check_unknown};
+use crate::record::{CheckedRecord, Ground, RECORDS, all_aside, check, check_set_aside, check_unknown};
 use crate::storage::Storage;
 
 /// Most pieces of damage that are told of one record.
@@ -59,8 +59,8 @@ pub struct DiskReport {
     pub records: Vec<CheckedRecord>,
     /// What is wrong.
     pub damage: Vec<Damage>,
-    /// What earlier starts have set aside: nothing reads it any more.
-    pub set_aside: Vec<PathBuf>,
+    /// Damaged files that earlier starts have moved out of the way: nothing reads it any more.
+    pub moved_away: Vec<PathBuf>,
 }
 
 /// A check under way. As long as it lives, no node starts on this disk.
@@ -98,7 +98,7 @@ impl DiskCheck {
         Ok(())
     }
 
-    /// Reads what is left: other records, the index, what was set aside.
+    /// Reads what is left: other records, what was set aside with an epoch, the index.
     pub fn finish(mut self, progress: &dyn Fn(Reading)) -> DiskReport {
         let records = self.ground.data_dir.join(RECORDS);
         let names = self.ground.disk.list(&records).unwrap_or_else(|error| {
@@ -117,6 +117,7 @@ impl DiskCheck {
                 }
             }
         }
+        self.set_aside(progress);
         progress(Reading::Index);
         let known: Vec<RecordId> = self.report.records.iter().map(|record| record.id).collect();
         match index::check(&self.ground.data_dir.join(index::DIR), &known) {
@@ -128,9 +129,28 @@ impl DiskCheck {
             self.add(DriverError::Store(finding.error), finding.remedy);
         }
         let mut aside = Vec::new();
-        set_aside(&self.ground.data_dir, &mut aside);
-        self.report.set_aside = aside;
+        moved_away(&self.ground.data_dir, &mut aside);
+        self.report.moved_away = aside;
         self.report
+    }
+
+    /// What was set aside with an epoch: what this node alone had done there is given once more from it.
+    fn set_aside(&mut self, progress: &dyn Fn(Reading)) {
+        let all = all_aside(&self.ground.data_dir).unwrap_or_else(|error| {
+            self.note(error);
+            Vec::new()
+        });
+        for aside in all {
+            let id = aside.id;
+            let go_on = |done, all| progress(Reading::Record(id, done, all));
+            match check_set_aside(&self.ground, aside, &go_on) {
+                Ok((checked, damage)) => {
+                    self.report.records.push(checked);
+                    self.report.damage.extend(damage);
+                }
+                Err(error) => self.add(error, Remedy::Operator),
+            }
+        }
     }
 
     fn note(&mut self, error: StoreError) {
@@ -148,7 +168,7 @@ impl DiskCheck {
 }
 
 /// Files and folders that were moved out of the way. What cannot be listed is told elsewhere.
-fn set_aside(dir: &Path, found: &mut Vec<PathBuf>) {
+fn moved_away(dir: &Path, found: &mut Vec<PathBuf>) {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut entries: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     entries.sort();
@@ -156,7 +176,7 @@ fn set_aside(dir: &Path, found: &mut Vec<PathBuf>) {
         if path.file_name().is_some_and(|name| name.to_string_lossy().contains(".damaged-")) {
             found.push(path);
         } else if path.is_dir() {
-            set_aside(&path, found);
+            moved_away(&path, found);
         }
     }
 }

@@ -98,7 +98,7 @@ impl Driver {
     /// it is set aside first, and every other record of this node has to be joined anew.
     ///
     /// # Errors
-    /// `Unfit` if nothing is lost, if others are in the record, or if nothing of it can be read; `NewLife` with the registry's
+    /// `Unfit` if nothing is lost, if others are in the record, or if nothing of it can be read; `Refused` with the registry's
     /// refusal; else as `host`.
     pub async fn accept_loss(
         options: DriverOptions,
@@ -116,7 +116,7 @@ impl Driver {
     /// revision it stands at then. The registry must not be hosted.
     ///
     /// # Errors
-    /// `NewLife` with the registry's refusal; `Unfit` if it is here already, or its copy does not hold; as `open`.
+    /// `Refused` with the registry's refusal; `Unfit` if it is here already, or its copy does not hold; as `open`.
     pub async fn restore(
         options: DriverOptions,
         parts: Parts,
@@ -140,7 +140,7 @@ impl Driver {
     /// stands at then. The region must not be hosted.
     ///
     /// # Errors
-    /// `Rescue` with the region's refusal; `Unfit` if this node has not given its own word; as `stand`.
+    /// `Refused` with the region's refusal; `Unfit` if this node has not given its own word; as `stand`.
     pub async fn rescue(
         options: DriverOptions,
         parts: Parts,

@@ -87,9 +87,9 @@ pub enum DriverError {
     /// A founding document that contradicts itself.
     #[error("the founding document is refused: {0:?}")]
     Founding(Refusal),
-    /// A registry that does not begin another life so.
-    #[error("no other life of the registry begins: {}", .0.en())]
-    NewLife(Refusal),
+    /// The record does not let another life, or another epoch, begin so. Nothing was changed.
+    #[error("nothing was changed: {}", .0.en())]
+    Refused(Refusal),
     /// What the disk gave back does not fit together.
     #[error("{what} of record {id} does not fit: {detail}")]
     Unfit {
@@ -100,9 +100,6 @@ pub enum DriverError {
         /// What does not fit and how to mend it.
         detail: String,
     },
-    /// The region does not let itself be rescued so.
-    #[error("the region refuses: {}", .0.en())]
-    Rescue(Refusal),
     /// This node has given its word for a rescue: it takes part in nothing of this epoch any more.
     #[error("this node has ended epoch {epoch} of record {id} for itself: finish the rescue, or join the new epoch")]
     EpochEnded {
@@ -161,7 +158,7 @@ impl DriverError {
             Self::TooSlow => "TOO_SLOW",
             Self::AlreadyHosted { .. } => "ALREADY_HOSTED",
             Self::Founding(_) => "FOUNDING_REFUSED",
-            Self::NewLife(refusal) | Self::Rescue(refusal) => refusal.code(),
+            Self::Refused(refusal) => refusal.code(),
             Self::Unfit { .. } => "UNFIT",
             Self::EpochEnded { .. } => "RESCUE_PENDING",
             Self::LeftBehind { .. } => "LEFT_BEHIND",

@@ -309,6 +309,10 @@ impl<M: Machine> Handle<M> {
     /// # Errors
     /// `OutOfRange` if a part of the ledger up to now is not held here; `Store`, `Joining`.
     pub async fn inclusion_proof(&self, revision: u64) -> Result<InclusionProof> {
+        let within = 1..=self.view()?.record.revision();
+        if !within.contains(&revision) {
+            return Err(DriverError::OutOfRange { revision, oldest: 1 });
+        }
         let (leaves, root) = self.leaves().await?;
         proof::include(revision, &leaves, root)
     }
@@ -319,13 +323,16 @@ impl<M: Machine> Handle<M> {
     /// # Errors
     /// `NotYet` if there is no revision `older` up to `newer`; as [`Handle::inclusion_proof`].
     pub async fn consistency_proof(&self, older: u64, newer: u64) -> Result<Vec<Hash32>> {
-        let (leaves, _) = self.leaves().await?;
-        let within = usize::try_from(newer).ok().and_then(|newer| leaves.get(..newer));
-        let within = within.ok_or(DriverError::NotYet { revision: newer, newest: leaves.len() as u64 })?;
-        match usize::try_from(older) {
-            Ok(older) if older <= within.len() => Ok(merkle::consistency(older, within)),
-            _ => Err(DriverError::NotYet { revision: older, newest: newer }),
+        let newest = self.view()?.record.revision();
+        for (revision, newest) in [(newer, newest), (older, newer)] {
+            if revision > newest {
+                return Err(DriverError::NotYet { revision, newest });
+            }
         }
+        let (leaves, _) = self.leaves().await?;
+        let (older, newer) =
+            (usize::try_from(older).unwrap_or(usize::MAX), usize::try_from(newer).unwrap_or(usize::MAX));
+        Ok(merkle::consistency(older, &leaves[..newer.min(leaves.len())]))
     }
 
     /// The leaves of the whole ledger, with the root that the state names.
@@ -333,7 +340,9 @@ impl<M: Machine> Handle<M> {
         let record = self.shared.record.load_full().ok_or(DriverError::Joining)?;
         let (id, ledger, tail) = (self.id(), self.shared.ledger.clone(), self.shared.clone());
         let (size, root) = (record.revision(), record.ledger_root());
+        let alone = self.shared.proving.clone().acquire_owned().await.map_err(|_| DriverError::Stopped)?;
         let reading = tokio::task::spawn_blocking(move || {
+            let _alone = alone;
             let newest = |from: u64| tail.tail.read(from, usize::MAX).unwrap_or_default();
             let newest = |from: u64| newest(from).iter().map(|change| change.bytes.to_vec()).collect();
             proof::leaves(id, &ledger, newest, (size, root))

@@ -15,27 +15,30 @@ use crate::Result;
 use crate::copy::RecordCopy;
 use crate::error::DriverError;
 use crate::handle::Handle;
-use crate::record::{Shared, asides};
+use crate::record::{Shared, newest_aside};
 
 /// Records read at once, and their bytes.
 const PAGE: (usize, usize) = (256, 1 << 20);
 
 impl<M: Machine> Handle<M> {
-    /// The commands of a municipality that an epoch set aside on this node has carried out and the record has not, in their
-    /// order, at most `most` of them. What its registry has numbered is left out: couriers bring that by themselves.
+    /// The commands of a municipality that the epoch set aside last on this node has carried out from a revision on, and the
+    /// record has not: at most `most` of them, each with its revision there. What its registry has numbered is left out:
+    /// couriers bring that by themselves.
     ///
     /// # Errors
     /// `Joining`; `Store` and `OutOfRange` for a ledger that does not read, or is still being fetched.
-    pub async fn lacking(&self, of: MunicipalityCode, most: usize) -> Result<Vec<Envelope<M::Command>>> {
+    pub async fn lacking(
+        &self,
+        of: MunicipalityCode,
+        from: u64,
+        most: usize,
+    ) -> Result<Vec<(u64, Envelope<M::Command>)>> {
         let shared = self.shared.clone();
         let found = spawn_blocking(move || {
+            let Some(dir) = newest_aside(&shared.data_dir, shared.core.id)? else { return Ok(Vec::new()) };
             let disk: Arc<dyn Disk> = Arc::new(FrozenDisk);
-            let mut found = Vec::new();
-            for dir in asides(&shared.data_dir, shared.core.id)? {
-                let copy = RecordCopy::open(&disk, &dir, shared.core.id, 0)?;
-                found.extend(lacking(&shared, &copy.reader(), of, most - found.len())?);
-            }
-            Ok(found)
+            let copy = RecordCopy::open(&disk, &dir, shared.core.id, 0)?;
+            lacking(&shared, &copy.reader(), of, (from, most))
         });
         found.await.map_err(|_| DriverError::Stopped)?
     }
@@ -45,20 +48,20 @@ fn lacking<M: Machine>(
     shared: &Shared<M>,
     copy: &LedgerReader,
     of: MunicipalityCode,
-    most: usize,
-) -> Result<Vec<Envelope<M::Command>>> {
+    (from, most): (u64, usize),
+) -> Result<Vec<(u64, Envelope<M::Command>)>> {
     let record = shared.record.load_full().ok_or(DriverError::Joining)?;
     let last = copy.runs().last().map_or(0, |run| run.1);
-    let mut next = parted(shared, copy, record.revision().min(last))? + 1;
+    let mut next = from.max(parted(shared, copy, record.revision().min(last))? + 1);
     let mut found = Vec::new();
     while next <= last && found.len() < most {
         let page = copy.read(next, PAGE.0, PAGE.1)?;
         let Some((newest, _)) = page.last() else { break };
         next = newest + 1;
-        for (_, bytes) in page {
+        for (revision, bytes) in page {
             let Some(envelope) = carried_out::<M>(&bytes, of) else { continue };
             if record.outcome(of, envelope.id).is_none() {
-                found.push(envelope);
+                found.push((revision, envelope));
             }
         }
     }

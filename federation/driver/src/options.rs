@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use shouwang_domain::ids::{NodeId, RecordId};
 use shouwang_domain::machine::Machine;
+use shouwang_domain::record::Record;
 use shouwang_replica::{Limits, Timing};
 use shouwang_store::log::EngineLogOptions;
 use shouwang_store::reserve::{DEFAULT_RESERVE_BYTES, DiskSpace};
+
+use crate::Result;
+use crate::error::DriverError;
 
 /// A node's driver.
 #[derive(Clone, Debug)]
@@ -147,8 +151,16 @@ pub struct HostSpec<M: Machine> {
 impl<M: Machine> HostSpec<M> {
     /// A record by its founding document.
     pub fn found(genesis: M::Genesis, options: RecordOptions) -> Self {
-        let id = shouwang_domain::record::Record::<M>::id_of(&genesis);
+        let id = Record::<M>::id_of(&genesis);
         Self { genesis: Some(genesis), id, contacts: Vec::new(), options }
+    }
+
+    /// The record right after its founding, if this node knows how it began.
+    ///
+    /// # Errors
+    /// `Founding`: a document that contradicts itself.
+    pub(crate) fn founded(&self) -> Result<Option<Record<M>>> {
+        self.genesis.as_ref().map(Record::found).transpose().map_err(DriverError::Founding)
     }
 
     /// A record whose members have admitted this node later.

@@ -101,8 +101,8 @@ fn tell(output: Format, lang: Lang, report: &Report) -> Result<(), Failure> {
     if !rows.is_empty() {
         text_out(&format!("\n{}", table(&heads(FINDINGS, lang), &rows)))?;
     }
-    if !report.set_aside.is_empty() {
-        let list: Vec<String> = report.set_aside.iter().map(|path| format!("  {}\n", path.display())).collect();
+    if !report.moved_away.is_empty() {
+        let list: Vec<String> = report.moved_away.iter().map(|path| format!("  {}\n", path.display())).collect();
         let text = Bilingual::new(
             format!("\n此前已移开、不再读取，可在留存后删除：\n{}", list.concat()),
             format!("\nSet aside earlier and read no more; may be removed once a copy is kept:\n{}", list.concat()),
@@ -113,15 +113,19 @@ fn tell(output: Format, lang: Lang, report: &Report) -> Result<(), Failure> {
 }
 
 fn record_row(record: &ReadRecord, lang: Lang) -> Vec<String> {
-    let kind = match record.kind.as_str() {
-        "registry" => lang.pick("台账", "registry"),
-        "region" => lang.pick("区域", "region"),
-        _ => lang.pick("配置中没有", "not configured"),
+    let kind = match (record.set_aside, record.kind.as_str()) {
+        (Some(epoch), _) => Bilingual::new(
+            format!("第 {epoch} 纪元，已搁置（供 rescue resubmit 读取，勿删）"),
+            format!("epoch {epoch}, set aside (rescue resubmit reads it: keep it)"),
+        ),
+        (None, "registry") => Bilingual::fixed("台账", "registry"),
+        (None, "region") => Bilingual::fixed("区域", "region"),
+        (None, _) => Bilingual::fixed("配置中没有", "not configured"),
     };
     let ledger = if record.newest == 0 { "-".to_owned() } else { format!("{}–{}", record.oldest, record.newest) };
     vec![
         record.title.clone(),
-        kind.to_owned(),
+        kind.get(lang).to_owned(),
         ledger,
         record.segments.to_string(),
         record.checkpoints.to_string(),

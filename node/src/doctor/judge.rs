@@ -82,7 +82,7 @@ pub fn store(store: &Store) -> Finding {
     const CHECK: &str = "store";
     match store {
         Store::Read(report) => {
-            let (records, aside) = (report.records.len(), report.set_aside.len());
+            let (records, aside) = (report.records.len(), report.moved_away.len());
             let findings: Vec<Told> = report.findings.iter().map(Told::of_check).collect();
             let whole = Bilingual::new(
                 format!("{records} 个记录逐字节检查完好；此前移开的文件 {aside} 个"),

@@ -14,8 +14,10 @@ use time::format_description::well_known::Rfc2822;
 use tonic::client::Grpc;
 use tonic_prost::ProstCodec;
 
+use crate::api::convert::words;
 use crate::api::read::clock;
 use crate::auth::{ExpectedNode, Target, TlsStore, connect};
+use crate::cli::charter::node_id;
 use crate::config::{Config, PeerAddress};
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
@@ -99,7 +101,7 @@ pub async fn store(config: &Config, ask: impl AsyncFnOnce() -> Result<GetNodeSta
     match read {
         Ok(Ok(report)) => Store::Read(report),
         Ok(Err(failure)) if failure.code == LOCKED => match ask().await {
-            Ok(status) if status.node == format!("{}/{}", config.municipality, config.node) => {
+            Ok(status) if node_id(config).is_ok_and(|own| status.node == words::node(own)) => {
                 Store::Told(status.findings)
             }
             Ok(status) => Store::Unasked(format!("{} answered", status.node)),

@@ -15,9 +15,8 @@ use shouwang_driver::{
 };
 use shouwang_store::StoreError;
 
-use super::{founding, from_driver, keys, options, record_options, registry_spec};
+use super::{founding, from_driver, identity, options, record_options, registry_spec};
 use crate::charter;
-use crate::cli::charter::node_id;
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
@@ -61,8 +60,10 @@ pub struct ReadRecord {
     pub id: String,
     /// The name that people know.
     pub title: String,
-    /// `registry`, `region`, or empty for one that the configuration does not name.
+    /// `registry`, `region`, or empty for one that the configuration does not name or that no start opens.
     pub kind: String,
+    /// The epoch with which it was set aside; nothing if it was not.
+    pub set_aside: Option<u32>,
     /// The revision of the state that a start begins from.
     pub state: u64,
     /// The oldest revision of its ledger from which on nothing is missing; 0 if there is none.
@@ -86,8 +87,8 @@ pub struct Report {
     pub records: Vec<ReadRecord>,
     /// What is wrong.
     pub findings: Vec<Found>,
-    /// What earlier starts have moved out of the way; nothing reads it any more.
-    pub set_aside: Vec<PathBuf>,
+    /// Damaged files that earlier starts have moved out of the way; nothing reads them any more.
+    pub moved_away: Vec<PathBuf>,
 }
 
 /// Reads all of it. `progress` is told what is being read by the name that people know, how far, and of how much. Blocks.
@@ -95,7 +96,7 @@ pub struct Report {
 /// # Errors
 /// [`Failure`]: `STORE_LOCKED` while the node runs; a configuration or key that cannot be used.
 pub fn check(config: &Config, progress: &dyn Fn(&str, u64, u64)) -> Result<Report, Failure> {
-    let (node, keys) = (node_id(config)?, keys(config)?);
+    let (node, keys) = identity(config)?;
     let mut findings = Vec::new();
     let genesis = founding::kept(config, node, &keys).unwrap_or_else(|failure| {
         findings.push(document(config.data_dir.join(founding::FILE), String::new(), failure));
@@ -117,7 +118,7 @@ pub fn check(config: &Config, progress: &dyn Fn(&str, u64, u64)) -> Result<Repor
     let of = |damage: &Damage| damage.record.map(|id| named.title(id)).unwrap_or_default();
     findings.extend(read.damage.iter().map(|damage| found(damage, of(damage))));
     let records = read.records.iter().map(|record| row(record, named.title(record.id))).collect();
-    Ok(Report { records, findings, set_aside: read.set_aside })
+    Ok(Report { records, findings, moved_away: read.moved_away })
 }
 
 /// The records that the configuration names.
@@ -186,6 +187,7 @@ fn row(record: &CheckedRecord, title: String) -> ReadRecord {
         id: record.id.to_string(),
         title,
         kind: record.machine.unwrap_or_default().to_owned(),
+        set_aside: record.set_aside,
         state: record.state,
         oldest,
         newest,
@@ -241,6 +243,10 @@ fn mend(damage: &Damage) -> Bilingual {
         (_, "STORE_LEDGER_GAP" | "STORE_LEDGER_DAMAGED" | "STORE_LEDGER_SHORT") => Bilingual::fixed(
             "先整盘复制留存；缺失的历史仅备份中有，由备份恢复（shouwang restore）",
             "keep a copy of the whole disk first; what is missing of the history is in a backup alone (shouwang restore)",
+        ),
+        (_, "RESCUE_PENDING") => Bilingual::fixed(
+            "完成救援（shouwang rescue begin），或加入新纪元（shouwang rescue rejoin），见 docs/rescue.md",
+            "finish the rescue (shouwang rescue begin), or join the new epoch (shouwang rescue rejoin); see docs/rescue.md",
         ),
         (_, "STORE_IO") => Bilingual::fixed(
             "检查磁盘、线缆与数据目录权限，换盘前先整盘复制",

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use shouwang_domain::ids::NodeId;
 use shouwang_domain::registry::state::RegistryGenesis;
-use shouwang_driver::{AcceptedLoss, ConnectError, Driver, DriverError, NewLife, PeerConnector};
+use shouwang_driver::{AcceptedLoss, ConnectError, Driver, NewLife, PeerConnector};
 use tonic::transport::Channel;
 
-use super::{founding, from_driver, identity, options, parts, regions, registry_spec};
+use super::{founding, identity, options, parts, regions, registry_spec, unchanged};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
@@ -44,11 +44,5 @@ pub async fn accept(config: &Config, name: &str, left: &[String]) -> Result<Acce
     let options = options(config, node, true);
     let life = NewLife { regions: regions(config)?, left: left.to_vec(), reason: REASON.to_owned() };
     let accepted = Driver::accept_loss(options, parts(keys, Arc::new(Nobody)), registry_spec(genesis), life).await;
-    accepted.map_err(|error| match &error {
-        DriverError::Unfit { detail, .. } => {
-            let text = Bilingual::new(format!("未作任何改动：{error}"), format!("nothing was changed: {detail}"));
-            Failure::new(Exit::Refused, "NOT_ACCEPTED", text)
-        }
-        error => from_driver(error),
-    })
+    accepted.map_err(|error| unchanged(&error, "NOT_ACCEPTED"))
 }

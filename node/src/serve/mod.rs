@@ -143,16 +143,27 @@ fn plain(error: impl std::fmt::Display) -> Failure {
 
 pub(crate) fn from_driver(error: &DriverError) -> Failure {
     let exit = match error {
-        DriverError::NewLife(_) => Exit::Refused,
+        DriverError::Refused(_) => Exit::Refused,
         DriverError::Store(_) | DriverError::Unfit { .. } => Exit::Damaged,
         _ => Exit::Failure,
     };
     let zh = match error {
         DriverError::Store(error) => error.zh(),
-        DriverError::NewLife(refusal) => format!("未作任何改动：{}", refusal.zh()),
+        DriverError::Refused(refusal) => format!("未作任何改动：{}", refusal.zh()),
         other => format!("存储或记录无法打开：{other}"),
     };
     Failure::new(exit, error.code(), Bilingual::new(zh, error.to_string()))
+}
+
+/// What kept an operator's step on a node that stands from being taken.
+fn unchanged(error: &DriverError, code: &'static str) -> Failure {
+    match error {
+        DriverError::Unfit { detail, .. } => {
+            let text = Bilingual::new(format!("未作任何改动：{error}"), format!("nothing was changed: {detail}"));
+            Failure::new(Exit::Refused, code, text)
+        }
+        other => from_driver(other),
+    }
 }
 
 async fn stopped(mut stopping: watch::Receiver<bool>) {

@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use shouwang_domain::region::Region;
 use shouwang_domain::rescue::SignedStanding;
-use shouwang_driver::{Driver, DriverError, DriverOptions, HostSpec, Parts, Rescue};
+use shouwang_driver::{Driver, DriverOptions, HostSpec, Parts, Rescue};
 
 use super::loss::Nobody;
-use super::{from_driver, identity, load_charters, options, parts, record_options};
+use super::{identity, load_charters, options, parts, record_options, unchanged};
 use crate::config::Config;
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
+
+/// The step is not due where the disk stands.
+const NOT_NOW: &str = "RESCUE_NOT_NOW";
 
 /// This node's word in a region: how far it has come, and that it takes part in nothing of this epoch any more.
 ///
@@ -20,7 +23,7 @@ use crate::lang::Bilingual;
 /// [`Failure`]: a node that runs, an unknown region, a record that does not read whole.
 pub async fn stand(config: &Config, region: &str) -> Result<SignedStanding, Failure> {
     let (options, parts, spec) = prepared(config, region)?;
-    Driver::stand(options, parts, spec).await.map_err(|error| told(&error))
+    Driver::stand(options, parts, spec).await.map_err(|error| unchanged(&error, NOT_NOW))
 }
 
 /// Begins the region's next epoch on this node. Answers the epoch and the revision it stands at.
@@ -29,7 +32,7 @@ pub async fn stand(config: &Config, region: &str) -> Result<SignedStanding, Fail
 /// [`Failure`]: the region's refusal; as [`stand`].
 pub async fn begin(config: &Config, region: &str, order: Rescue) -> Result<(u32, u64), Failure> {
     let (options, parts, spec) = prepared(config, region)?;
-    Driver::rescue(options, parts, spec, order).await.map_err(|error| told(&error))
+    Driver::rescue(options, parts, spec, order).await.map_err(|error| unchanged(&error, NOT_NOW))
 }
 
 /// Sets aside what this node holds of the epoch that it has ended, so that it joins the next. Answers where it lies.
@@ -38,7 +41,7 @@ pub async fn begin(config: &Config, region: &str, order: Rescue) -> Result<(u32,
 /// [`Failure`]: a node that has not given its word; as [`stand`].
 pub async fn rejoin(config: &Config, region: &str) -> Result<PathBuf, Failure> {
     let (options, parts, spec) = prepared(config, region)?;
-    Driver::set_aside(options, parts, spec).await.map_err(|error| told(&error))
+    Driver::set_aside(options, parts, spec).await.map_err(|error| unchanged(&error, NOT_NOW))
 }
 
 fn prepared(config: &Config, name: &str) -> Result<(DriverOptions, Parts, HostSpec<Region>), Failure> {
@@ -53,21 +56,4 @@ fn prepared(config: &Config, name: &str) -> Result<(DriverOptions, Parts, HostSp
     };
     let (node, keys) = identity(config)?;
     Ok((options(config, node, true), parts(keys, Arc::new(Nobody)), HostSpec::found(charter, record_options(config))))
-}
-
-fn told(error: &DriverError) -> Failure {
-    match error {
-        DriverError::Rescue(refusal) => {
-            let text = Bilingual::new(
-                format!("未作任何改动：{}", refusal.zh()),
-                format!("nothing was changed: {}", refusal.en()),
-            );
-            Failure::new(Exit::Refused, refusal.code(), text)
-        }
-        DriverError::Unfit { detail, .. } => {
-            let text = Bilingual::new(format!("未作任何改动：{error}"), format!("nothing was changed: {detail}"));
-            Failure::new(Exit::Refused, "RESCUE_NOT_NOW", text)
-        }
-        error => from_driver(error),
-    }
 }

@@ -31,7 +31,7 @@ fn a_sound_disk_is_sound_and_read_to_its_end() {
     for orderly in [true, false] {
         let place = Place::new(orderly).unwrap();
         let report = check(place.root()).unwrap();
-        assert!(report.damage.is_empty() && report.set_aside.is_empty(), "{report:?}");
+        assert!(report.damage.is_empty() && report.moved_away.is_empty(), "{report:?}");
         assert_eq!(report.records.len(), 2);
         for record in &report.records {
             let (first, last) = record.ledger.unwrap();

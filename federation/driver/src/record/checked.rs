@@ -15,6 +15,7 @@ use shouwang_store::{Findings, Remedy, ShadowDisk, StoreError};
 use super::checkpoints::restore;
 use super::found::{Dirs, is_damage, open_ledger};
 use super::open::{Ground, Opened, opened};
+use super::rescue::SetAside;
 use crate::Result;
 use crate::check::{Damage, FINDINGS_MAX};
 use crate::error::DriverError;
@@ -40,6 +41,8 @@ pub struct CheckedRecord {
     pub segments: usize,
     /// The first and the last revision of the newest part of its ledger that has no gap.
     pub ledger: Option<(u64, u64)>,
+    /// The epoch it was set aside with, if it lies there.
+    pub set_aside: Option<u32>,
     /// What was decided once more: from behind the first of these revisions up to the last.
     pub replayed: Option<(u64, u64)>,
 }
@@ -120,7 +123,7 @@ pub(crate) fn check<M: Machine>(
     spec: &HostSpec<M>,
     go_on: &dyn Fn(u64, u64),
 ) -> Result<(CheckedRecord, Vec<Damage>)> {
-    let founded = spec.genesis.as_ref().map(Record::<M>::found).transpose().map_err(DriverError::Founding)?;
+    let founded = spec.founded()?;
     let ground = &Ground { findings: Findings::remembering(FINDINGS_MAX), ..ground.clone() };
     let mut exam = begin(ground, spec.id, Some(M::NAME), go_on);
     let opened = start(ground, spec, &exam.dirs, founded.as_ref());
@@ -165,7 +168,28 @@ pub(crate) fn check_unknown(
     go_on: &dyn Fn(u64, u64),
 ) -> Result<(CheckedRecord, Vec<Damage>)> {
     let ground = &Ground { findings: Findings::remembering(FINDINGS_MAX), ..ground.clone() };
-    let mut exam = begin(ground, id, None, go_on);
+    read_unopened(begin(ground, id, None, go_on))
+}
+
+/// Reads what an epoch has left that was set aside: `rescue resubmit` reads it too.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn check_set_aside(
+    ground: &Ground,
+    aside: SetAside,
+    go_on: &dyn Fn(u64, u64),
+) -> Result<(CheckedRecord, Vec<Damage>)> {
+    let ground = &Ground { findings: Findings::remembering(FINDINGS_MAX), ..ground.clone() };
+    let mut exam = begin(ground, aside.id, None, go_on);
+    exam.checked.set_aside = Some(aside.epoch);
+    exam.dirs = Dirs::within(aside.dir);
+    read_unopened(exam)
+}
+
+/// Reads files that no start of this node opens.
+fn read_unopened(mut exam: Examination<'_>) -> Result<(CheckedRecord, Vec<Damage>)> {
+    let (ground, id) = (exam.ground, exam.checked.id);
     let checkpoints = CheckpointStore::open(ground.disk.clone(), &exam.dirs.checkpoints)?;
     let checkpoints = checkpoints.telling(ground.findings.clone());
     let synced = checkpoints.held()?.first().map(|newest| newest.meta.revision);
@@ -193,6 +217,7 @@ fn begin<'a>(
         checkpoints: 0,
         segments: 0,
         ledger: None,
+        set_aside: None,
         replayed: None,
     };
     Examination { ground, dirs: Dirs::new(ground, id), checked, damage: Vec::new(), alone: false, go_on }
@@ -205,8 +230,7 @@ fn start<M: Machine>(
     dirs: &Dirs,
     founded: Option<&Record<M>>,
 ) -> Result<(Opened<M>, CheckpointStore)> {
-    let open = |dir| CheckpointStore::open(ground.disk.clone(), dir).map(|it| it.telling(ground.findings.clone()));
-    let (checkpoints, staged) = (open(&dirs.checkpoints)?, open(&dirs.staged)?);
+    let (checkpoints, staged) = dirs.stores(ground)?;
     Ok((opened(ground, spec, dirs, founded, (&checkpoints, &staged))?, checkpoints))
 }
 

@@ -205,9 +205,8 @@ pub(crate) fn accept(env: &Environment, spec: &HostSpec<Registry>, life: NewLife
     if env.disk.list(&dirs.root).map_err(|error| StoreError::io("list", &dirs.root, error))?.is_empty() {
         return Err(unfit(spec.id, "the order", "the record is not here"));
     }
-    let checkpoints = CheckpointStore::open(env.disk.clone(), &dirs.checkpoints)?.telling(env.findings.clone());
-    let staged = CheckpointStore::open(env.disk.clone(), &dirs.staged)?;
-    let founded = spec.genesis.as_ref().map(Record::found).transpose().map_err(DriverError::Founding)?;
+    let (checkpoints, staged) = dirs.stores(env)?;
+    let founded = spec.founded()?;
     let error = match opened(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged)) {
         Err(error) if is_damage(&error) => error,
         Err(error) => return Err(error),
@@ -221,7 +220,7 @@ pub(crate) fn accept(env: &Environment, spec: &HostSpec<Registry>, life: NewLife
         return Err(unfit(spec.id, "the order", "others are in this record; join anew under a new id"));
     }
     let revision = record.revision();
-    beyond_ledger.push((revision + 1, life.begin(env, &mut record).map_err(DriverError::NewLife)?));
+    beyond_ledger.push((revision + 1, life.begin(env, &mut record).map_err(DriverError::Refused)?));
     let (index, term) = beyond(env, spec, &error, newest.as_ref());
     let conf = conf_state_from([env.node.get()], []);
     let first = record.revision() + 1 - beyond_ledger.len() as u64;

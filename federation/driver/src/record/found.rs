@@ -42,10 +42,20 @@ pub(super) struct Dirs {
 impl Dirs {
     /// The directories of a record on this node.
     pub fn new(env: &Ground, id: RecordId) -> Self {
-        let root = env.data_dir.join(RECORDS).join(id.to_string());
+        Self::within(env.data_dir.join(RECORDS).join(id.to_string()))
+    }
+
+    /// The directories of a record in a folder of its own.
+    pub fn within(root: PathBuf) -> Self {
         let [ledger, checkpoints, staged, history] =
             ["ledger", "checkpoints", "staged", "history"].map(|name| root.join(name));
         Self { root, ledger, checkpoints, staged, history }
+    }
+
+    /// Its checkpoints and those on their way to it; both tell what they find.
+    pub fn stores(&self, ground: &Ground) -> Result<(CheckpointStore, CheckpointStore), StoreError> {
+        let open = |dir| CheckpointStore::open(ground.disk.clone(), dir).map(|it| it.telling(ground.findings.clone()));
+        Ok((open(&self.checkpoints)?, open(&self.staged)?))
     }
 }
 

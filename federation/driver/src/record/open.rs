@@ -144,15 +144,9 @@ impl Drop for Running {
 /// Starts a record. Blocks.
 pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result<(Arc<Shared<M>>, Running)> {
     let dirs = Dirs::new(env, spec.id);
-    let open = |dir| CheckpointStore::open(env.disk.clone(), dir).map(|store| store.telling(env.findings.clone()));
-    let (checkpoints, staged) = (open(&dirs.checkpoints)?, open(&dirs.staged)?);
-    let founded = spec.genesis.as_ref().map(Record::<M>::found).transpose().map_err(DriverError::Founding)?;
-    let first_epoch = first_epoch(&*env.disk, &dirs.root)?;
+    let (checkpoints, staged) = dirs.stores(env)?;
+    let founded = spec.founded()?;
     let opened = opened(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged));
-    let opened = opened.and_then(|opened| match opened.record.as_ref().map(Record::epoch) {
-        Some(epoch) if epoch < first_epoch => Err(DriverError::EpochEnded { id: spec.id, epoch }),
-        _ => Ok(opened),
-    });
     let Opened { replica, record, at, ledger } = match opened {
         Err(error) if is_damage(&error) => {
             let remains = remains(env, spec, &dirs, founded.as_ref(), &checkpoints, &error)?;
@@ -169,7 +163,7 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     let core = core(env, spec, vitals, group.unwrap_or_default(), contacts);
     core.conf.set(conf_index, conf_state);
     // A node without a state takes it from nobody who is still in an epoch that it has ended.
-    core.epoch.store(first_epoch, Relaxed);
+    core.epoch.store(first_epoch(&*env.disk, &dirs.root)?, Relaxed);
     let shared = shared((env, spec, founded), core, record.as_ref(), &ledger, (checkpoints, staged));
     let running = run(env, &shared, replica, ledger, (record, at), dirs)?;
     Ok((shared, running))
@@ -184,6 +178,7 @@ pub(super) struct Opened<M: Machine> {
 }
 
 /// Where a record stands, and what Raft made of its log: that takes no log that contradicts itself, which is damage too.
+/// So is an epoch that this node has ended for itself.
 pub(super) fn opened<M: Machine>(
     env: &Ground,
     spec: &HostSpec<M>,
@@ -192,6 +187,10 @@ pub(super) fn opened<M: Machine>(
     stores: (&CheckpointStore, &CheckpointStore),
 ) -> Result<Opened<M>> {
     let (Found { record, at, restored }, ledger) = find(env, spec, dirs, founded, stores)?;
+    let first_epoch = first_epoch(&*env.disk, &dirs.root)?;
+    if let Some(epoch) = record.as_ref().map(Record::epoch).filter(|epoch| *epoch < first_epoch) {
+        return Err(DriverError::EpochEnded { id: spec.id, epoch });
+    }
     Ok(Opened { replica: replica(env, spec, restored, at.index)?, record, at, ledger })
 }
 
@@ -243,6 +242,7 @@ fn shared<M: Machine>(
     Arc::new(Shared {
         founded,
         past: Arc::new(Semaphore::new(as_of::AT_ONCE)),
+        proving: Arc::new(Semaphore::new(1)),
         index_home: env.index.clone(),
         data_dir: env.data_dir.clone(),
         record: ArcSwapOption::from_pointee(record.cloned()),

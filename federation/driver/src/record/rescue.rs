@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use shouwang_domain::hash::Bytes;
 use shouwang_domain::ids::{NodeId, RecordId};
 use shouwang_domain::machine::Machine;
-use shouwang_domain::record::Record;
 use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::rescue::{SignedStanding, Standing};
@@ -55,9 +54,8 @@ struct Whole<M: Machine> {
 impl<M: Machine> Whole<M> {
     fn read(env: &Environment, spec: &HostSpec<M>) -> Result<Self> {
         let dirs = Dirs::new(env, spec.id);
-        let open = |dir| CheckpointStore::open(env.disk.clone(), dir).map(|store| store.telling(env.findings.clone()));
-        let (checkpoints, staged) = (open(&dirs.checkpoints)?, open(&dirs.staged)?);
-        let founded = spec.genesis.as_ref().map(Record::<M>::found).transpose().map_err(DriverError::Founding)?;
+        let (checkpoints, staged) = dirs.stores(env)?;
+        let founded = spec.founded()?;
         let (found, mut ledger) = find(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged))?;
         let Found { record, at, restored } = found;
         let record =
@@ -141,7 +139,7 @@ pub(crate) fn rescue(env: &Environment, spec: &HostSpec<Region>, order: Rescue) 
     }
     let Rescue { standings, lost, reason } = order;
     let (now, bytes, proof) = signed_here(env, record, RegionCommand::Rescue { standings, lost, reason });
-    let first = record.begin_epoch(now, bytes, proof, &Ed25519Verifier).map_err(DriverError::Rescue)?;
+    let first = record.begin_epoch(now, bytes, proof, &Ed25519Verifier).map_err(DriverError::Refused)?;
     whole.complete()?;
     let Whole { best, last: (term, index), mut ledger, checkpoints, staged, .. } = whole;
     let record = best.record;
@@ -195,13 +193,32 @@ fn aside_dir(data_dir: &Path, id: RecordId, epoch: u32) -> PathBuf {
     data_dir.join(ASIDE).join(format!("{id}-epoch-{epoch}"))
 }
 
-/// Where a node keeps what it held of a record's epochs that went on without it, the oldest first.
-pub(crate) fn asides(data_dir: &Path, id: RecordId) -> Result<Vec<PathBuf>> {
-    let (aside, prefix) = (data_dir.join(ASIDE), format!("{id}-epoch-"));
+/// What a node held of an epoch that went on without it.
+pub(crate) struct SetAside {
+    /// Of which record.
+    pub id: RecordId,
+    /// The epoch that ended here.
+    pub epoch: u32,
+    /// Where it lies.
+    pub dir: PathBuf,
+}
+
+/// All that was set aside on this node with an epoch.
+pub(crate) fn all_aside(data_dir: &Path) -> Result<Vec<SetAside>, StoreError> {
+    let aside = data_dir.join(ASIDE);
     let names = real_disk().list(&aside).map_err(|e| StoreError::io("list", &aside, e))?;
-    let mut epochs: Vec<u32> = names.iter().filter_map(|name| name.strip_prefix(&prefix)?.parse().ok()).collect();
-    epochs.sort_unstable();
-    Ok(epochs.into_iter().map(|epoch| aside_dir(data_dir, id, epoch)).collect())
+    let of = |name: &String| {
+        let (id, epoch) = name.split_once("-epoch-")?;
+        Some(SetAside { id: RecordId::from_hex(id)?, epoch: epoch.parse().ok()?, dir: aside.join(name) })
+    };
+    Ok(names.iter().filter_map(of).collect())
+}
+
+/// Where a node keeps what it held of the last of a record's epochs that went on without it; what earlier ones lacked was
+/// given once more in it.
+pub(crate) fn newest_aside(data_dir: &Path, id: RecordId) -> Result<Option<PathBuf>> {
+    let of_this = all_aside(data_dir)?.into_iter().filter(|aside| aside.id == id);
+    Ok(of_this.max_by_key(|aside| aside.epoch).map(|aside| aside.dir))
 }
 
 fn move_files(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), StoreError> {

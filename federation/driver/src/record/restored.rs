@@ -20,7 +20,7 @@ pub(crate) fn restore_copy(env: &Environment, copy: &RecordCopy, digest: Hash32,
     let opened = copy.checkpoint(digest)?;
     let mut record = checkpoints::restore::<Registry>(copy.id(), &opened)?;
     let through = record.revision();
-    let first = life.begin(env, &mut record).map_err(DriverError::NewLife)?;
+    let first = life.begin(env, &mut record).map_err(DriverError::Refused)?;
     let dirs = Dirs::new(env, copy.id());
     let checkpoints = CheckpointStore::open(env.disk.clone(), &dirs.checkpoints)?;
     if !checkpoints.held()?.is_empty() || env.store.load(slot_of(copy.id()))?.is_some() {

@@ -8,6 +8,7 @@ use shouwang_domain::actor::Role as Post;
 use shouwang_domain::charter::{CharterChange, Rules};
 use shouwang_domain::command::Envelope;
 use shouwang_domain::ids::CommandId;
+use shouwang_domain::record::Record;
 use shouwang_domain::testing::{actor, charter, municipality};
 use shouwang_domain::time::Timestamp;
 use shouwang_store::{PowerLoss, SimDisk};
