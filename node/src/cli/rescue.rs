@@ -9,13 +9,14 @@ use shouwang_domain::ids::NodeId;
 use shouwang_domain::rescue::{SignedStanding, Standing};
 use shouwang_driver::{Ed25519Verifier, Rescue};
 use shouwang_proto::admin::v1::admin_service_client::AdminServiceClient;
-use shouwang_proto::admin::v1::{ResubmitRequest, Resubmitted};
+use shouwang_proto::admin::v1::{ResubmitRequest, ResubmitResponse, Resubmitted};
 
 use super::Context;
 use super::client::{Client, ClientArgs, block_on, failure, with_node};
 use super::output::text_out;
 use super::render::Heads;
-use super::words;
+use super::words as spoken;
+use crate::api::convert::words;
 use crate::api::fields::read_node;
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
@@ -82,7 +83,7 @@ fn node(text: &str) -> Result<NodeId, String> {
 /// Runs `shouwang rescue`.
 ///
 /// # Errors
-/// [`Failure`]; nothing is changed then.
+/// [`Failure`]; nothing is changed then, but for a word that was given and could not be written: the same command writes it.
 pub fn run(args: RescueArgs, context: &Context) -> Result<(), Failure> {
     let config = || crate::config::load(&context.sources).map(|loaded| loaded.config);
     let text = match args.verb {
@@ -92,6 +93,13 @@ pub fn run(args: RescueArgs, context: &Context) -> Result<(), Failure> {
                 let path = out.display();
                 let (zh, en) = (format!("{path} 已存在，不覆盖"), format!("{path} exists and is not overwritten"));
                 return Err(failure(Exit::Exists, "RESCUE_OUT", zh, en));
+            }
+            // The word cannot be taken back: where it is written must be there before.
+            let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+            if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+                let folder = folder.display();
+                let (zh, en) = (format!("文件夹 {folder} 不存在"), format!("there is no folder {folder}"));
+                return Err(failure(Exit::NotFound, "RESCUE_OUT", zh, en));
             }
             let signed = block_on(rescue::stand(&config()?, &region))?;
             save(&out, &signed)?;
@@ -142,20 +150,35 @@ async fn resubmit(client: &Client) -> Result<(), Failure> {
         ("请求编号", "REQUEST ID"),
     ];
     let mut admin = AdminServiceClient::new(client.channel.clone());
-    let request = client.request(ResubmitRequest { region: client.region.clone() });
-    let answer = client.done(admin.resubmit(request).await)?;
+    let mut answer = ResubmitResponse::default();
+    let ended = loop {
+        let (region, from_revision) = (client.region.clone(), answer.next_revision);
+        match client.done(admin.resubmit(client.request(ResubmitRequest { region, from_revision })).await) {
+            Ok(more) => {
+                answer.commands.extend(more.commands);
+                answer.next_revision = more.next_revision;
+            }
+            // What was done is shown first: nobody is told of it again.
+            Err(failure) if !answer.commands.is_empty() => break Err(failure),
+            Err(failure) => return Err(failure),
+        }
+        if answer.next_revision == 0 {
+            break Ok(());
+        }
+    };
     let row = |command: &Resubmitted| {
         let outcome = command.outcome.clone().unwrap_or_default();
         vec![
             command.command.clone(),
             command.operator.clone(),
-            words::VERDICT.get(outcome.verdict, client.lang),
+            spoken::VERDICT.get(outcome.verdict, client.lang),
             outcome.revision.to_string(),
             command.request_id.clone(),
         ]
     };
     let rows: Vec<_> = answer.commands.iter().map(row).collect();
-    client.show(&answer, HEADS, &rows)
+    client.show(&answer, HEADS, &rows)?;
+    ended
 }
 
 /// A word as JSON: everything in hex digits and words.
@@ -177,7 +200,7 @@ struct StandingFile {
 fn save(path: &Path, signed: &SignedStanding) -> Result<(), Failure> {
     let SignedStanding { standing, algorithm, public_key, signature } = signed.clone();
     let Standing { record, epoch, node, term, index, revision, root } = standing;
-    let node = format!("{}/{}", node.municipality(), node.number());
+    let node = words::node(node);
     let file = StandingFile { record, epoch, node, term, index, revision, root, algorithm, public_key, signature };
     let text = serde_json::to_string_pretty(&file).map_err(|e| failure(Exit::Failure, "RESCUE_OUT", &e, &e))?;
     Ok(write_new(path, text.as_bytes(), Access::Public)?)

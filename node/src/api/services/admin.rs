@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use shouwang_domain::command::Envelope;
 use shouwang_domain::ids::NodeId;
 use shouwang_domain::machine::Machine;
+use shouwang_domain::region::Region;
+use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::registry::state::RegistryChannel;
 use shouwang_driver::{Contact, DriverError, Finding, Handle, RecordStatus, Remedy, Role};
 use shouwang_proto::admin::v1 as admin;
@@ -24,7 +27,7 @@ use crate::api::{deadline, status};
 use crate::lang::Bilingual;
 
 /// Commands given once more in one call.
-const RESUBMITTED_MAX: usize = 1000;
+const RESUBMITTED_MAX: usize = 200;
 
 /// How the registry is named where any record may stand.
 const REGISTRY: &str = "registry";
@@ -116,17 +119,34 @@ impl AdminService for Services {
     ) -> Result<Response<admin::ResubmitResponse>, Status> {
         let caller = Caller::of(&request)?;
         let by = deadline::of(&request);
-        let handle = self.hosted(&request.get_ref().region)?.handle;
-        let lacking = handle.lacking(caller.municipality, RESUBMITTED_MAX).await.map_err(|e| driver_failed(&e))?;
-        let mut commands = Vec::new();
-        for envelope in lacking {
+        let asked = request.into_inner();
+        let handle = self.hosted(&asked.region)?.handle;
+        let lacking = handle.lacking(caller.municipality, asked.from_revision, RESUBMITTED_MAX).await;
+        let lacking = lacking.map_err(|error| driver_failed(&error))?;
+        let mut answer = admin::ResubmitResponse::default();
+        if lacking.len() == RESUBMITTED_MAX {
+            answer.next_revision = lacking.last().map_or(0, |(revision, _)| revision + 1);
+        }
+        for (revision, envelope) in lacking {
             let (request_id, command) = (envelope.id.to_string(), envelope.body.name().to_owned());
             let operator = envelope.actor.operator.clone();
-            let outcome = handle.propose(envelope, by).await.map_err(|error| driver_failed(&error))?;
-            let outcome = Some(outcome_of(&outcome, String::new()));
-            commands.push(admin::Resubmitted { request_id, command, operator, outcome });
+            if self.has_forgotten(&handle, &envelope, by).await? {
+                continue;
+            }
+            match handle.propose(envelope, by).await {
+                Ok(outcome) => {
+                    let outcome = Some(outcome_of(&outcome, String::new()));
+                    answer.commands.push(admin::Resubmitted { request_id, command, operator, outcome });
+                }
+                Err(error) if answer.commands.is_empty() => return Err(driver_failed(&error)),
+                // What was done is told; the next call goes on here.
+                Err(_) => {
+                    answer.next_revision = revision;
+                    break;
+                }
+            }
         }
-        Ok(Response::new(admin::ResubmitResponse { commands }))
+        Ok(Response::new(answer))
     }
 
     async fn list_couriers(
@@ -165,6 +185,20 @@ impl Services {
     fn findings(&self) -> Vec<Finding> {
         let region = || self.regions().values().next().map(|region| region.handle.findings());
         self.registry().ok().map(Handle::findings).or_else(region).unwrap_or_default()
+    }
+
+    /// Whether a command that came too late to be remembered was carried out all the same: an earlier call has given it.
+    async fn has_forgotten(
+        &self,
+        handle: &Handle<Region>,
+        envelope: &Envelope<RegionCommand>,
+        by: Instant,
+    ) -> Result<bool, Status> {
+        if envelope.valid_until >= view(handle)?.record.time() {
+            return Ok(false);
+        }
+        let recalled = handle.recall(self.node.municipality(), envelope.id, by).await;
+        Ok(recalled.map_err(|error| driver_failed(&error))?.outcome.is_some())
     }
 
     fn either(&self, text: &str) -> Result<Either, Status> {
