@@ -16,7 +16,7 @@ use shouwang_proto::v1::{
     GetInclusionProofRequest, GetInclusionProofResponse, GetRegionHeadRequest, GetRegionRequest, GetRegionResponse,
     ReadRegionLedgerRequest,
 };
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::client::{Client, ClientArgs, failed, failure, with_node};
 use super::ledger_check::{Check, Checked, Fault, id_of};
@@ -63,8 +63,8 @@ enum Verb {
     /// How long the ledger is and what its root is, signed by the node: keep it (-o json), and a ledger that is cut off or
     /// rewritten later shows 由节点签名的账本头；请留存（-o json），日后可发现截断或改写
     Head {
-        /// A head kept before: the node must show that its ledger grew out of that one, without the ledger being read
-        /// 先前留存的账本头：节点须证明其账本由此延续，无需读取整本账
+        /// A head kept before: the node must show that its ledger grew out of that one, without the ledger being sent
+        /// 先前留存的账本头：节点须证明其账本由此延续，无需下载整本账
         #[arg(long, value_name = "FILE")]
         since: Option<PathBuf>,
     },
@@ -205,7 +205,18 @@ async fn show_head(client: &Client, since: Option<&Path>) -> Result<(), Failure>
     let since_revision = kept.map_or(0, |kept| kept.revision);
     let (region, linearizable) = (client.region.clone(), client.linearizable);
     let query = GetRegionHeadRequest { region, linearizable, since_revision };
-    let given = client.done(api.get_region_head(client.request(query)).await)?;
+    let given = match api.get_region_head(client.request(query.clone())).await {
+        // It is shorter than what was kept: behind, or of a later epoch, which the head alone tells.
+        Err(status) if status.code() == Code::OutOfRange && kept.is_some() => {
+            let query = GetRegionHeadRequest { since_revision: 0, ..query };
+            let head = client.done(api.get_region_head(client.request(query)).await)?;
+            if kept.is_some_and(|kept| head.epoch <= kept.epoch) {
+                return client.done(Err(status));
+            }
+            head
+        }
+        answer => client.done(answer)?,
+    };
     let steps: Option<Vec<Hash32>> = given.grown.iter().map(|step| hash(step)).collect();
     let (head, signed) = HeadFile::of(given)
         .and_then(|head| head.signed().map(|signed| (head, signed.head)))
