@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
+use shouwang_cluster::affairs::ratified;
 use shouwang_cluster::federation::{self, MemberSpec};
 use shouwang_cluster::story::{ALXA, WUHAI, YINCHUAN, id, number, until};
 use shouwang_cluster::{Answer, Federation, Terminal};
@@ -128,22 +129,6 @@ fn balance(terminal: &Terminal, lot: &str, account: &str) -> Result<u64> {
     Ok(of.filter(|of| of["account"] == format!("ACCOUNT_{account}")).map(|of| number(&of["quantity"])).sum())
 }
 
-/// A change that the hub's leader draws up and 银川's signs, once it is in force.
-fn ratified(federation: &Federation, change: &[&str]) -> Result<()> {
-    let answer = federation.terminal(WUHAI, "leader").run(change)?;
-    let name =
-        answer["change"].as_str().context("the change's name")?.rsplit('/').next().unwrap_or_default().to_owned();
-    let signer = federation.terminal(YINCHUAN, "leader");
-    until("the change arrives", || Ok(signer.run(&["region", "sign", &name]).ok()))?;
-    until("the change is in force", || {
-        let listed = federation.terminal(WUHAI, "duty").run(&["region", "changes"])?;
-        let mut changes = listed["changes"].as_array().into_iter().flatten();
-        Ok(changes
-            .any(|c| c["name"].as_str().is_some_and(|n| n.ends_with(&name)) && number(&c["inForce"]) > 0)
-            .then_some(()))
-    })
-}
-
 /// What 阿拉善 does around its last backup.
 struct Night {
     lot: String,
@@ -165,10 +150,10 @@ fn night(federation: &Federation, backup: &Path) -> Result<Night> {
     let what = ["--subject", "氯气泄漏", "--place", "乌达", "--needed-by", "+4h", "--until", "+2d", "--id", &request];
     duty.run(&[&["aid", "request", "--line", "2990101=5"][..], &what].concat())?;
     let hold = ["aid", "hold", &request, "--line", "1", "--pledge", &pledge, "--qty", "5", "--mission", &mission];
-    until("the pledge and the request are there to be held", || Ok(coordinator.run(&hold).ok()))?;
+    coordinator.gets_to(&hold)?;
     signer.run(&["aid", "order", &mission])?;
     let dispatch = ["mission", "dispatch", &mission, "--qty", "5", "--seal", "封0412"];
-    until("the order arrives", || Ok(keeper.run(&dispatch).ok()))?;
+    keeper.gets_to(&dispatch)?;
     let witness = federation.terminal(YINCHUAN, "duty");
     until("the region knows that it left, and of the second pledge", || {
         let shown = witness.run(&["mission", "show", &mission])?;
@@ -219,8 +204,8 @@ fn a_lost_registry_is_restored_and_adopts_what_the_region_has_on_record() -> Res
     let waits = admin.run(&["courier", "status"])?["couriers"][0]["trouble"].to_string();
     ensure!(waits.contains("RESTORING") && waits.contains("no state of the region"), "{waits}");
 
-    ratified(&federation, &["region", "add-node", "152900/2", &key])?;
-    ratified(&federation, &["region", "remove-node", "152900/1"])?;
+    ratified(&federation, WUHAI, &format!("region add-node 152900/2 {key}"), &[YINCHUAN])?;
+    ratified(&federation, WUHAI, "region remove-node 152900/1", &[YINCHUAN])?;
     for member in [WUHAI, YINCHUAN] {
         federation.add_peer(member, "152900/2", process.ports.peer)?;
     }
@@ -229,7 +214,7 @@ fn a_lost_registry_is_restored_and_adopts_what_the_region_has_on_record() -> Res
         let books = (stands("LOCAL")?, stands("PLEDGED")?, stands("IN_TRANSIT")?);
         Ok((books == (20, 25, 5)).then_some(()))
     })?;
-    until("it promises again", || Ok(leader.run(&promise).ok()))?;
+    leader.gets_to(&promise)?;
     until("the courier is at rest", || {
         let couriers = admin.run(&["courier", "status"])?;
         let courier = &couriers["couriers"][0];
@@ -240,7 +225,7 @@ fn a_lost_registry_is_restored_and_adopts_what_the_region_has_on_record() -> Res
     let hub = federation.terminal(WUHAI, "keeper");
     hub.run(&["store", "add", "二号库", "--district", "乌达区"])?;
     let receive = ["mission", "receive", &mission, "--store", "二号库", "--good", "5"];
-    until("it is received", || Ok(hub.run(&receive).ok()))?;
+    hub.gets_to(&receive)?;
     until("the owner hears of it", || Ok((balance(&keeper, &lot, "ON_LOAN")? == 5).then_some(())))?;
     let again = folder.path().join("again");
     admin.run(&["backup", "take", text(&again)?])?;

@@ -147,10 +147,10 @@ fn what_a_region_was_told_before_the_loss_is_adopted() -> Result<()> {
     let what = ["--subject", "氯气泄漏", "--place", "乌达", "--needed-by", "+4h", "--until", "+2d", "--id", &request];
     duty.run(&[&["aid", "request", "--line", "2990101=5"][..], &what].concat())?;
     let hold = ["aid", "hold", &request, "--line", "1", "--pledge", &pledge, "--qty", "5", "--mission", &mission];
-    until("the pledge and the request are there to be held", || Ok(coordinator.run(&hold).ok()))?;
+    coordinator.gets_to(&hold)?;
     signer.run(&["aid", "order", &mission])?;
     let dispatch = ["mission", "dispatch", &mission, "--qty", "5", "--seal", "封0412"];
-    until("the order arrives", || Ok(keeper.run(&dispatch).ok()))?;
+    keeper.gets_to(&dispatch)?;
     until("the region knows that it left", || {
         let shown = duty.run(&["mission", "show", &mission])?;
         Ok((shown["mission"]["state"] == "MISSION_STATE_DISPATCHED").then_some(()))
@@ -168,7 +168,7 @@ fn what_a_region_was_told_before_the_loss_is_adopted() -> Result<()> {
     ensure!(answer.code == 0, "{answer:?}");
     federation.node(ALXA).start()?;
     until("the region's record is adopted", || Ok((books(&federation)? == [20, 25, 5]).then_some(())))?;
-    until("it promises again", || Ok(promise("1", &uuid::Uuid::now_v7().to_string()).ok()))?;
+    leader.gets_to(&["pledge", "make", "--lot", &lot, "--qty", "1", "--until", "+2d"])?;
     until("the courier goes on", || {
         let courier = &admin.run(&["courier", "status"])?["couriers"][0];
         ensure!(courier["trouble"].as_str().unwrap_or_default().is_empty(), "{courier}");

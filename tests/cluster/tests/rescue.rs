@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use shouwang_cluster::affairs::{self, region_of};
 use shouwang_cluster::federation::{REGION, members};
 use shouwang_cluster::story::{ALXA, ORDOS, SHIZUISHAN, SUITS, WUHAI, YINCHUAN, id, number, until};
 use shouwang_cluster::{Answer, Federation};
@@ -13,13 +13,6 @@ use shouwang_cluster::{Answer, Federation};
 const LEFT: [u32; 2] = [WUHAI, ALXA];
 /// Who is lost.
 const LOST: [u32; 3] = [ORDOS, YINCHUAN, SHIZUISHAN];
-
-/// The region as a node's status shows it.
-fn status(federation: &Federation, code: u32) -> Result<Value> {
-    let status = federation.terminal(code, "admin").run(&["region", "status"])?;
-    let mut records = status["records"].as_array().into_iter().flatten();
-    records.find(|record| record["kind"] == "RECORD_KIND_REGION").cloned().context("the node hosts a region")
-}
 
 /// Runs a command of `shouwang rescue` on the machine of a member whose node stands.
 fn rescue(federation: &Federation, code: u32, verb: &[&str]) -> Result<Answer> {
@@ -80,13 +73,15 @@ fn two_of_five_go_on_in_another_epoch_and_the_others_come_back_to_it() -> Result
         federation.node(code).stop()?;
     }
     let early = begin(&federation, WUHAI, &LOST)?;
-    ensure!(early.code != 0, "nobody had given a word");
+    ensure!(early.err.contains("word.json"), "nobody had given a word: {}", early.err);
     LEFT.iter().try_for_each(|code| stand(&federation, *code))?;
 
-    // Whoever has given its word does nothing more in the old epoch, and says so.
+    // Whoever has given its word does nothing more in the old epoch, and says so; so does its disk.
+    let looked = looked_at(&federation, WUHAI)?;
+    ensure!(looked.code == 10 && looked.out.contains("RESCUE_PENDING"), "{looked:?}");
     federation.node(WUHAI).start()?;
-    until("the node answers", || Ok(status(&federation, WUHAI).ok()))?;
-    let why = status(&federation, WUHAI)?["trouble"].to_string();
+    until("the node answers", || Ok(region_of(&federation.terminal(WUHAI, "admin")).ok()))?;
+    let why = region_of(&federation.terminal(WUHAI, "admin"))?["trouble"].to_string();
     ensure!(why.contains("RESCUE_PENDING"), "{why}");
     federation.node(WUHAI).stop()?;
 
@@ -97,9 +92,12 @@ fn two_of_five_go_on_in_another_epoch_and_the_others_come_back_to_it() -> Result
     ensure!(done.code == 0, "{}", done.err);
     let second = LEFT.into_iter().find(|code| *code != first).context("two are left")?;
     let again = begin(&federation, first, &LOST)?;
-    ensure!(again.code != 0, "an epoch begins once");
+    ensure!(again.err.contains("RESCUE_NOT_NOW"), "an epoch begins once: {}", again.err);
     let rejoined = rescue(&federation, second, &["rejoin", REGION])?;
     ensure!(rejoined.code == 0, "{}", rejoined.err);
+    // What it has set aside is read as well: it is what is given once more.
+    let aside = looked_at(&federation, second)?;
+    ensure!(aside.code == 0 && aside.out.contains("\"set_aside\": 0"), "{aside:?}");
 
     for code in LEFT {
         federation.node(code).start()?;
@@ -117,6 +115,12 @@ fn two_of_five_go_on_in_another_epoch_and_the_others_come_back_to_it() -> Result
     let diverged = since(&secret)?;
     ensure!(diverged.code == 10 && diverged.err.contains("LEDGER_DIVERGED"), "{}", diverged.err);
     Ok(())
+}
+
+/// What the disk of a node that stands has on it.
+fn looked_at(federation: &Federation, code: u32) -> Result<Answer> {
+    let config = federation.home(code).join("shouwang.toml");
+    federation.try_run(&["--config", &*config.to_string_lossy(), "disk", "check", "-o", "json"])
 }
 
 /// The head of the ledger as a node signs it now, in a file.
@@ -151,11 +155,7 @@ fn lost_with_a_secret(federation: &mut Federation) -> Result<(String, PathBuf)> 
 
 /// What the lost ones alone had decided is not in the new epoch until the one who asked for it comes back and says so.
 fn resubmitted(federation: &Federation, change: &str) -> Result<()> {
-    let name = format!("changes/{change}");
-    let drawn_up = || -> Result<bool> {
-        let changes = federation.terminal(WUHAI, "secretariat").run(&["region", "changes"])?;
-        Ok(changes["changes"].as_array().into_iter().flatten().any(|known| known["name"] == name))
-    };
+    let drawn_up = || -> Result<bool> { Ok(!affairs::change(federation, WUHAI, change)?.is_null()) };
     ensure!(!drawn_up()?, "the two had heard of it: the test shows nothing");
     let admin = federation.terminal(LOST[2], "admin");
     let given = admin.run(&["rescue", "resubmit"])?;
@@ -186,7 +186,7 @@ fn goes_on(federation: &Federation, requests: &[&str]) -> Result<()> {
             shown(federation, code, id)?;
         }
         until("both vote", || {
-            let Ok(status) = status(federation, code) else { return Ok(None) };
+            let Ok(status) = region_of(&federation.terminal(code, "admin")) else { return Ok(None) };
             let voters = status["group"].as_array().into_iter().flatten().filter(|node| node["voter"] == true).count();
             Ok((number(&status["epoch"]) == 1 && voters == 2).then_some(()))
         })?;
@@ -204,7 +204,7 @@ fn comes_back(federation: &mut Federation, left: u32) -> Result<()> {
         let asked = admin.try_run(&["region", "pledges", "--linearizable", "--timeout", "3"])?;
         Ok(asked.err.contains("LEFT_BEHIND").then_some(()))
     })?;
-    let trouble = status(federation, back)?["trouble"].to_string();
+    let trouble = region_of(&federation.terminal(back, "admin"))?["trouble"].to_string();
     ensure!(trouble.contains("LEFT_BEHIND"), "{trouble}");
     federation.node(back).stop()?;
     stand(federation, back)?;

@@ -124,7 +124,7 @@ impl Scene<'_> {
                 self.lines(|_, _| true, |line, on| if on { line.far(150, 300) } else { line.far(0, 0) });
             }
             Fault::ThinLines => self.lines(|_, _| true, |line, on| line.thin(if on { 8_000 } else { 0 })),
-            Fault::FullDisk => self.full_disk(leader)?,
+            Fault::FullDisk => self.full_disk()?,
             Fault::ClockOff => self.clock_off()?,
             Fault::OperatorRevoked => self.operator_revoked()?,
             Fault::NodeRevoked => self.node_revoked(leader)?,
@@ -195,13 +195,17 @@ impl Scene<'_> {
     }
 
     /// The leader's disk runs full to the last byte: another leads. It is freed, and is as good as any.
-    fn full_disk(&self, leader: u32) -> Result<()> {
+    fn full_disk(&self) -> Result<()> {
         let Some(disk) = self.disk else { return Ok(()) };
         let admin = self.federation.terminal(ORDOS, "admin");
-        if leader != ORDOS {
-            let node = format!("{ORDOS}/1");
-            self.federation.terminal(leader, "admin").run(&["region", "transfer", &node])?;
-        }
+        let node = format!("{ORDOS}/1");
+        until("the node with the small disk leads", || {
+            let leader = self.leader()?;
+            if leader != ORDOS {
+                self.federation.terminal(leader, "admin").run(&["region", "transfer", &node])?;
+            }
+            Ok((self.leader()? == ORDOS).then_some(()))
+        })?;
         disk.fill()?;
         let is_full = |full: bool| {
             // What is false is left out.
@@ -287,7 +291,8 @@ impl Scene<'_> {
         self.restart(YINCHUAN)?;
         let change = format!("region rotate-key {YINCHUAN}/1 {key} --old-until +3s");
         ratified(self.federation, YINCHUAN, &change, &[WUHAI, ORDOS])?;
-        let (duty, code) = (self.federation.terminal(WUHAI, "duty"), YINCHUAN.to_string());
+        // Where it was seen in force: elsewhere it may still be on its way.
+        let (duty, code) = (self.federation.terminal(YINCHUAN, "duty"), YINCHUAN.to_string());
         until("the old key has retired", || {
             let shown = duty.run(&["region", "show"])?;
             let mut members = shown["charter"]["members"].as_array().into_iter().flatten();

@@ -53,7 +53,7 @@ fn what_clients_saw_in_a_storm_was_possible() -> Result<()> {
     let given = std::env::var("SHOUWANG_STORM_SECONDS").ok().map(|text| text.parse()).transpose()?;
     let seconds = given.unwrap_or(1);
     ensure!(seconds <= 100, "with {seconds} s for each kind of fault the storm outlasts the holds in it");
-    let lasts = Duration::from_secs(seconds);
+    let (lasts, faults) = (Duration::from_secs(seconds), Fault::chosen(given.is_none())?);
     let folder = tempfile::tempdir()?;
     let (mut federation, disk) = found(folder.path())?;
     // A longer storm has more stocks, of which ten are contended for at any time, so that no history is full before its end.
@@ -75,7 +75,7 @@ fn what_clients_saw_in_a_storm_was_possible() -> Result<()> {
             |(at, (terminal, request)): (usize, &(Terminal, &str))| storm.work(terminal, request, Rng(at as u64));
         let workers: Vec<_> = clients.iter().enumerate().map(|client| scope.spawn(move || work(client))).collect();
         let scene = Scene { federation: &mut federation, storm: &storm, disk: disk.as_ref(), lasts };
-        let struck = scene.strike_all(&Fault::chosen(given.is_none())?);
+        let struck = scene.strike_all(&faults);
         let full = storm.contended().len() < CONTENDED;
         storm.end();
         let left: Vec<Result<Vec<u64>>> =

@@ -159,7 +159,7 @@ fn rotate(desk: &Desk<'_>, key: &str, held: &AtomicU64) -> Result<()> {
     goes_on("they work under the old key")?;
     ratified(desk.0, ALXA, &format!("region rotate-key 152900/1 {key} --old-until +6s"), &[WUHAI, YINCHUAN])?;
     let retiring = || -> Result<Value> {
-        let shown = desk.at(WUHAI, "duty").does("region show")?;
+        let shown = desk.at(ALXA, "duty").does("region show")?;
         let mut members = shown["charter"]["members"].as_array().into_iter().flatten();
         Ok(members.find(|member| member["code"] == "152900").cloned().unwrap_or_default()["nodes"][0].clone())
     };
