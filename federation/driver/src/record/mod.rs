@@ -55,7 +55,7 @@ pub use life::NewLife;
 pub(crate) use open::{Environment, Ground, Running, start};
 pub(crate) use proposer::Command;
 pub use rescue::Rescue;
-pub(crate) use rescue::{SetAside, all_aside, newest_aside, rescue, set_aside, stand};
+pub(crate) use rescue::{all_aside, newest_aside, rescue, set_aside, stand};
 pub(crate) use restored::restore_copy;
 pub(crate) use roll_call::RollCall;
 pub(crate) use transfers::Transfers;

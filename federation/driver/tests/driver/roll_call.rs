@@ -1,11 +1,7 @@
 //! Who is in touch is known on every node, not on the leader alone; and a node that is cut off says that it does not know.
 
-#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
-
-mod cluster;
-
-use cluster::counter::{Ask, Member};
-use cluster::{Cluster, fast, node_id, signer};
+use crate::cluster::counter::{Ask, Member};
+use crate::cluster::{Cluster, fast, node_id, signer};
 use shouwang_domain::hash::Bytes;
 use shouwang_driver::{Contact, Signer, Touch};
 

@@ -1,7 +1,5 @@
 //! Some nodes in one process, on loopback, each with a disk of its own that outlives it.
 
-#![allow(dead_code, reason = "each test file uses its part of the harness")]
-
 pub mod counter;
 
 use std::collections::{BTreeMap, HashMap};

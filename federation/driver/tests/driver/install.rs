@@ -1,11 +1,7 @@
 //! A node that fell out of the log gets a checkpoint and its history, and its power goes behind every step of that.
 
-#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
-
-mod cluster;
-
-use cluster::counter::Ask;
-use cluster::{Cluster, fast, node_id};
+use crate::cluster::counter::Ask;
+use crate::cluster::{Cluster, fast, node_id};
 use shouwang_domain::hash::Bytes;
 use shouwang_driver::RecordOptions;
 use shouwang_store::{PowerLoss, SimDisk, StoreError};
@@ -18,7 +14,7 @@ const LOSSES: [PowerLoss; 3] = [PowerLoss::All, PowerLoss::AfterPrefix, PowerLos
 async fn left_behind() -> Cluster {
     let options = RecordOptions { log_slack: 2, segment_bytes: 8 << 10, ..fast() };
     let mut cluster = Cluster::start(&[], options).await;
-    cluster.genesis = cluster::genesis(&[1, 2, VICTIM]);
+    cluster.genesis = crate::cluster::genesis(&[1, 2, VICTIM]);
     cluster.disks.insert(VICTIM, SimDisk::new(1));
     for n in [1, 2, VICTIM] {
         cluster.up(n).await;

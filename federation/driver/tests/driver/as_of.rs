@@ -1,14 +1,10 @@
 //! A look at the past equals the state that was current then, on every node, however much of its making is left there.
 
-#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
-
-mod cluster;
-
 use std::path::PathBuf;
 use std::time::Instant;
 
-use cluster::counter::{Ask, Counter, Member};
-use cluster::{Cluster, fast, node_id, signer, soon};
+use crate::cluster::counter::{Ask, Counter, Member};
+use crate::cluster::{Cluster, fast, node_id, signer, soon};
 use shouwang_domain::hash::{Bytes, Hash32};
 use shouwang_domain::record::Record;
 use shouwang_domain::time::Timestamp;

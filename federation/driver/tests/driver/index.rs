@@ -1,15 +1,11 @@
 //! What the index leads to is what the ledger says, whatever happens to the index.
 
-#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
-
-mod cluster;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use cluster::counter::{Ask, Counter, Happened, Member};
-use cluster::{Cluster, fast, node_id, signer, soon};
+use crate::cluster::counter::{Ask, Counter, Happened, Member};
+use crate::cluster::{Cluster, fast, node_id, signer, soon};
 use shouwang_domain::hash::Bytes;
 use shouwang_domain::ids::CommandId;
 use shouwang_domain::record::{Outcome, Verdict};

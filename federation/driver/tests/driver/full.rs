@@ -1,17 +1,13 @@
 //! A disk that runs full and is freed again, for real: a small file system in memory, which takes root to mount.
 
-#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
-
-mod cluster;
-
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use cluster::counter::Ask;
-use cluster::{Cluster, fast, soon};
+use crate::cluster::counter::Ask;
+use crate::cluster::{Cluster, fast, soon};
 use shouwang_domain::hash::Bytes;
 use shouwang_driver::{RecordOptions, Role};
 use tempfile::TempDir;
@@ -71,7 +67,7 @@ async fn with_small_disk(voters: &[u32], n: u32) -> Option<(Cluster, Mount)> {
     let dir = TempDir::new().unwrap();
     let mount = Mount::on(dir.path())?;
     let mut cluster = Cluster::start(&[], options()).await;
-    cluster.genesis = cluster::genesis(voters);
+    cluster.genesis = crate::cluster::genesis(voters);
     cluster.dirs.insert(n, dir);
     for n in voters {
         cluster.up(*n).await;
@@ -126,7 +122,8 @@ async fn a_disk_that_runs_full_under_load_loses_nothing() {
         let handle = cluster.counter(1).clone();
         for asked in 1.. {
             let id = 1_000_000 * (round + 1) + asked;
-            let note = cluster::envelope::<cluster::counter::Counter>(1, id, Ask::Note(Bytes(noise.clone())));
+            let note =
+                crate::cluster::envelope::<crate::cluster::counter::Counter>(1, id, Ask::Note(Bytes(noise.clone())));
             match handle.propose(note, Instant::now() + Duration::from_millis(300)).await {
                 Ok(outcome) => acknowledged.push((id, outcome)),
                 Err(error) if error.code() == "DISK_FULL" => break,
@@ -152,7 +149,7 @@ async fn a_disk_that_runs_full_under_load_loses_nothing() {
         for (id, outcome) in &acknowledged {
             let known = cluster
                 .counter(1)
-                .outcome(cluster::node_id(1).municipality(), shouwang_domain::ids::CommandId::from_u128(*id));
+                .outcome(crate::cluster::node_id(1).municipality(), shouwang_domain::ids::CommandId::from_u128(*id));
             assert_eq!(known.as_ref(), Some(outcome), "acknowledged and lost");
         }
         // Room for the next round.

@@ -1,13 +1,9 @@
 //! One record on three nodes: propose, read, watch, time, and who may speak.
 
-#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
-
-mod cluster;
-
 use std::time::{Duration, Instant};
 
-use cluster::counter::{Ask, Counter, Happened};
-use cluster::{Cluster, envelope, fast, node_id, soon};
+use crate::cluster::counter::{Ask, Counter, Happened};
+use crate::cluster::{Cluster, envelope, fast, node_id, soon};
 use shouwang_domain::record::Verdict;
 use shouwang_domain::time::Timestamp;
 use shouwang_driver::{DriverError, RecordOptions, WatchError};
@@ -155,8 +151,8 @@ async fn nobody_speaks_with_a_key_that_is_not_in_force() {
     let follower = cluster.follower().await;
     let leader = cluster.leader().await;
     // The record is told that these nodes have another key now.
-    let member = cluster::counter::Member {
-        key: shouwang_domain::hash::Bytes(shouwang_driver::Signer::public_key(&cluster::signer(9))),
+    let member = crate::cluster::counter::Member {
+        key: shouwang_domain::hash::Bytes(shouwang_driver::Signer::public_key(&crate::cluster::signer(9))),
         voter: true,
     };
     let third = (1..=3).find(|n| ![follower, leader].contains(n)).unwrap();

@@ -1,12 +1,8 @@
 //! What the peer surface refuses: strangers, impostors, other federations, nodes of other records.
 
-#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
-
-mod cluster;
-
 use std::net::SocketAddr;
 
-use cluster::{Cluster, PATIENCE, fast, node_id};
+use crate::cluster::{Cluster, PATIENCE, fast, node_id};
 use shouwang_domain::ids::NodeId;
 use shouwang_driver::AuthenticatedPeer;
 use shouwang_proto::replication::v1 as proto;
