@@ -14,6 +14,7 @@ use shouwang_driver::Ed25519Verifier;
 
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
+use crate::nesting::from_toml;
 use crate::pki::SigningKey;
 use crate::pki::files::read_text;
 
@@ -114,7 +115,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 /// # Errors
 /// A file that cannot be read, is no draft, or contradicts itself.
 pub fn draft(path: &Path) -> Result<SignedCharter, Failure> {
-    let draft: Draft = toml::from_str(&read(path)?).map_err(|error| bad(path, error))?;
+    let draft: Draft = from_toml(&read(path)?).map_err(|error| bad(path, error))?;
     let usual = Rules::default();
     let rules = Rules {
         voting: draft.rules.voting.unwrap_or(usual.voting),
@@ -136,7 +137,7 @@ pub fn draft(path: &Path) -> Result<SignedCharter, Failure> {
 /// # Errors
 /// A file that cannot be read or is no member.
 pub fn member(path: &Path) -> Result<Member, Failure> {
-    let member: DraftMember = toml::from_str(&read(path)?).map_err(|error| bad(path, error))?;
+    let member: DraftMember = from_toml(&read(path)?).map_err(|error| bad(path, error))?;
     member.member().map_err(|why| bad(path, why))
 }
 

@@ -17,6 +17,7 @@ pub mod documents;
 pub mod exit;
 pub mod gateway;
 pub mod lang;
+mod nesting;
 pub mod pki;
 pub mod serve;
 pub mod telemetry;

@@ -22,6 +22,7 @@ use crate::cli::output::Format;
 use crate::cli::parse::When;
 use crate::exit::{Exit, Failure};
 use crate::lang::{Bilingual, Lang};
+use crate::nesting::from_toml;
 
 /// How to reach a node, shared by every command that does.
 #[derive(Clone, Debug, Args)]
@@ -171,7 +172,7 @@ impl ClientArgs {
             std::io::ErrorKind::NotFound => no_contexts(path),
             _ => unreadable(&error),
         })?;
-        let mut entries: BTreeMap<String, Entry> = toml::from_str(&text).map_err(|error| unreadable(&error))?;
+        let mut entries: BTreeMap<String, Entry> = from_toml(&text).map_err(|error| unreadable(&error))?;
         let name = match &self.context {
             Some(name) => name.clone(),
             None if entries.len() == 1 => entries.keys().next().cloned().unwrap_or_default(),

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::keys::{self, KEYS, Kind};
 use crate::config::problem::Problem;
+use crate::nesting;
 
 /// The most regions of a node, and the most peers of a region.
 const MAX_ENTRIES: usize = 512;
@@ -46,6 +47,10 @@ pub(super) struct RawFile {
 /// Parses `text`; `path` only names it.
 pub(super) fn parse(path: &Path, text: &str) -> Result<RawFile, Vec<Problem>> {
     let mut reader = Reader { path, text, file: RawFile::default(), problems: Vec::new() };
+    if let Err(deep) = nesting::check(text) {
+        let (place, what) = (reader.place(deep.line), deep.text());
+        return Err(vec![Problem::new("CONFIG_SYNTAX", place, what.zh, what.en)]);
+    }
     match DeTable::parse(text) {
         Ok(table) => reader.table(table.get_ref(), ""),
         Err(error) => {

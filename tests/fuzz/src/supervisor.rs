@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_mins(2);
 /// Processes at once.
 const AT_ONCE: usize = 2;
 /// Bytes of an input that are printed.
-const SHOWN_BYTES: usize = 2048;
+const SHOWN_BYTES: usize = 256;
 
 /// Tries one decoder in this process and prints what came of it; false if something was found.
 ///
@@ -83,7 +83,7 @@ fn summary(decoder: &Decoder, figures: &Figures) -> String {
 }
 
 fn again(name: &str, seed: u64, case: u64) -> String {
-    format!("  again: cargo run -p shouwang-fuzz -- --decoder {name} --seed {seed} --case {case}")
+    format!("  again: cargo run -p shouwang-fuzz -- --decoder {name} --seed {seed} --case {case} --keep FILE")
 }
 
 /// Tries decoders by `program`, this program, one process each, some at once; answers the names of those in which
