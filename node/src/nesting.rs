@@ -12,7 +12,7 @@ const DEPTH_MAX: usize = 16;
 
 /// What nests too deep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: {} / {}", self.text().en, self.text().zh)]
+#[error("line {line}: {} / {}", Self::text().en, Self::text().zh)]
 pub(crate) struct TooDeep {
     /// The line on which it does.
     pub line: usize,
@@ -20,7 +20,7 @@ pub(crate) struct TooDeep {
 
 impl TooDeep {
     /// What is wrong, and how to mend it.
-    pub fn text(self) -> Bilingual {
+    pub fn text() -> Bilingual {
         Bilingual::new(
             format!("括号嵌套超过 {DEPTH_MAX} 层，可能有括号没有闭合"),
             format!("more than {DEPTH_MAX} brackets stand in one another: one of them may not be closed"),

@@ -48,7 +48,7 @@ pub(super) struct RawFile {
 pub(super) fn parse(path: &Path, text: &str) -> Result<RawFile, Vec<Problem>> {
     let mut reader = Reader { path, text, file: RawFile::default(), problems: Vec::new() };
     if let Err(deep) = nesting::check(text) {
-        let (place, what) = (reader.place(deep.line), deep.text());
+        let (place, what) = (reader.place(deep.line), nesting::TooDeep::text());
         return Err(vec![Problem::new("CONFIG_SYNTAX", place, what.zh, what.en)]);
     }
     match DeTable::parse(text) {
