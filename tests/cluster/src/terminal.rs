@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::story::{id, until};
 
+/// Ended like this (not reached, too late), nobody knows whether a command was decided.
+const UNDECIDED: [i32; 2] = [5, 7];
+
 /// What a command answered.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -127,21 +130,30 @@ impl Terminal {
     /// # Errors
     /// It failed; with what it said.
     pub fn run(&self, arguments: &[&str]) -> Result<Value> {
-        let answer = self.try_run(arguments)?;
+        self.data(arguments, &self.try_run(arguments)?)
+    }
+
+    fn data(&self, arguments: &[&str], answer: &Answer) -> Result<Value> {
         if answer.code != 0 {
             bail!("{}: shouwang {} ended with {}: {}", self.role, arguments.join(" "), answer.code, answer.err.trim());
         }
         if answer.out.trim().is_empty() { Ok(Value::Null) } else { answer.json() }
     }
 
-    /// Runs a command again, under the same id, until it is carried out: what it needs is on its way.
+    /// Runs a command again until it is carried out: what it needs is on its way. It keeps its id as long as nobody has
+    /// decided; a refusal is what its id came to, for ever, so that what has changed since is asked under another one.
     ///
     /// # Errors
     /// It never is; with what it said last.
     pub fn gets_to(&self, arguments: &[&str]) -> Result<Value> {
-        let id = id();
-        let arguments = [arguments, &["--request-id", &id]].concat();
-        until(&arguments.join(" "), || self.run(&arguments).map(Some))
+        let mut request = id();
+        until(&arguments.join(" "), || {
+            let answer = self.try_run(&[arguments, &["--request-id", &request]].concat())?;
+            if !UNDECIDED.contains(&answer.code) {
+                request = id();
+            }
+            self.data(arguments, &answer).map(Some)
+        })
     }
 
     /// Runs a command that must be refused, and answers the reason it gave.

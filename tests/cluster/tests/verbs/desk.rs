@@ -45,9 +45,7 @@ impl Person {
 
     /// Types a line again until it is carried out: what it needs is on its way.
     pub fn gets_to(&self, line: &str) -> Result<Value> {
-        let id = id();
-        let line = format!("{line} --request-id {id}");
-        until(&line, || self.does(&line).map(Some))
+        self.0.gets_to(&words(line))
     }
 }
 
