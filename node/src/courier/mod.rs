@@ -243,11 +243,11 @@ impl Courier {
     }
 
     async fn to_region(&self, command: RegionCommand) -> Result<(), RoundError> {
-        deliver(&self.region, self.envelope(command)).await
+        deliver(&self.region, command.name(), self.envelope(command)).await
     }
 
     async fn to_registry(&self, command: RegistryCommand) -> Result<(), RoundError> {
-        deliver(&self.registry, self.envelope(command)).await
+        deliver(&self.registry, command.name(), self.envelope(command)).await
     }
 
     /// The courier's commands carry channel numbers; the id only tells their outcomes apart.
@@ -285,10 +285,17 @@ async fn confirm(
 }
 
 /// Proposes and looks at what came of it. A refusal consumes nothing that the next look would not see again.
-async fn deliver<M: Machine>(handle: &Handle<M>, envelope: Envelope<M::Command>) -> Result<(), RoundError> {
+async fn deliver<M: Machine>(
+    handle: &Handle<M>,
+    name: &'static str,
+    envelope: Envelope<M::Command>,
+) -> Result<(), RoundError> {
     let outcome = handle.propose(envelope, Instant::now() + PROPOSAL_TIMEOUT).await?;
-    if let Verdict::Refused(refusal) = &outcome.verdict {
-        warn!(code = refusal.code(), %refusal, "a record refused what the courier brought");
+    match &outcome.verdict {
+        Verdict::Refused(refusal) => {
+            warn!(name, code = refusal.code(), %refusal, "a record refused what the courier brought")
+        }
+        verdict => debug!(name, revision = outcome.revision, ?verdict, "brought"),
     }
     Ok(())
 }
