@@ -16,7 +16,7 @@ use crate::Result;
 use crate::error::DriverError;
 use crate::index;
 use crate::options::{DriverOptions, HostSpec};
-use crate::record::{CheckedRecord, Ground, RECORDS, all_aside, check, check_set_aside, check_unknown};
+use crate::record::{CheckedRecord, Ground, RECORDS, SetAside, all_aside, check, check_unopened};
 use crate::storage::Storage;
 
 /// Most pieces of damage that are told of one record.
@@ -59,7 +59,7 @@ pub struct DiskReport {
     pub records: Vec<CheckedRecord>,
     /// What is wrong.
     pub damage: Vec<Damage>,
-    /// Damaged files that earlier starts have moved out of the way: nothing reads it any more.
+    /// Damaged files that earlier starts have moved out of the way: nothing reads them any more.
     pub moved_away: Vec<PathBuf>,
 }
 
@@ -92,9 +92,8 @@ impl DiskCheck {
     /// `Founding`: its founding document contradicts itself.
     pub fn record<M: Machine>(&mut self, spec: &HostSpec<M>, progress: &dyn Fn(Reading)) -> Result<()> {
         let go_on = |done, all| progress(Reading::Record(spec.id, done, all));
-        let (checked, damage) = check(&self.ground, spec, &go_on)?;
-        self.report.records.push(checked);
-        self.report.damage.extend(damage);
+        let read = check(&self.ground, spec, &go_on)?;
+        self.take(read);
         Ok(())
     }
 
@@ -107,14 +106,7 @@ impl DiskCheck {
         });
         for id in names.iter().filter_map(|name| Hash32::from_hex(name)) {
             if self.report.records.iter().all(|known| known.id != id) {
-                let go_on = |done, all| progress(Reading::Record(id, done, all));
-                match check_unknown(&self.ground, id, &go_on) {
-                    Ok((checked, damage)) => {
-                        self.report.records.push(checked);
-                        self.report.damage.extend(damage);
-                    }
-                    Err(error) => self.add(error, Remedy::Operator),
-                }
+                self.unopened(id, None, progress);
             }
         }
         self.set_aside(progress);
@@ -141,16 +133,21 @@ impl DiskCheck {
             Vec::new()
         });
         for aside in all {
-            let id = aside.id;
-            let go_on = |done, all| progress(Reading::Record(id, done, all));
-            match check_set_aside(&self.ground, aside, &go_on) {
-                Ok((checked, damage)) => {
-                    self.report.records.push(checked);
-                    self.report.damage.extend(damage);
-                }
-                Err(error) => self.add(error, Remedy::Operator),
-            }
+            self.unopened(aside.id, Some(aside), progress);
         }
+    }
+
+    fn unopened(&mut self, id: RecordId, aside: Option<SetAside>, progress: &dyn Fn(Reading)) {
+        let go_on = |done, all| progress(Reading::Record(id, done, all));
+        match check_unopened(&self.ground, id, aside, &go_on) {
+            Ok(read) => self.take(read),
+            Err(error) => self.add(error, Remedy::Operator),
+        }
+    }
+
+    fn take(&mut self, (checked, damage): (CheckedRecord, Vec<Damage>)) {
+        self.report.records.push(checked);
+        self.report.damage.extend(damage);
     }
 
     fn note(&mut self, error: StoreError) {

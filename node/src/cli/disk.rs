@@ -105,7 +105,10 @@ fn tell(output: Format, lang: Lang, report: &Report) -> Result<(), Failure> {
         let list: Vec<String> = report.moved_away.iter().map(|path| format!("  {}\n", path.display())).collect();
         let text = Bilingual::new(
             format!("\n此前已移开、不再读取，可在留存后删除：\n{}", list.concat()),
-            format!("\nSet aside earlier and read no more; may be removed once a copy is kept:\n{}", list.concat()),
+            format!(
+                "\nMoved out of the way earlier and read no more; may be removed once a copy is kept:\n{}",
+                list.concat()
+            ),
         );
         text_out(text.get(lang))?;
     }

@@ -82,11 +82,11 @@ pub fn store(store: &Store) -> Finding {
     const CHECK: &str = "store";
     match store {
         Store::Read(report) => {
-            let (records, aside) = (report.records.len(), report.moved_away.len());
+            let (records, moved) = (report.records.len(), report.moved_away.len());
             let findings: Vec<Told> = report.findings.iter().map(Told::of_check).collect();
             let whole = Bilingual::new(
-                format!("{records} 个记录逐字节检查完好；此前移开的文件 {aside} 个"),
-                format!("{records} records read in full, all sound; {aside} files were set aside earlier"),
+                format!("{records} 个记录逐字节检查完好；此前移开的文件 {moved} 个"),
+                format!("{records} records read in full, all sound; {moved} files were moved out of the way earlier"),
             );
             told(CHECK, whole, &findings)
         }

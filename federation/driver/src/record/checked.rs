@@ -158,38 +158,23 @@ pub(crate) fn check<M: Machine>(
     Ok((exam.checked, exam.damage))
 }
 
-/// Reads what lies there of a record that the configuration does not name.
+/// Reads files that no start of this node opens: of a record that the configuration does not name, or what was set aside
+/// with an epoch (`rescue resubmit` reads it too).
 ///
 /// # Errors
 /// What the system says.
-pub(crate) fn check_unknown(
+pub(crate) fn check_unopened(
     ground: &Ground,
     id: RecordId,
+    aside: Option<SetAside>,
     go_on: &dyn Fn(u64, u64),
 ) -> Result<(CheckedRecord, Vec<Damage>)> {
     let ground = &Ground { findings: Findings::remembering(FINDINGS_MAX), ..ground.clone() };
-    read_unopened(begin(ground, id, None, go_on))
-}
-
-/// Reads what an epoch has left that was set aside: `rescue resubmit` reads it too.
-///
-/// # Errors
-/// What the system says.
-pub(crate) fn check_set_aside(
-    ground: &Ground,
-    aside: SetAside,
-    go_on: &dyn Fn(u64, u64),
-) -> Result<(CheckedRecord, Vec<Damage>)> {
-    let ground = &Ground { findings: Findings::remembering(FINDINGS_MAX), ..ground.clone() };
-    let mut exam = begin(ground, aside.id, None, go_on);
-    exam.checked.set_aside = Some(aside.epoch);
-    exam.dirs = Dirs::within(aside.dir);
-    read_unopened(exam)
-}
-
-/// Reads files that no start of this node opens.
-fn read_unopened(mut exam: Examination<'_>) -> Result<(CheckedRecord, Vec<Damage>)> {
-    let (ground, id) = (exam.ground, exam.checked.id);
+    let mut exam = begin(ground, id, None, go_on);
+    if let Some(aside) = aside {
+        exam.checked.set_aside = Some(aside.epoch);
+        exam.dirs = Dirs::within(aside.dir);
+    }
     let checkpoints = CheckpointStore::open(ground.disk.clone(), &exam.dirs.checkpoints)?;
     let checkpoints = checkpoints.telling(ground.findings.clone());
     let synced = checkpoints.held()?.first().map(|newest| newest.meta.revision);

@@ -44,7 +44,7 @@ use tokio::sync::{Notify, Semaphore, oneshot, watch};
 
 pub(crate) use apply::ApplyWork;
 pub use checked::CheckedRecord;
-pub(crate) use checked::{check, check_set_aside, check_unknown};
+pub(crate) use checked::{check, check_unopened};
 pub(crate) use checkpoints::{restore, restore_while};
 pub(crate) use conf::{ConfBoard, seats};
 pub use damaged::AcceptedLoss;
@@ -55,7 +55,7 @@ pub use life::NewLife;
 pub(crate) use open::{Environment, Ground, Running, start};
 pub(crate) use proposer::Command;
 pub use rescue::Rescue;
-pub(crate) use rescue::{all_aside, newest_aside, rescue, set_aside, stand};
+pub(crate) use rescue::{SetAside, all_aside, newest_aside, rescue, set_aside, stand};
 pub(crate) use restored::restore_copy;
 pub(crate) use roll_call::RollCall;
 pub(crate) use transfers::Transfers;

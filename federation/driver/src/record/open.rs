@@ -147,7 +147,7 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     let (checkpoints, staged) = dirs.stores(env)?;
     let founded = spec.founded()?;
     let opened = opened(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged));
-    let Opened { replica, record, at, ledger } = match opened {
+    let Opened { replica, record, at, ledger, first_epoch } = match opened {
         Err(error) if is_damage(&error) => {
             let remains = remains(env, spec, &dirs, founded.as_ref(), &checkpoints, &error)?;
             return Ok(show((env, spec, founded), remains, (checkpoints, staged)));
@@ -163,7 +163,7 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     let core = core(env, spec, vitals, group.unwrap_or_default(), contacts);
     core.conf.set(conf_index, conf_state);
     // A node without a state takes it from nobody who is still in an epoch that it has ended.
-    core.epoch.store(first_epoch(&*env.disk, &dirs.root)?, Relaxed);
+    core.epoch.store(first_epoch, Relaxed);
     let shared = shared((env, spec, founded), core, record.as_ref(), &ledger, (checkpoints, staged));
     let running = run(env, &shared, replica, ledger, (record, at), dirs)?;
     Ok((shared, running))
@@ -175,6 +175,7 @@ pub(super) struct Opened<M: Machine> {
     pub record: Option<Record<M>>,
     at: AppliedNote,
     pub ledger: Ledger,
+    first_epoch: u32,
 }
 
 /// Where a record stands, and what Raft made of its log: that takes no log that contradicts itself, which is damage too.
@@ -191,7 +192,7 @@ pub(super) fn opened<M: Machine>(
     if let Some(epoch) = record.as_ref().map(Record::epoch).filter(|epoch| *epoch < first_epoch) {
         return Err(DriverError::EpochEnded { id: spec.id, epoch });
     }
-    Ok(Opened { replica: replica(env, spec, restored, at.index)?, record, at, ledger })
+    Ok(Opened { replica: replica(env, spec, restored, at.index)?, record, at, ledger, first_epoch })
 }
 
 fn replica<M: Machine>(env: &Ground, spec: &HostSpec<M>, restored: Restored, applied: u64) -> Result<Replica> {

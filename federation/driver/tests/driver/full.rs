@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::cluster::counter::Ask;
-use crate::cluster::{Cluster, fast, soon};
+use crate::cluster::counter::{Ask, Counter};
+use crate::cluster::{Cluster, envelope, fast, genesis, node_id, soon};
 use shouwang_domain::hash::Bytes;
 use shouwang_driver::{RecordOptions, Role};
 use tempfile::TempDir;
@@ -67,7 +67,7 @@ async fn with_small_disk(voters: &[u32], n: u32) -> Option<(Cluster, Mount)> {
     let dir = TempDir::new().unwrap();
     let mount = Mount::on(dir.path())?;
     let mut cluster = Cluster::start(&[], options()).await;
-    cluster.genesis = crate::cluster::genesis(voters);
+    cluster.genesis = genesis(voters);
     cluster.dirs.insert(n, dir);
     for n in voters {
         cluster.up(*n).await;
@@ -122,8 +122,7 @@ async fn a_disk_that_runs_full_under_load_loses_nothing() {
         let handle = cluster.counter(1).clone();
         for asked in 1.. {
             let id = 1_000_000 * (round + 1) + asked;
-            let note =
-                crate::cluster::envelope::<crate::cluster::counter::Counter>(1, id, Ask::Note(Bytes(noise.clone())));
+            let note = envelope::<Counter>(1, id, Ask::Note(Bytes(noise.clone())));
             match handle.propose(note, Instant::now() + Duration::from_millis(300)).await {
                 Ok(outcome) => acknowledged.push((id, outcome)),
                 Err(error) if error.code() == "DISK_FULL" => break,
@@ -147,9 +146,8 @@ async fn a_disk_that_runs_full_under_load_loses_nothing() {
         // All by itself.
         cluster.add(1, 1).await;
         for (id, outcome) in &acknowledged {
-            let known = cluster
-                .counter(1)
-                .outcome(crate::cluster::node_id(1).municipality(), shouwang_domain::ids::CommandId::from_u128(*id));
+            let known =
+                cluster.counter(1).outcome(node_id(1).municipality(), shouwang_domain::ids::CommandId::from_u128(*id));
             assert_eq!(known.as_ref(), Some(outcome), "acknowledged and lost");
         }
         // Room for the next round.

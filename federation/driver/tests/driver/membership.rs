@@ -1,7 +1,7 @@
 //! The Raft group follows the record's state; records of several machines share a node.
 
 use crate::cluster::counter::{Ask, Member};
-use crate::cluster::{Cluster, fast, node_id, signer, soon};
+use crate::cluster::{Cluster, envelope, fast, node_id, signer, soon};
 use shouwang_domain::actor::Role as Post;
 use shouwang_domain::charter::{Charter, Member as Party, MemberNode, Rules, Standing};
 use shouwang_domain::hash::{Bytes, SignatureAlgorithm};
@@ -118,12 +118,11 @@ async fn a_node_runs_a_region_and_its_own_registry_side_by_side() {
     for (n, (_, own)) in (1..).zip(&hosted) {
         let store = StoreId::from_u128(1);
         let body = RegistryCommand::AddStore { store, name: "一号库".to_owned(), district: "区".to_owned() };
-        let outcome = own.propose(crate::cluster::envelope::<Registry>(n, 1, body), soon()).await.unwrap();
+        let outcome = own.propose(envelope::<Registry>(n, 1, body), soon()).await.unwrap();
         assert_eq!((outcome.verdict, outcome.revision), (Verdict::Accepted, 1));
     }
     let region = &hosted[0].0;
-    let mut demote =
-        crate::cluster::envelope::<Region>(1, 2, RegionCommand::SetVoter { node: node_id(3), voter: false });
+    let mut demote = envelope::<Region>(1, 2, RegionCommand::SetVoter { node: node_id(3), voter: false });
     demote.actor.role = Post::Admin;
     let outcome = region.propose(demote, soon()).await.unwrap();
     assert_eq!(outcome.verdict, Verdict::Accepted);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::cluster::counter::{Ask, Counter};
-use crate::cluster::{Cluster, fast, node_id, soon};
+use crate::cluster::counter::{Ask, Counter, Member};
+use crate::cluster::{Cluster, envelope, fast, node_id, signer, soon};
 use shouwang_domain::code;
 use shouwang_domain::command::Envelope;
 use shouwang_domain::hash::Bytes;
@@ -22,7 +22,7 @@ fn ask_on(handle: Handle<Counter>, n: u32, first_id: u128) -> JoinHandle<Vec<Ack
     tokio::spawn(async move {
         let mut acked = Vec::new();
         for id in first_id.. {
-            let envelope = crate::cluster::envelope::<Counter>(n, id, Ask::Add(1));
+            let envelope = envelope::<Counter>(n, id, Ask::Add(1));
             match handle.propose(envelope, Instant::now() + Duration::from_secs(1)).await {
                 Ok(outcome) => acked.push((CommandId::from_u128(id), outcome)),
                 Err(_) if handle.status().halted.is_some() => break,
@@ -231,10 +231,7 @@ async fn a_newcomer_whose_history_nobody_has_says_so_and_does_not_vote() {
     let compacted = cluster.counter(1).watch(1).next().await.unwrap_err();
     assert!(compacted.to_string().contains(&oldest.to_string()), "{compacted}");
     cluster.join(2, 1).await;
-    let member = crate::cluster::counter::Member {
-        key: Bytes(shouwang_driver::Signer::public_key(&crate::cluster::signer(2))),
-        voter: true,
-    };
+    let member = Member { key: Bytes(shouwang_driver::Signer::public_key(&signer(2))), voter: true };
     cluster.ask(1, Ask::Admit(node_id(2), member)).await.unwrap();
     cluster.until("the newcomer has the state", |c| c.counter(2).view().ok()).await;
     cluster.add(2, 1).await;

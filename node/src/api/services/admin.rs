@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use shouwang_domain::command::Envelope;
 use shouwang_domain::ids::NodeId;
 use shouwang_domain::machine::Machine;
+use shouwang_domain::record::Outcome;
 use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::registry::state::RegistryChannel;
@@ -130,15 +131,13 @@ impl AdminService for Services {
         for (revision, envelope) in lacking {
             let (request_id, command) = (envelope.id.to_string(), envelope.body.name().to_owned());
             let operator = envelope.actor.operator.clone();
-            if self.has_forgotten(&handle, &envelope, by).await? {
-                continue;
-            }
-            match handle.propose(envelope, by).await {
-                Ok(outcome) => {
+            match once_more(&handle, envelope, by).await {
+                Ok(None) => {}
+                Ok(Some(outcome)) => {
                     let outcome = Some(outcome_of(&outcome, String::new()));
                     answer.commands.push(admin::Resubmitted { request_id, command, operator, outcome });
                 }
-                Err(error) if answer.commands.is_empty() => return Err(driver_failed(&error)),
+                Err(error) if answer.commands.is_empty() => return Err(error),
                 // What was done is told; the next call goes on here.
                 Err(_) => {
                     answer.next_revision = revision;
@@ -187,23 +186,24 @@ impl Services {
         self.registry().ok().map(Handle::findings).or_else(region).unwrap_or_default()
     }
 
-    /// Whether a command that came too late to be remembered was carried out all the same: an earlier call has given it.
-    async fn has_forgotten(
-        &self,
-        handle: &Handle<Region>,
-        envelope: &Envelope<RegionCommand>,
-        by: Instant,
-    ) -> Result<bool, Status> {
-        if envelope.valid_until >= view(handle)?.record.time() {
-            return Ok(false);
-        }
-        let recalled = handle.recall(self.node.municipality(), envelope.id, by).await;
-        Ok(recalled.map_err(|error| driver_failed(&error))?.outcome.is_some())
-    }
-
     fn either(&self, text: &str) -> Result<Either, Status> {
         if text == REGISTRY { Ok(Either::Registry) } else { self.hosted(text).map(Either::Region) }
     }
+}
+
+/// Gives a command once more. `None`: an earlier call has given it, so long ago that the record has forgotten it.
+async fn once_more(
+    handle: &Handle<Region>,
+    envelope: Envelope<RegionCommand>,
+    by: Instant,
+) -> Result<Option<Outcome>, Status> {
+    if envelope.valid_until < view(handle)?.record.time() {
+        let recalled = handle.recall(envelope.actor.municipality, envelope.id, by).await;
+        if recalled.map_err(|error| driver_failed(&error))?.outcome.is_some() {
+            return Ok(None);
+        }
+    }
+    handle.propose(envelope, by).await.map(Some).map_err(|error| driver_failed(&error))
 }
 
 /// Why a courier carries nothing, or not yet; empty when it runs.
