@@ -1,5 +1,8 @@
 //! The layout of a checkpoint file: head (magic, format, meta, checksum), one zstd stream of records
 //! (`length u32, bytes`), tail (count, sizes, end mark), and the SHA-256 of everything before it.
+//!
+//! Magic, number of the format and that SHA-256 are where they are in every format there will be: by them a file of another
+//! version of the program is told from a damaged one.
 
 use std::{
     io::{self, Read, Write},
@@ -67,17 +70,25 @@ fn decode_meta(body: &[u8]) -> Option<CheckpointMeta> {
     })
 }
 
-/// Meta and the length of the head in bytes.
-pub(super) fn read_head(file: &dyn DiskFile, path: &Path) -> Result<(CheckpointMeta, u64)> {
-    let read = |len| read_exact_at(file, 0, len).map_err(|e| short_or_io(path, e));
-    let fixed = read(FIXED)?;
+/// Whether a file is a checkpoint of this format.
+pub(super) fn read_format(file: &dyn DiskFile, path: &Path) -> Result<()> {
+    let fixed = read_exact_at(file, 0, FIXED).map_err(|e| short_or_io(path, e))?;
     let mut d = Decoder(&fixed);
     if d.take(8) != Some(MAGIC) {
         return Err(damaged(path, "this is not a checkpoint"));
     }
-    if d.u16() != Some(FORMAT) {
-        return Err(damaged(path, "its format is not known to this program"));
+    match d.u16() {
+        Some(FORMAT) => Ok(()),
+        format => Err(StoreError::CheckpointForeign { file: path.into(), format: format.unwrap_or_default() }),
     }
+}
+
+/// Meta and the length of the head in bytes.
+pub(super) fn read_head(file: &dyn DiskFile, path: &Path) -> Result<(CheckpointMeta, u64)> {
+    read_format(file, path)?;
+    let read = |len| read_exact_at(file, 0, len).map_err(|e| short_or_io(path, e));
+    let fixed = read(FIXED)?;
+    let mut d = Decoder(&fixed[8 + 2..]);
     let len = d.u32().and_then(|len| usize::try_from(len).ok()).filter(|len| *len <= MAX_META);
     let len = len.ok_or_else(|| damaged(path, "the meta's length does not fit"))?;
     let head = read(FIXED + len + 4)?;
@@ -96,11 +107,10 @@ pub(super) fn encode_tail(count: u64, plain: u64) -> Vec<u8> {
     Encoder::default().u64(count).u64(plain).bytes(END_MAGIC).0
 }
 
-/// What the end of a checkpoint says: records, their bytes, and the digest of the file.
+/// What the end of a checkpoint says: records and their bytes.
 pub(super) struct Tail {
     pub count: u64,
     pub plain: u64,
-    pub digest: [u8; 32],
     /// Where the compressed records end, in bytes from the start.
     pub body_end: u64,
 }
@@ -108,14 +118,22 @@ pub(super) struct Tail {
 pub(super) fn read_tail(file: &dyn DiskFile, path: &Path) -> Result<Tail> {
     let size = file.size().map_err(|e| StoreError::io("read", path, e))?;
     let body_end = size.checked_sub((TAIL + DIGEST) as u64).ok_or_else(|| damaged(path, "it is cut short"))?;
-    let bytes = read_exact_at(file, body_end, TAIL + DIGEST).map_err(|e| short_or_io(path, e))?;
+    let bytes = read_exact_at(file, body_end, TAIL).map_err(|e| short_or_io(path, e))?;
     let mut d = Decoder(&bytes);
     let tail = (|| {
         let (count, plain) = (d.u64()?, d.u64()?);
         (d.take(8)? == END_MAGIC).then_some(())?;
-        Some(Tail { count, plain, digest: d.array()?, body_end })
+        Some(Tail { count, plain, body_end })
     })();
     tail.ok_or_else(|| damaged(path, "the end mark is missing"))
+}
+
+/// The SHA-256 that a file ends with.
+pub(super) fn read_digest(file: &dyn DiskFile, path: &Path) -> Result<[u8; 32]> {
+    let size = file.size().map_err(|e| StoreError::io("read", path, e))?;
+    let at = size.checked_sub(DIGEST as u64).ok_or_else(|| damaged(path, "it is cut short"))?;
+    let bytes = read_exact_at(file, at, DIGEST).map_err(|e| short_or_io(path, e))?;
+    Decoder(&bytes).array().ok_or_else(|| damaged(path, "it is cut short"))
 }
 
 /// SHA-256 of the file without its last 32 bytes.

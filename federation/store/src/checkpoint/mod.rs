@@ -188,10 +188,10 @@ impl CheckpointStore {
         let mut kept = 0;
         for name in self.names()? {
             let path = self.dir.join(&name);
-            if kept == KEPT {
+            if kept < KEPT {
+                kept += usize::from(self.known_or_foreign(&path)?.is_some());
+            } else if !self.is_foreign(&path)? {
                 self.remove(&path)?;
-            } else if self.known_or_verified(&path)?.is_some() {
-                kept += 1;
             }
         }
         self.sync_names()
@@ -204,6 +204,21 @@ impl CheckpointStore {
             Some(info) => Ok(Some(info)),
             None => self.verify_or_set_aside(path),
         }
+    }
+
+    /// As [`CheckpointStore::known_or_verified`], with nothing of a file that another version of the program wrote.
+    fn known_or_foreign(&self, path: &Path) -> Result<Option<CheckpointInfo>> {
+        match self.known_or_verified(path) {
+            Err(StoreError::CheckpointForeign { .. }) => Ok(None),
+            known => known,
+        }
+    }
+
+    /// Whether another version of the program wrote a file. One whose sums do not fit as well is damaged, whoever wrote it.
+    fn is_foreign(&self, path: &Path) -> Result<bool> {
+        let foreign = |read: Result<()>| matches!(read, Err(StoreError::CheckpointForeign { .. }));
+        let file = self.disk.open(path).map_err(|e| StoreError::io("open", path, e))?;
+        Ok(foreign(format::read_format(&*file, path)) && foreign(self.verify_file(path).map(drop)))
     }
 
     /// Verifies a file; a damaged one is set aside and gives `None`.
@@ -226,13 +241,13 @@ impl CheckpointStore {
     /// Reads all of a file and checks it: digest, meta, and that the records unpack as counted.
     fn verify_file(&self, path: &Path) -> Result<CheckpointInfo> {
         let file = self.disk.open(path).map_err(|e| StoreError::io("open", path, e))?;
-        let tail = format::read_tail(&*file, path)?;
-        if format::file_digest(&*file, path)? != tail.digest {
+        let digest = format::read_digest(&*file, path)?;
+        if format::file_digest(&*file, path)? != digest {
             return Err(damaged(path, "its digest does not fit"));
         }
         let (meta, _) = format::read_head(&*file, path)?;
         let size = file.size().map_err(|e| StoreError::io("read", path, e))?;
-        let info = CheckpointInfo { meta, digest: tail.digest, size, file: path.into() };
+        let info = CheckpointInfo { meta, digest, size, file: path.into() };
         let opened = OpenedCheckpoint::open(file, info.clone())?;
         for record in opened.records()? {
             record?;
@@ -244,7 +259,8 @@ impl CheckpointStore {
     /// aside with a warning and the one before it is used. `None` only if there never was one.
     ///
     /// # Errors
-    /// `NoUsableCheckpoint` if there are checkpoints, or some were set aside, and none verifies; `Io`.
+    /// `NoUsableCheckpoint` if there are checkpoints, or some were set aside, and none verifies; `CheckpointForeign` if the
+    /// newest was written by another version of the program; `Io`.
     pub fn newest_verified(&self) -> Result<Option<OpenedCheckpoint>> {
         for name in self.names()? {
             let path = self.dir.join(name);
@@ -258,7 +274,7 @@ impl CheckpointStore {
         }
     }
 
-    /// The checkpoints held that verify, newest first; damaged ones are set aside. What this store has verified
+    /// The checkpoints held that verify, newest first; damaged ones are set aside, those of another format left out. What this store has verified
     /// before is not read again.
     ///
     /// # Errors
@@ -267,7 +283,7 @@ impl CheckpointStore {
         let mut held = Vec::new();
         for name in self.names()? {
             let path = self.dir.join(name);
-            held.extend(self.known_or_verified(&path)?);
+            held.extend(self.known_or_foreign(&path)?);
         }
         Ok(held)
     }
@@ -275,7 +291,7 @@ impl CheckpointStore {
     /// Reads all checkpoints held again and sets aside what is damaged. Returns how many that were.
     ///
     /// # Errors
-    /// `Io`, once all have been looked at.
+    /// `CheckpointForeign`, `Io`, once all have been looked at.
     pub fn verify_all(&self) -> Result<usize> {
         let (mut damaged, mut unread) = (0, None);
         for name in self.names()? {

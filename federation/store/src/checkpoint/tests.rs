@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::{SimDisk, SimFault, disk::real_disk};
@@ -88,6 +89,59 @@ fn every_flipped_bit_is_found_and_the_older_one_used() {
         write(&store(&cut), 1);
         cut.create(&info.file).unwrap().write_at(0, &whole[..usize::try_from(len).unwrap()]).unwrap();
         assert_eq!(newest(&store(&cut)), Some(1), "cut at {len}");
+    }
+}
+
+/// Makes a file one of another format, as another version of the program would have written it.
+fn as_format(disk: &SimDisk, file: &Path, format: u16) -> Vec<u8> {
+    let mut bytes = disk.content(file).unwrap();
+    let end = bytes.len() - format::DIGEST;
+    bytes[8..10].copy_from_slice(&format.to_le_bytes());
+    let sum = Sha256::digest(&bytes[..end]);
+    bytes[end..].copy_from_slice(&sum);
+    disk.create(file).unwrap().write_at(0, &bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn what_another_version_wrote_is_named_and_left_as_it_is() {
+    let disk = SimDisk::new(1);
+    write(&store(&disk), 1);
+    let foreign = write(&store(&disk), 2).file;
+    let bytes = as_format(&disk, &foreign, 9);
+    for _ in 0..2 {
+        let error = store(&disk).newest_verified().unwrap_err();
+        assert!(matches!(&error, StoreError::CheckpointForeign { file, format: 9 } if *file == foreign), "{error}");
+        assert!(store(&disk).verify_all().is_err());
+        let held: Vec<_> = store(&disk).held().unwrap().into_iter().map(|info| info.meta.revision).collect();
+        assert_eq!(held, [1], "what this version wrote is there as ever");
+    }
+    // Newer ones come, and it is still there.
+    for revision in [3, 4, 5] {
+        write(&store(&disk), revision);
+    }
+    assert_eq!(disk.content(&foreign), Some(bytes.clone()));
+    assert_eq!(newest(&store(&disk)), Some(5));
+    // One whose sum does not fit is damaged, whatever its format says.
+    disk.flip_bit(&foreign, 100, 0);
+    write(&store(&disk), 6);
+    assert_eq!(disk.content(&foreign), None);
+}
+
+#[test]
+fn what_another_version_sent_is_not_taken_for_damaged() {
+    let (there, here) = (SimDisk::new(1), SimDisk::new(2));
+    let sent = write(&store(&there), 2).file;
+    let bytes = as_format(&there, &sent, 9);
+    let digest: [u8; 32] = bytes[bytes.len() - format::DIGEST..].try_into().unwrap();
+    for _ in 0..2 {
+        let mut receiver = store(&here).receive(digest, bytes.len() as u64).unwrap();
+        if !receiver.is_complete() {
+            receiver.write(0, &bytes).unwrap();
+        }
+        let error = receiver.finish().unwrap_err();
+        assert_eq!(error.code(), "STORE_CHECKPOINT_FOREIGN");
+        assert!(names(&here)[0].starts_with("part-"), "it need not be sent again for another version");
     }
 }
 

@@ -131,6 +131,18 @@ pub enum StoreError {
         /// What does not fit.
         detail: String,
     },
+    /// A checkpoint file has a format that this program does not know. It is left as it is.
+    #[error(
+        "checkpoint {file} was written by another version of the program (format {format}); it is left as it is: install \
+         that version",
+        file = file.display()
+    )]
+    CheckpointForeign {
+        /// The checkpoint.
+        file: PathBuf,
+        /// The number of its format.
+        format: u16,
+    },
     /// There are checkpoint files, and none verifies: starting empty would hide a loss.
     #[error("none of the {damaged} checkpoint(s) in {dir} verifies; fetch one from a peer, do not start empty", dir = dir.display())]
     NoUsableCheckpoint {
@@ -230,6 +242,7 @@ impl StoreError {
             Self::LedgerShort { .. } => "STORE_LEDGER_SHORT",
             Self::LedgerGap { .. } => "STORE_LEDGER_GAP",
             Self::CheckpointDamaged { .. } => "STORE_CHECKPOINT_DAMAGED",
+            Self::CheckpointForeign { .. } => "STORE_CHECKPOINT_FOREIGN",
             Self::NoUsableCheckpoint { .. } => "STORE_NO_USABLE_CHECKPOINT",
             Self::Index { .. } => "STORE_INDEX",
             Self::Locked { .. } => "STORE_LOCKED",
@@ -262,6 +275,7 @@ impl StoreError {
             | Self::LedgerDamaged { file, .. }
             | Self::LedgerTorn { file, .. }
             | Self::CheckpointDamaged { file, .. }
+            | Self::CheckpointForeign { file, .. }
             | Self::MarkerDamaged { file, .. } => Some(file),
             Self::Poisoned { .. }
             | Self::Invalid(_)

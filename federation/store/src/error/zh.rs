@@ -42,6 +42,9 @@ impl StoreError {
             Self::CheckpointDamaged { file, detail } => {
                 format!("检查点 {} 已损坏：{detail}；已移开，改用较早的或其他节点的检查点", file.display())
             }
+            Self::CheckpointForeign { file, format } => {
+                format!("检查点 {} 由其他版本的程序写成（格式 {format}），已原样保留；请安装该版本", file.display())
+            }
             Self::NoUsableCheckpoint { dir, damaged } => {
                 format!("{} 中 {damaged} 个检查点均无法通过校验；请向其他节点索取，切勿以空记录启动", dir.display())
             }
