@@ -85,6 +85,11 @@ impl NodeId {
         u32::try_from(self.0 % 10_000).unwrap_or(u32::MAX)
     }
 
+    /// Its name as people write it: `150300/1`.
+    pub fn spoken(self) -> String {
+        format!("{}/{}", self.municipality(), self.number())
+    }
+
     /// The whole id as Raft sees it.
     pub fn get(self) -> u64 {
         self.0

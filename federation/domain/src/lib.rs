@@ -44,6 +44,7 @@ pub mod courier;
 pub mod hash;
 pub mod head;
 pub mod ids;
+pub mod level;
 pub mod machine;
 pub mod merkle;
 #[cfg(feature = "planted")]

@@ -9,6 +9,7 @@ use crate::actor::Actor;
 use crate::code::CodeError;
 use crate::hash::{Hash32, SignatureAlgorithm};
 use crate::ids::{CommandId, MunicipalityCode, NodeId};
+use crate::level;
 use crate::refusal::Refusal;
 use crate::subject::Subject;
 use crate::time::Timestamp;
@@ -58,6 +59,9 @@ pub trait Machine: Clone + Debug + Send + Sync + Sized + 'static {
     /// What the machine is called in metrics and file headers: `registry` or `region`.
     const NAME: &'static str;
 
+    /// The newest feature level that this program knows.
+    const NEWEST_LEVEL: u32 = level::FIRST;
+
     /// The state right after founding.
     ///
     /// # Errors
@@ -84,6 +88,22 @@ pub trait Machine: Clone + Debug + Send + Sync + Sized + 'static {
 
     /// The nodes that should replicate the record now; anything else is not allowed to join its Raft group.
     fn group(&self) -> Vec<GroupNode>;
+
+    /// The feature level the record stands at.
+    fn level(&self) -> u32 {
+        level::FIRST
+    }
+
+    /// The level from which on a command has a meaning: programs of the levels before it cannot read it. Looks at all of
+    /// the command: what is new may stand deep within.
+    fn level_of(_command: &Self::Command) -> u32 {
+        level::FIRST
+    }
+
+    /// The level an event raises the record to, if it does.
+    fn raises_to(_event: &Self::Event) -> Option<u32> {
+        None
+    }
 
     /// Whether an event begins another epoch of the record.
     fn begins_epoch(_event: &Self::Event) -> bool {

@@ -42,11 +42,13 @@ pub enum Plant {
     ExpiredCounted,
     /// A command that comes again through another node of its municipality is executed again.
     ResentElsewhereTwice,
+    /// A region is raised although not every node has said that it goes along.
+    RaisedTooEarly,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::StaleLeaderRead,
         Self::ReadBeforeApply,
         Self::LogTailLost,
@@ -62,6 +64,7 @@ impl Plant {
         Self::TimerByLocalClock,
         Self::ExpiredCounted,
         Self::ResentElsewhereTwice,
+        Self::RaisedTooEarly,
     ];
 
     /// Its name on a command line.
@@ -82,6 +85,7 @@ impl Plant {
             Self::TimerByLocalClock => "timer-by-local-clock",
             Self::ExpiredCounted => "expired-counted",
             Self::ResentElsewhereTwice => "resent-elsewhere-twice",
+            Self::RaisedTooEarly => "raised-too-early",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A record: a machine with its ledger position, its memory of commands, and its time. [`Record::apply`] is the whole
 //! of what a log entry does, on every node alike.
 
+mod replay;
+
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +10,13 @@ use crate::code::{self, CodeError};
 use crate::command::{Batch, CommandProof, Envelope};
 use crate::hash::{Bytes, Hash32, Verifier};
 use crate::ids::{CommandId, MunicipalityCode, NodeId, RecordId};
+use crate::level::TooOld;
 use crate::machine::{Context, Machine};
 use crate::merkle::{self, Frontier};
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
+
+pub use self::replay::ReplayError;
 
 /// Most timers that one entry fires; the rest fire with the next entry.
 pub const TIMERS_PER_ENTRY_MAX: usize = 256;
@@ -145,6 +150,8 @@ pub struct Record<M> {
     forget: OrdSet<(Timestamp, CommandKey)>,
     /// The machine itself, for readers.
     machine: M,
+    /// The highest feature level that this program goes along with.
+    knows: u32,
 }
 
 /// The scalars of a record, in its checkpoint.
@@ -174,7 +181,22 @@ impl<M: Machine> Record<M> {
             remembered: OrdMap::new(),
             forget: OrdSet::new(),
             machine: M::found(genesis)?,
+            knows: M::NEWEST_LEVEL,
         })
+    }
+
+    /// The record in the hands of a program that goes along with no more than this feature level, whatever it knows.
+    #[must_use]
+    pub fn held_at(self, level: u32) -> Self {
+        Self { knows: level.min(M::NEWEST_LEVEL), ..self }
+    }
+
+    /// Whether this program goes along with a record of this feature level.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn goes_along(&self, level: u32) -> Result<(), TooOld> {
+        if level > self.knows { Err(TooOld { level, knows: self.knows }) } else { Ok(()) }
     }
 
     /// The name a founding document gives its record.
@@ -224,19 +246,30 @@ impl<M: Machine> Record<M> {
 
     /// Applies one log entry: due timers first, then every command in order. Bytes that are no entry do nothing (the
     /// leader alone could have written them, and every node sees the same bytes).
-    pub fn apply(&mut self, entry: &[u8], verifier: &dyn Verifier) -> Applied<M::Event> {
+    ///
+    /// # Errors
+    /// The entry raises the record above what this program goes along with: nothing of it has happened here.
+    pub fn apply(&mut self, entry: &[u8], verifier: &dyn Verifier) -> Result<Applied<M::Event>, TooOld> {
+        let before = self.clone();
         let mut applied = Applied { written: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
-        let Ok(entry) = code::decode::<Entry>("entry", entry) else {
-            return applied;
-        };
+        if let Ok(entry) = code::decode::<Entry>("entry", entry) {
+            self.carry_out(&entry, verifier, &mut applied);
+        }
+        let raised = self.goes_along(self.machine.level());
+        if raised.is_err() {
+            *self = before;
+        }
+        raised.map(|()| applied)
+    }
+
+    fn carry_out(&mut self, entry: &Entry, verifier: &dyn Verifier, applied: &mut Applied<M::Event>) {
         // Record time moves only with a ledger record, so that a state rebuilt from the ledger is equal to one that
         // saw every entry.
         let now = self.time.max(entry.stamp);
-        self.fire_timers(planted!(TimerByLocalClock, crate::planted::clock(), now), &mut applied);
+        self.fire_timers(planted!(TimerByLocalClock, crate::planted::clock(), now), applied);
         for bytes in &entry.batches {
-            self.apply_batch(&bytes.0, now, verifier, &mut applied);
+            self.apply_batch(&bytes.0, now, verifier, applied);
         }
-        applied
     }
 
     fn fire_timers(&mut self, now: Timestamp, applied: &mut Applied<M::Event>) {
@@ -317,7 +350,7 @@ impl<M: Machine> Record<M> {
 
     /// What a command comes to where the record stands, before anything is written.
     fn judge(&self, bytes: &Bytes, municipality: MunicipalityCode, node: NodeId, now: Timestamp) -> Judged<M::Event> {
-        let Ok(envelope) = code::decode::<Envelope<M::Command>>("command", &bytes.0) else {
+        let Some(envelope) = self.understood(bytes) else {
             return Judged::Decided { events: Vec::new(), refusal: Some(unreadable()), asked: None };
         };
         let key = (municipality, envelope.id);
@@ -340,6 +373,13 @@ impl<M: Machine> Record<M> {
         Judged::Decided { events, refusal, asked: Some(Asked { key, forget_after }) }
     }
 
+    /// The command that some bytes are at the record's feature level. What belongs to a later one is as unreadable here as
+    /// it is to a program that has never heard of it.
+    fn understood(&self, bytes: &Bytes) -> Option<Envelope<M::Command>> {
+        let envelope = code::decode::<Envelope<M::Command>>("command", &bytes.0).ok()?;
+        (M::level_of(&envelope.body) <= self.machine.level()).then_some(envelope)
+    }
+
     fn decide(
         &self,
         envelope: &Envelope<M::Command>,
@@ -355,28 +395,6 @@ impl<M: Machine> Record<M> {
         }
         let context = Context { at: now, actor: &envelope.actor, node, command: envelope.id };
         self.machine.decide(&context, &envelope.body)
-    }
-
-    /// Whether this record, standing right before `written`, would decide the same. Signatures cover what was asked; what
-    /// came of it, an auditor must decide once more.
-    pub fn agrees(&self, written: &LedgerRecord<M::Event>) -> bool {
-        let (events, refusal) = match &written.cause {
-            Cause::Timer => match self.machine.fire(written.at) {
-                Some(events) => (events, None),
-                None => return false,
-            },
-            Cause::Command { bytes, proof } => {
-                let Some(signer) = self.machine.signers(proof.node, written.at).into_iter().next() else {
-                    return false;
-                };
-                match self.judge(bytes, signer.municipality, proof.node, written.at) {
-                    Judged::Decided { events, refusal, .. } => (events, refusal),
-                    // It would have left no record.
-                    Judged::Answered(..) => return false,
-                }
-            }
-        };
-        written.at >= self.time && events == written.events && refusal == written.refusal
     }
 
     fn answer_without_deciding(
@@ -438,7 +456,7 @@ impl<M: Machine> Record<M> {
         proof: CommandProof,
         decide: impl FnOnce(&M, Timestamp, &M::Command) -> Result<Vec<M::Event>, Refusal>,
     ) -> Result<Written<M::Event>, Refusal> {
-        let envelope = code::decode::<Envelope<M::Command>>("command", &bytes.0).map_err(|_| unreadable())?;
+        let envelope = self.understood(&bytes).ok_or_else(unreadable)?;
         let now = self.time.max(now);
         let events = decide(&self.machine, now, &envelope.body)?;
         let mut applied = Applied { written: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
@@ -447,32 +465,6 @@ impl<M: Machine> Record<M> {
         let outcome = self.write(now, Cause::Command { bytes, proof }, events, None, &mut applied);
         self.remember(key, Remembered { digest, valid_until: envelope.valid_until, outcome });
         applied.written.pop().ok_or_else(unreadable)
-    }
-
-    /// Moves a record that was restored from a checkpoint forward by one ledger record, without deciding again.
-    ///
-    /// # Errors
-    /// Bytes that are no ledger record, or not the next one.
-    pub fn replay(&mut self, bytes: &[u8]) -> Result<(), CodeError> {
-        let record: LedgerRecord<M::Event> = code::decode("ledger record", bytes)?;
-        if record.revision != self.revision + 1 {
-            let detail = format!("revision {} after {}", record.revision, self.revision);
-            return Err(CodeError { what: "ledger record", detail });
-        }
-        self.advance_time(record.at);
-        record.events.iter().for_each(|event| self.happen(record.at, event));
-        self.revision = record.revision;
-        self.ledger.push(merkle::leaf(bytes));
-        if let Cause::Command { bytes, proof } = &record.cause
-            && let Ok(envelope) = code::decode::<Envelope<M::Command>>("command", &bytes.0)
-            && !M::is_numbered(&envelope.body)
-        {
-            let (digest, valid_until, outcome) = (Hash32::of(&[&bytes.0]), envelope.valid_until, record.outcome());
-            let key = (proof.node.municipality(), envelope.id);
-            let known_as = planted!(ResentElsewhereTwice, crate::planted::by_node(key, proof.node), key);
-            self.remember(known_as, Remembered { digest, valid_until, outcome });
-        }
-        Ok(())
     }
 
     /// Hands the canonical records of the whole record to `sink`: head, memory of commands, then the machine.
@@ -509,6 +501,7 @@ impl<M: Machine> Record<M> {
             remembered: memory,
             forget,
             machine: M::restore(&mut records)?,
+            knows: M::NEWEST_LEVEL,
         })
     }
 

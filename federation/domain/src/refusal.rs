@@ -156,6 +156,14 @@ refusals! {
     VoterUnaccounted { node: String } = "VOTER_UNACCOUNTED", FailedPrecondition,
         "有表决权的节点 {node} 既未交出承诺书（rescue stand），也未声明失联（--lost）。请先取得其承诺书；确已无法恢复的，以 --lost {node} 声明。",
         "node {node} votes and has neither given its word (rescue stand) nor been named as lost: get its word, or name it with --lost {node} if it will not come back";
+    /// What is asked belongs to a later level than the record stands at.
+    LevelNotReached { level: u32, needs: u32 } = "LEVEL_NOT_REACHED", FailedPrecondition,
+        "记录的功能级别为 {level}，此命令须级别 {needs}：待各节点升级后，由区域中心的管理员执行 shouwang region raise-level。",
+        "the record is at feature level {level}, this needs level {needs}: once every node is upgraded, the hub's administrator runs shouwang region raise-level";
+    /// Some nodes have not said that their program knows a level.
+    NodesBelowLevel { level: u32, nodes: String } = "NODES_BELOW_LEVEL", FailedPrecondition,
+        "节点 {nodes} 尚未声明支持功能级别 {level}：请先升级（或取消 hold_level）并启动这些节点；确已停用的节点，先按协议变更移除。",
+        "node(s) {nodes} have not said that they know feature level {level}: upgrade them (or stop holding them back with hold_level) and start them; remove those that are gone by a change of the charter";
     /// Something is still open.
     StillOpen { what: String } = "STILL_OPEN", FailedPrecondition,
         "仍有未了事项：{what}。", "still open: {what}";

@@ -126,7 +126,7 @@ impl Record<Region> {
             return Err(Refusal::field("standings", "the own word is of another state; give it anew"));
         }
         if let Some(more) = standings.iter().map(|signed| signed.standing).find(|other| other.reach() > own.reach()) {
-            return Err(Refusal::NotLongest { node: spoken(more.node), revision: more.revision });
+            return Err(Refusal::NotLongest { node: more.node.spoken(), revision: more.revision });
         }
         let group = self.machine().group();
         let mut named: Vec<NodeId> = standings.iter().map(|signed| signed.standing.node).chain(lost.clone()).collect();
@@ -136,7 +136,7 @@ impl Record<Region> {
         }
         let is_named = |node: NodeId| named.binary_search(&node).is_ok();
         if let Some(other) = group.iter().find(|member| member.voter && !is_named(member.node)) {
-            return Err(Refusal::VoterUnaccounted { node: spoken(other.node) });
+            return Err(Refusal::VoterUnaccounted { node: other.node.spoken() });
         }
         if let Some(stranger) = lost.iter().find(|node| group.iter().all(|member| member.node != **node)) {
             return Err(Refusal::not_found("node", stranger));
@@ -168,11 +168,6 @@ impl Record<Region> {
         let events = decoded(bytes).and_then(|command| self.rescued(written.at, &command, proof.node, verifier));
         Some(written.at >= self.time() && events.is_ok_and(|events| events == written.events))
     }
-}
-
-/// A node as people name it.
-fn spoken(node: NodeId) -> String {
-    format!("{}/{}", node.municipality(), node.number())
 }
 
 fn decoded(bytes: &Bytes) -> Result<RegionCommand, Refusal> {

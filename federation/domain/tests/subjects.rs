@@ -115,6 +115,8 @@ impl Samples {
             (E::CharterChanged { change: change(), version: 2 }, vec![c]),
             (E::KeyRetired { node: node() }, vec![]),
             (E::VoterSet { node: node(), voter: true }, vec![]),
+            (E::LevelAnnounced { node: node(), level: 2 }, vec![]),
+            (E::LevelRaised { to: 2 }, vec![]),
             (E::Rescued { epoch: 1, by: node(), voters: vec![node()], lost: vec![] }, vec![]),
             (
                 E::Published { member: member(), publication: self.publication.clone() },

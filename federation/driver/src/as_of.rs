@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use shouwang_domain::machine::Machine;
-use shouwang_domain::record::Record;
+use shouwang_domain::record::{Record, ReplayError};
 use shouwang_store::StoreError;
 use shouwang_store::checkpoint::CheckpointInfo;
 use tokio::time::timeout_at;
@@ -98,7 +98,7 @@ impl<M: Machine> Past<M> {
             Base::Founding(record) => Ok(record.clone()),
             Base::Checkpoint(info) => {
                 let opened = self.shared.checkpoints.open_held(info)?;
-                restore_while(self.shared.core.id, &opened, || self.go_on())
+                restore_while(self.shared.core.id, &opened, self.shared.core.options.level_max, || self.go_on())
             }
         }
     }
@@ -117,10 +117,11 @@ impl<M: Machine> Past<M> {
                 return Err(DriverError::OutOfRange { revision: next, oldest: self.shared.core.oldest() });
             }
             for bytes in page {
-                record.replay(&bytes).map_err(|error| DriverError::Unfit {
-                    id: self.shared.core.id,
-                    what: "the ledger",
-                    detail: error.to_string(),
+                record.replay(&bytes).map_err(|error| match error {
+                    ReplayError::TooOld(error) => error.into(),
+                    ReplayError::Code(error) => {
+                        DriverError::Unfit { id: self.shared.core.id, what: "the ledger", detail: error.to_string() }
+                    }
                 })?;
             }
         }

@@ -71,9 +71,10 @@ impl RecordCopy {
     /// The state of the checkpoint with this digest, checked against all that the file says of it. Blocks.
     ///
     /// # Errors
-    /// `Unfit` if there is none that verifies, or it does not fit; `Store`.
+    /// `Unfit` if there is none that verifies, or it does not fit; `TooOld` if it was written at a later feature level than
+    /// this program knows; `Store`.
     pub fn state<M: Machine>(&self, digest: Hash32) -> Result<Record<M>> {
-        restore(self.id, &self.checkpoint(digest)?)
+        restore(self.id, &self.checkpoint(digest)?, u32::MAX)
     }
 
     /// Its ledger, to be read from anywhere.

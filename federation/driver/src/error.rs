@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use shouwang_domain::ids::{CommandId, NodeId, RecordId};
+use shouwang_domain::level::TooOld;
 use shouwang_domain::refusal::Refusal;
 use shouwang_replica::ReplicaError;
 use shouwang_store::StoreError;
@@ -108,6 +109,9 @@ pub enum DriverError {
         /// The epoch it stands in.
         epoch: u32,
     },
+    /// The record is at a feature level that this node's program does not go along with.
+    #[error(transparent)]
+    TooOld(#[from] TooOld),
     /// The others have gone on in a later epoch, by a rescue that this node was not part of.
     #[error(
         "the others go on in epoch {newest}, this node stands in {own}: stop it and run shouwang rescue stand, then rescue \
@@ -161,11 +165,23 @@ impl DriverError {
             Self::Refused(refusal) => refusal.code(),
             Self::Unfit { .. } => "UNFIT",
             Self::EpochEnded { .. } => "RESCUE_PENDING",
+            Self::TooOld(_) => TooOld::CODE,
             Self::LeftBehind { .. } => "LEFT_BEHIND",
             Self::Peer { .. } => "PEER",
             Self::Store(error) => error.code(),
             Self::Replica(_) => "RAFT",
             Self::Thread(_) => "THREAD",
+        }
+    }
+
+    /// Why a record cannot be carried on here although nothing is damaged: another program wrote it. What it says is for
+    /// people, in both languages.
+    pub(crate) fn written_by_another(&self) -> Option<String> {
+        let told = |zh: String| format!("{}: {zh} / {self}", self.code());
+        match self {
+            Self::TooOld(error) => Some(told(error.zh())),
+            Self::Store(error) if matches!(**error, StoreError::CheckpointForeign { .. }) => Some(told(error.zh())),
+            _ => None,
         }
     }
 

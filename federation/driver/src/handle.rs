@@ -12,6 +12,7 @@ use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId, RecordId};
 use shouwang_domain::machine::Machine;
 use shouwang_domain::merkle;
 use shouwang_domain::record::{Outcome, Record, Verdict};
+use shouwang_domain::refusal::Refusal;
 use shouwang_store::Finding;
 use shouwang_store::checkpoint::{CheckpointInfo, OpenedCheckpoint};
 use tokio::sync::oneshot;
@@ -101,6 +102,9 @@ impl<M: Machine> Handle<M> {
         if core.disk.is_full() {
             return Err(DriverError::DiskFull);
         }
+        if let Some(refused) = self.above_level(&envelope.body) {
+            return Ok(refused);
+        }
         let bytes = code::encode(&envelope);
         if bytes.len() > COMMAND_BYTES_MAX {
             return Err(DriverError::TooLarge { size: bytes.len(), limit: COMMAND_BYTES_MAX });
@@ -131,6 +135,15 @@ impl<M: Machine> Handle<M> {
         };
         metrics::commit(&core.label, began.elapsed());
         outcome
+    }
+
+    /// The "no" to a command of a later feature level than the record stands at. The record itself could only write it down
+    /// as something that nobody can read.
+    fn above_level(&self, command: &M::Command) -> Option<Outcome> {
+        let record = self.shared.record.load();
+        let (level, needs) = (record.as_ref()?.machine().level(), M::level_of(command));
+        let refusal = (needs > level).then_some(Refusal::LevelNotReached { level, needs })?;
+        Some(Outcome { revision: 0, at: record.as_ref()?.time(), verdict: Verdict::Refused(refusal) })
     }
 
     fn send(&self, key: CommandKey, bytes: Vec<u8>, place: &Place) -> Result<()> {
@@ -237,6 +250,7 @@ impl<M: Machine> Handle<M> {
             removed: core.is_out(),
             left_behind: core.left_behind(),
             scrubbed: core.scrubbed.load(Ordering::Acquire),
+            level_max: core.options.level_max.min(M::NEWEST_LEVEL),
             sync: core.disk.stats(),
         }
     }

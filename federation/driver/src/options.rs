@@ -114,6 +114,8 @@ pub struct RecordOptions {
     pub segment_bytes: u64,
     /// How long after its start a record first reads again what lies on its disk; then once a day.
     pub scrub_after: Duration,
+    /// The highest feature level that this node goes along with, of those that its program knows.
+    pub level_max: u32,
 }
 
 impl Default for RecordOptions {
@@ -130,6 +132,7 @@ impl Default for RecordOptions {
             tail_bytes: 16 << 20,
             segment_bytes: 8 << 20,
             scrub_after: Duration::from_mins(10),
+            level_max: u32::MAX,
         }
     }
 }
@@ -155,12 +158,13 @@ impl<M: Machine> HostSpec<M> {
         Self { genesis: Some(genesis), id, contacts: Vec::new(), options }
     }
 
-    /// The record right after its founding, if this node knows how it began.
+    /// The record right after founding, if this node knows how it began.
     ///
     /// # Errors
-    /// `Founding`: a document that contradicts itself.
+    /// `Founding`: the document contradicts itself.
     pub(crate) fn founded(&self) -> Result<Option<Record<M>>> {
-        self.genesis.as_ref().map(Record::found).transpose().map_err(DriverError::Founding)
+        let founded = self.genesis.as_ref().map(Record::<M>::found).transpose().map_err(DriverError::Founding)?;
+        Ok(founded.map(|record| record.held_at(self.options.level_max)))
     }
 
     /// A record whose members have admitted this node later.

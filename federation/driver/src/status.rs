@@ -109,6 +109,8 @@ pub struct RecordStatus {
     pub left_behind: Option<u32>,
     /// How many times all of the ledger and the checkpoints were read and checked since the start.
     pub scrubbed: u64,
+    /// The highest feature level that this node goes along with.
+    pub level_max: u32,
     /// The node's synced writes.
     pub sync: SyncStats,
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use shouwang_domain::ids::RecordId;
+use shouwang_domain::level::TooOld;
 use shouwang_driver::{DriverError, RecordCopy};
 use shouwang_store::{Disk, StoreError};
 
@@ -126,6 +127,7 @@ impl BackupError {
         match self {
             _ if self.is_full() => (Exit::Failure, "BACKUP_DISK_FULL"),
             _ if self.is_damage() => (Exit::Damaged, "BACKUP_DAMAGED"),
+            Self::Record(DriverError::TooOld(_)) => (Exit::BadInput, TooOld::CODE),
             Self::NotWhole(_) => (Exit::NotFound, "BACKUP_NOT_WHOLE"),
             Self::Manifest { .. } => (Exit::Damaged, "BACKUP_MANIFEST"),
             Self::Version { .. } => (Exit::BadInput, "BACKUP_VERSION"),
@@ -159,6 +161,7 @@ impl BackupError {
                 )
             }
             Self::Unsound { id, why } => format!("备份中的记录 {} 不成立：{}", id.short(), why.zh),
+            Self::Record(DriverError::TooOld(error)) => error.zh(),
             Self::Record(error) => format!("备份目录无法读写：{error}"),
             Self::Io { path, source } => format!("{} 无法读写：{source}", path.display()),
         }

@@ -72,7 +72,7 @@ impl Town {
             batch.signature = Bytes(self.key.sign(&batch.signed_message(&merkle::root(&batch.leaves()))));
             let stamp = START.plus_ms(i64::try_from(n).unwrap());
             let bytes = code::encode(&LogEntry { stamp, batches: vec![Bytes(code::encode(&batch))] });
-            let written = self.record.apply(&bytes, &Ed25519Verifier).written;
+            let written = self.record.apply(&bytes, &Ed25519Verifier).unwrap().written;
             self.ledger.extend(written.into_iter().map(|written| written.bytes));
         }
     }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
+use shouwang_domain::level::TooOld;
 
 use super::Context;
 use super::output::{Format, table, text_out, write};
@@ -11,7 +12,7 @@ use super::pki::say;
 use super::render::{Heads, heads};
 use crate::exit::{Exit, Failure};
 use crate::lang::{Bilingual, Lang};
-use crate::serve::check::{Found, Outlook, ReadRecord, Report, check};
+use crate::serve::check::{FOREIGN, Found, Outlook, ReadRecord, Report, check};
 
 /// How often a long reading says how far it is.
 const TOLD_EVERY: Duration = Duration::from_secs(2);
@@ -29,8 +30,9 @@ enum Verb {
     /// 节点停止时逐字节检查其存储：日志、账本、检查点、存储标记、索引、立账文件；只读
     #[command(
         after_help = "Example 示例:\n  shouwang disk check --config /etc/shouwang/shouwang.toml\n\nEnds with 0 when all is \
-                      sound, with 10 when anything was found; STORE_LOCKED while the node runs.\n完好则退出码为 0，有发现则为 \
-                      10；节点运行时以 STORE_LOCKED 结束"
+                      sound, with 10 when anything was found (8 when this version \
+                      of the program is the wrong one for it); STORE_LOCKED while the node runs.\n完好则退出码为 0，有发现则为 \
+                      10（仅因程序版本不符则为 8）；节点运行时以 STORE_LOCKED 结束"
     )]
     Check {
         /// Output format 输出格式
@@ -64,7 +66,9 @@ pub fn run(args: &DiskArgs, context: &Context) -> Result<(), Failure> {
         format!("发现 {all} 项，其中 {act} 项须人工处理；未作任何改动"),
         format!("{all} findings, of which {act} need an operator; nothing was changed"),
     );
-    Err(Failure::new(Exit::Damaged, "DISK", text))
+    // What another version of the program wrote is no damage.
+    let whole = report.findings.iter().all(|found| [TooOld::CODE, FOREIGN].contains(&found.code));
+    Err(Failure::new(if whole { Exit::BadInput } else { Exit::Damaged }, "DISK", text))
 }
 
 fn reading(what: &str, done: u64, all: u64) -> Bilingual {

@@ -13,6 +13,7 @@ use shouwang_domain::code;
 use shouwang_domain::hash::{Bytes, Hash32};
 use shouwang_domain::head::SignedHead;
 use shouwang_domain::ids::{MunicipalityCode, NodeId, RecordId};
+use shouwang_domain::level::TooOld;
 use shouwang_domain::machine::Machine as _;
 use shouwang_domain::merkle::{self, Frontier};
 use shouwang_domain::record::{Cause, LedgerRecord, Record};
@@ -53,19 +54,26 @@ pub struct Fault {
     pub revision: u64,
     /// What is wrong.
     pub why: Bilingual,
+    /// Nothing is wrong with the record: this program is older than what follows from it.
+    too_old: bool,
 }
 
 impl Fault {
     /// A fault of a record.
     pub fn new(revision: u64, zh: &'static str, en: &'static str) -> Self {
-        Self { revision, why: Bilingual::fixed(zh, en) }
+        Self { revision, why: Bilingual::fixed(zh, en), too_old: false }
+    }
+
+    fn too_old(revision: u64, error: &TooOld) -> Self {
+        Self { revision, why: Bilingual::new(error.zh(), error.to_string()), too_old: true }
     }
 
     /// As the command's failure.
     pub fn failure(&self) -> Failure {
         let (revision, why) = (self.revision, &self.why);
         let zh = format!("版本 {revision}：{}", why.zh);
-        failure(Exit::Damaged, "LEDGER", zh, format!("revision {revision}: {}", why.en))
+        let (exit, code) = if self.too_old { (Exit::BadInput, TooOld::CODE) } else { (Exit::Damaged, "LEDGER") };
+        failure(exit, code, zh, format!("revision {revision}: {}", why.en))
     }
 }
 
@@ -115,6 +123,10 @@ impl Check {
         };
         if record.revision != revision {
             return wrong("记录自称另一版本", "the record names another revision");
+        }
+        let knows = Region::NEWEST_LEVEL;
+        if let Some(level) = record.events.iter().filter_map(Region::raises_to).find(|level| *level > knows) {
+            return Err(Fault::too_old(revision, &TooOld { level, knows }));
         }
         self.cause(&record)?;
         if !record.events.iter().all(|event| self.channels.take(event)) {

@@ -73,7 +73,7 @@ fn ledger(key: SigningKey, founding: &Charter) -> Kept {
         let message = batch.signed_message(&merkle::root(&batch.leaves()));
         batch.signature = Bytes(key.sign(&message));
         let entry = Entry { stamp: START.plus_ms(entry), batches: vec![Bytes(code::encode(&batch))] };
-        written.extend(record.apply(&code::encode(&entry), &Ed25519Verifier).written);
+        written.extend(record.apply(&code::encode(&entry), &Ed25519Verifier).unwrap().written);
     }
     assert_eq!(written.len(), 6);
     Kept {
@@ -244,4 +244,27 @@ fn another_state_or_another_charter_is_told() {
     assert_eq!(Check::new(id(&kept), 0, Some(&other), Vec::new()).err().unwrap().exit, Exit::BadInput);
     let strange = SignedHead { head: Head { epoch: 1, ..head(&kept, 1).head }, ..head(&kept, 1) };
     assert_eq!(Check::new(id(&kept), 0, None, vec![strange]).err().unwrap().exit, Exit::BadInput);
+}
+
+#[test]
+fn a_ledger_of_a_later_level_is_named_as_such_and_not_as_damaged() {
+    for with_charter in [true, false] {
+        let mut kept = kept();
+        let to = Region::NEWEST_LEVEL + 1;
+        let revision = kept.records.len() as u64 + 1;
+        let raised = LedgerRecord::<RegionEvent> {
+            revision,
+            at: START.plus_ms(9),
+            cause: Cause::Timer,
+            events: vec![RegionEvent::LevelRaised { to }],
+            refusal: None,
+        };
+        kept.records.push(code::encode(&raised));
+        // Nobody who has never heard of what follows can read it.
+        kept.records.push(b"of the next level".to_vec());
+        let fault = check(&kept, with_charter).unwrap_err();
+        let failure = fault.failure();
+        assert_eq!((fault.revision, failure.exit, failure.code), (revision, Exit::BadInput, "PROGRAM_TOO_OLD"));
+        assert!(failure.text.zh.contains("请安装") && failure.text.en.contains("install"), "{failure}");
+    }
 }

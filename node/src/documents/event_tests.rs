@@ -26,7 +26,7 @@ use crate::lang::Bilingual;
 /// What happened, from the beginning of a log.
 fn events<M: Machine>(genesis: &M::Genesis, log: &[Vec<u8>]) -> Vec<M::Event> {
     let mut record = Record::<M>::found(genesis).unwrap();
-    let written = log.iter().flat_map(|entry| record.apply(entry, &AnyVerifier).written);
+    let written = log.iter().flat_map(|entry| record.apply(entry, &AnyVerifier).unwrap().written);
     written.flat_map(|written| written.record.events).collect()
 }
 
@@ -76,7 +76,7 @@ fn whatever_happens_there_are_words_for_it() {
 }
 
 /// How many kinds of events there are.
-const KINDS: usize = 65;
+const KINDS: usize = 67;
 
 /// What chance and the story leave out.
 fn rare() -> Vec<RegionEvent> {
@@ -90,6 +90,8 @@ fn rare() -> Vec<RegionEvent> {
         RegionEvent::CharterChanged { change, version: 2 },
         RegionEvent::KeyRetired { node },
         RegionEvent::VoterSet { node, voter: true },
+        RegionEvent::LevelAnnounced { node, level: 2 },
+        RegionEvent::LevelRaised { to: 2 },
         RegionEvent::Rescued { epoch: 1, by: node, voters: vec![node], lost: vec![] },
         RegionEvent::LineUnmet { request, line: 1, declined: vec![by] },
         RegionEvent::RequestClosed { request },

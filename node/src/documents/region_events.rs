@@ -21,6 +21,8 @@ pub fn sentence(event: &E) -> Bilingual {
         | E::CharterChanged { .. }
         | E::KeyRetired { .. }
         | E::VoterSet { .. }
+        | E::LevelAnnounced { .. }
+        | E::LevelRaised { .. }
         | E::Rescued { .. } => of_charter(event),
         E::Published { .. }
         | E::Pledged { .. }
@@ -115,6 +117,13 @@ fn of_charter(event: &E) -> Option<Bilingual> {
             } else {
                 say!("节点 {node} 不再投票", "node {node} votes no longer")
             }
+        }
+        E::LevelAnnounced { node, level } => {
+            let node = name_of(*node);
+            say!("节点 {node} 支持功能级别 {level}", "node {node} goes along up to feature level {level}")
+        }
+        E::LevelRaised { to } => {
+            say!("记录的功能级别升至 {to}", "the record stands at feature level {to} from here on")
         }
         E::Rescued { epoch, by, voters, lost } => {
             let names = |nodes: &[NodeId]| nodes.iter().map(|node| name_of(*node)).collect::<Vec<_>>().join(" ");

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use shouwang_domain::charter::Charter;
 use shouwang_domain::ids::RecordId;
+use shouwang_domain::level::TooOld;
 use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::state::RegistryGenesis;
@@ -23,6 +24,9 @@ use crate::lang::Bilingual;
 
 /// The code of a check that is not made because the node runs.
 pub const LOCKED: &str = "STORE_LOCKED";
+
+/// The code of a checkpoint that another version of the program wrote.
+pub const FOREIGN: &str = "STORE_CHECKPOINT_FOREIGN";
 
 /// What became of damage, or will when the node starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -210,6 +214,7 @@ fn document(path: PathBuf, record: String, failure: Failure) -> Found {
 fn found(damage: &Damage, record: String) -> Found {
     let (zh, en) = match &damage.error {
         DriverError::Store(error) => (error.zh(), error.to_string()),
+        DriverError::TooOld(error) => (error.zh(), error.to_string()),
         other => (format!("记录无法打开：{other}"), other.to_string()),
     };
     let outlook = match damage.remedy {
@@ -234,6 +239,10 @@ fn mend(damage: &Damage) -> Bilingual {
         (Remedy::Fetching, _) => Bilingual::fixed(
             "启动节点：自动向其他节点索取",
             "start the node: it fetches what is missing from another one",
+        ),
+        (_, TooOld::CODE | FOREIGN) => Bilingual::fixed(
+            "数据完好，无须修复：安装所述程序后启动节点（或取消 hold_level）",
+            "nothing is damaged: install the program it names and start the node (or stop holding it back with hold_level)",
         ),
         (_, "STORE_MARKER_MISSING" | "STORE_MARKER_MISMATCH" | "STORE_MARKER_DAMAGED") => Bilingual::fixed(
             "挂载正确的磁盘；若原盘已失，以新编号重新加入，台账由备份恢复（shouwang restore）",

@@ -28,6 +28,9 @@ impl<M: Hosted> Host<M> {
     pub fn apply(&mut self, disk: &StationDisk, crew: &mut Crew, scene: &mut Scene<'_>) -> Result<(), Trouble> {
         let before = self.applied;
         for _ in 0..APPLY_MAX {
+            if self.too_old {
+                return Ok(());
+            }
             match self.work.pop_front() {
                 Some(Work::Install(index, term)) => self.install(index, term, disk, scene)?,
                 Some(Work::Entry(entry)) => {
@@ -79,9 +82,19 @@ impl<M: Hosted> Host<M> {
         let (false, Some(record)) = (data.is_empty(), &mut self.record) else { return Ok(Vec::new()) };
         #[cfg(feature = "planted")]
         shouwang_domain::planted::set_clock(scene.clock);
-        let applied = record.apply(&data, &Signatures);
+        let Ok(applied) = record.apply(&data, &Signatures) else {
+            self.stands_still(scene);
+            return Ok(Vec::new());
+        };
+        let (truth, watch) = M::truth(scene.oracle, self.of);
         watch.figures.dropped += truth.apply(id, record, &applied)?;
         Ok(applied.outcomes)
+    }
+
+    /// The record is above what this node's program goes along with: here it stands still until another program runs.
+    pub fn stands_still(&mut self, scene: &mut Scene<'_>) {
+        self.too_old = true;
+        scene.oracle.watch.figures.too_old += 1;
     }
 
     /// A staged checkpoint becomes the state.

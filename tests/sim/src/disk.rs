@@ -262,28 +262,36 @@ pub(crate) fn take_checkpoint<M: Machine>(
         conf_state: conf.clone(),
         time_ms: record.time().max(stamp).0,
         state_digest: digest.0,
-        feature_level: 1,
+        feature_level: record.machine().level(),
         hash_algorithm: 1,
     };
     store.write(&meta, records.into_iter()).map(|_| digest)
 }
 
-/// The record and the membership in a checkpoint, and nothing but what its digest says.
-pub(crate) fn read_checkpoint<M: Machine>(opened: &OpenedCheckpoint) -> Result<(Record<M>, ConfState), StoreErrorOr> {
+/// The record and the membership in a checkpoint, and nothing but what its digest says, for a program that goes along up to
+/// a feature level.
+pub(crate) fn read_checkpoint<M: Machine>(
+    opened: &OpenedCheckpoint,
+    knows: u32,
+) -> Result<(Record<M>, ConfState), StoreErrorOr> {
+    if opened.meta().feature_level > knows {
+        return Err(StoreErrorOr::TooOld);
+    }
     let records: Result<Vec<Vec<u8>>, StoreError> = opened.records().and_then(Iterator::collect);
     let wrong = |what: String| StoreErrorOr::Wrong(Violation::new("checkpoints restore", what));
     let record: Record<M> = Record::restore(records?.into_iter()).map_err(|error| wrong(error.to_string()))?;
     if record.digest() != Hash32(opened.meta().state_digest) {
         return Err(wrong(format!("the one of revision {} restores another state", record.revision())));
     }
-    Ok((record, opened.meta().conf_state.clone()))
+    Ok((record.held_at(knows), opened.meta().conf_state.clone()))
 }
 
-/// A disk that does not answer, or an answer that is not as it must be.
+/// A disk that does not answer, an answer that is not as it must be, or one that this program is too old for.
 #[derive(Debug)]
 pub(crate) enum StoreErrorOr {
     Store(StoreError),
     Wrong(Violation),
+    TooOld,
 }
 
 impl From<StoreError> for StoreErrorOr {

@@ -72,6 +72,12 @@ figures! {
     memberships,
     /// Batches dropped whole, because their key was not in force any more.
     dropped,
+    /// Nodes that were started with the next program.
+    upgrades,
+    /// Regions that were raised to the next feature level.
+    raised,
+    /// Records that stood still on a node because its program was too old for them.
+    too_old,
     /// Missions that came to be.
     missions,
     /// Missions whose goods left.

@@ -44,6 +44,8 @@ pub(crate) struct Identity {
     pub id: u64,
     /// Differs from start to start.
     pub seed: u64,
+    /// Up to which feature level its program goes along.
+    pub knows: u32,
 }
 
 /// What the state machine does next.
@@ -92,6 +94,8 @@ pub(crate) struct Host<M: Machine> {
     /// Raft indexes of the newest checkpoint and of the one before it.
     pub marks: (u64, u64),
     pub transfers: Transfers<M>,
+    /// The record was raised above what this node's program goes along with.
+    pub too_old: bool,
     outgoing: Vec<Message>,
     commit: u64,
     fit: bool,
@@ -137,6 +141,7 @@ impl<M: Hosted> Host<M> {
             staged: found.staged,
             marks: found.marks,
             transfers: Transfers::default(),
+            too_old: false,
             outgoing: Vec::new(),
             commit: 0,
             fit: true,
@@ -257,6 +262,10 @@ impl<M: Hosted> Host<M> {
             scene.oracle.watch.violate("commit never falls", what);
         }
         self.commit = commit;
+        if let Some(level) = self.machine().map(M::level).filter(|level| *level > self.me.knows) {
+            let what = format!("node {} knows {} and carries out {level}", self.me.id, self.me.knows);
+            scene.oracle.watch.violate("levels", what);
+        }
         if !self.reads.caught_up && !self.reads.asks_to_catch_up() {
             self.ask_read(Reader::CatchUp, scene);
         }

@@ -24,7 +24,20 @@ pub(crate) fn judge_region(record: Judged<'_, Region>, after: &Region) -> Verdic
             return Err(Violation::new("invariant 13: a fact is never refused", format!("{:?}", up.message)));
         }
     }
+    for event in &record.events {
+        if let RegionEvent::LevelRaised { to } = event {
+            everybody_goes_along(after, *to)?;
+        }
+    }
     charter_is_whole(after.charter())
+}
+
+/// Nobody is left behind by a raise: each had said before that its program goes along.
+fn everybody_goes_along(region: &Region, to: u32) -> Verdict {
+    match region.charter().nodes().find(|(_, entry)| region.node_level(entry.node) < to) {
+        None => Ok(()),
+        Some((_, entry)) => Err(Violation::new("levels", format!("raised to {to} over node {}", entry.node))),
+    }
 }
 
 fn charter_is_whole(charter: &Charter) -> Verdict {

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use raft_proto::eraftpb::{Message, MessageType};
 use shouwang_domain::actor::Role;
 use shouwang_domain::command::Envelope;
+use shouwang_domain::machine::Machine as _;
 use shouwang_domain::region::Region;
+use shouwang_domain::region::command::RegionCommand as R;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::testing::actor;
 use shouwang_domain::time::{HOUR_MS, Timestamp};
@@ -180,6 +182,9 @@ impl Node {
         for host in self.hosts() {
             host.advance(disk, crew, scene)?;
         }
+        for region in &mut self.regions {
+            drop(region.take_if(|host| host.too_old));
+        }
         for host in self.regions.iter_mut().flatten() {
             host.serve_reads(scene, show_contest);
         }
@@ -252,11 +257,34 @@ impl Node {
             return Ok(());
         }
         self.courier_at = scene.now + scene.habits.courier_every;
+        for region in self.regions.iter_mut().flatten().filter(|_| scene.habits.upgrading) {
+            speak_of_levels(region, keys, crew, scene);
+        }
         let Some(registry) = &mut self.registry else { return Ok(()) };
         for region in self.regions.iter_mut().flatten() {
             carry(registry, region, keys, crew, scene)?;
         }
         Ok(())
+    }
+}
+
+/// A node says what its program knows, and the hub's administrator tries to raise the region now and then.
+fn speak_of_levels(region: &mut Host<Region>, keys: &Keys, crew: &mut Crew, scene: &mut Scene<'_>) {
+    let Some(shared) = region.machine() else { return };
+    let (level, hub, said) = (shared.level(), shared.charter().hub, shared.node_level(keys.node));
+    if shared.group().iter().all(|member| member.node != keys.node) {
+        return;
+    }
+    if hub == crew.code && level < Region::NEWEST_LEVEL && crew.has_room() && scene.rng.chance(20) {
+        let (id, actor, valid_until) =
+            (crew.next_id(0), actor(crew.code, Role::Admin, 1), scene.clock.plus_ms(scene.habits.validity_ms));
+        crew.regions[region.of].ask(&Envelope { id, actor, valid_until, body: R::RaiseLevel { to: level + 1 } });
+    }
+    if said != region.me.knows {
+        let (id, actor, valid_until) =
+            (crew.next_id(COURIER), actor(crew.code, Role::Node, 1), scene.clock.plus_ms(HOUR_MS));
+        let word = Envelope { id, actor, valid_until, body: R::AnnounceLevel { level: region.me.knows } };
+        region.forward(vec![code::encode(&word)], keys.node, &keys.list, scene);
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) fn bias(
     (mut cast, mut weather, mut habits): (Cast, Weather, Habits),
 ) -> (Cast, Weather, Habits) {
     let Some(plant) = plant else { return (cast, weather, habits) };
+    habits.upgrading = false;
     match plant {
         // Somebody who cannot know that he no longer leads is asked all the same.
         Plant::StaleLeaderRead => {
@@ -47,6 +48,8 @@ pub(crate) fn bias(
             do_business(&mut habits);
             (habits.retry_after, weather.loss, weather.slow_apply) = (8, 20, 40);
         }
+        // Programs of two ages run.
+        Plant::RaisedTooEarly => habits.upgrading = true,
         _ => {}
     }
     (cast, weather, habits)

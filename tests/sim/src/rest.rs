@@ -1,6 +1,7 @@
 //! Whether everything has come to rest, and whether it is all the same then.
 
-use shouwang_domain::courier;
+use shouwang_domain::machine::Machine as _;
+use shouwang_domain::{courier, level};
 
 use crate::figures::Figures;
 use crate::host::Host;
@@ -65,6 +66,7 @@ impl World {
             figures.missions += region.missions().count() as u64;
             figures.departed += region.missions().filter(|(_, m)| !m.amounts.left().is_zero()).count() as u64;
             figures.charters += u64::from(region.charter().version) - 1;
+            figures.raised += u64::from(region.level() - level::FIRST);
         }
         figures.ledger_records += self.oracle.registries.iter().map(|truth| truth.record.revision()).sum::<u64>();
         Ok(Report { trace: self.oracle.watch.trace, figures })

@@ -25,7 +25,7 @@ pub(crate) struct Found<M> {
 }
 
 /// Looks for a record on a disk. One that was never there is one to join.
-pub(crate) fn find<M: Machine>(disk: &StationDisk, which: Which) -> Result<Found<M>, StoreErrorOr> {
+pub(crate) fn find<M: Machine>(disk: &StationDisk, which: Which, knows: u32) -> Result<Found<M>, StoreErrorOr> {
     let wrong = |what: &str| StoreErrorOr::Wrong(Violation::new("a disk gives back what it was given", what));
     let (own, staged) = (disk.checkpoints(which, "own")?, disk.checkpoints(which, "staged")?);
     let log = disk.log(which)?;
@@ -36,7 +36,7 @@ pub(crate) fn find<M: Machine>(disk: &StationDisk, which: Which) -> Result<Found
     let stamp = newest.as_ref().map_or(Timestamp::ZERO, |newest| Timestamp(newest.meta().time_ms));
     let (record, applied, restored) = match (log, newest) {
         (Some(log), Some(newest)) => {
-            let (record, conf_state) = read_checkpoint::<M>(&newest)?;
+            let (record, conf_state) = read_checkpoint::<M>(&newest, knows)?;
             let (index, term) = (newest.meta().raft_index, newest.meta().raft_term);
             let restored = Restored {
                 hard_state: log.hard_state,

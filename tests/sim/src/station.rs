@@ -1,7 +1,9 @@
 //! A machine of a municipality: its disk, its clock, its keys, and its node while that runs.
 
 use shouwang_domain::ids::NodeId;
+use shouwang_domain::machine::Machine as _;
 use shouwang_domain::record::Record;
+use shouwang_domain::region::Region;
 use shouwang_replica::{PeerClocks, SteadyClock, conf_state_from};
 
 use crate::cast::{Cast, Post, key_of};
@@ -32,6 +34,8 @@ pub(crate) struct Station {
     pub clock: StationClock,
     pub keys: Keys,
     pub node: Option<Node>,
+    /// Up to which feature level the program goes along that is started next.
+    pub knows: u32,
     starts: u64,
 }
 
@@ -39,7 +43,7 @@ impl Station {
     /// A machine that has not been started yet.
     pub fn new(at: usize, post: Post, seed: u64, clock: StationClock) -> Self {
         let keys = Keys { node: post.node, list: vec![key_of(post.node, 0)] };
-        Self { at, post, disk: StationDisk::new(seed), clock, keys, node: None, starts: 0 }
+        Self { at, post, disk: StationDisk::new(seed), clock, keys, node: None, knows: Region::NEWEST_LEVEL, starts: 0 }
     }
 
     /// Starts the node from its disk. A disk that does not answer leaves it down.
@@ -48,6 +52,8 @@ impl Station {
         match self.open(now, cast) {
             Ok(node) => self.node = Some(node),
             Err(StoreErrorOr::Wrong(violation)) => return Err(violation),
+            // One record never keeps a node from starting: it is left out.
+            Err(StoreErrorOr::TooOld) => {}
             Err(StoreErrorOr::Store(error)) => {
                 oracle.watch.figures.disk_faults += 1;
                 if let Err(Trouble::Wrong(violation)) = self.disk.judge(&error) {
@@ -64,9 +70,9 @@ impl Station {
         let mut regions = Vec::new();
         for (of, federation) in cast.federations.iter().enumerate() {
             let here = federation.concerns(&cast.cities, self.post.city);
-            regions.push(if here { Some(self.host(of)?) } else { None });
+            regions.push(if here { self.host(of)? } else { None });
         }
-        let registry = if self.post.keeps_registry { Some(self.host(self.post.city)?) } else { None };
+        let registry = if self.post.keeps_registry { self.host(self.post.city)? } else { None };
         let (monotonic, wall) = self.clock.read();
         Ok(Node {
             regions,
@@ -77,13 +83,19 @@ impl Station {
         })
     }
 
-    fn host<M: Hosted>(&self, of: usize) -> Result<Host<M>, StoreErrorOr> {
-        let which = M::which(of);
+    /// A record that runs; none of which the program is too old for.
+    fn host<M: Hosted>(&self, of: usize) -> Result<Option<Host<M>>, StoreErrorOr> {
+        let (which, knows) = (M::which(of), self.knows.min(M::NEWEST_LEVEL));
         let id = self.post.node.get();
-        let me = Identity { station: self.at, id, seed: (self.starts << 32) ^ id ^ (which.slot() << 56) };
-        Host::start(of, me, find(&self.disk, which)?).map_err(|what| {
+        let me = Identity { station: self.at, id, seed: (self.starts << 32) ^ id ^ (which.slot() << 56), knows };
+        let found = match find(&self.disk, which, knows) {
+            Err(StoreErrorOr::TooOld) => return Ok(None),
+            found => found?,
+        };
+        let host = Host::start(of, me, found).map_err(|what| {
             StoreErrorOr::Wrong(Violation::new("no log forgets", format!("node {id} {which:?}: {what}")))
-        })
+        });
+        host.map(Some)
     }
 
     /// The power goes, or the process does.

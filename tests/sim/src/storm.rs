@@ -1,5 +1,8 @@
 //! What goes wrong in a step, and how it all is mended in the end.
 
+use shouwang_domain::level;
+use shouwang_domain::machine::Machine as _;
+use shouwang_domain::region::Region;
 use shouwang_domain::time::{HOUR_MS, MINUTE_MS};
 use shouwang_replica::Input;
 
@@ -11,6 +14,8 @@ use crate::world::World;
 
 /// A clock further off than this is set right by a restart: a node follows corrections only slowly.
 const RESTART_WHEN_OFF_MS: i64 = 500;
+/// Per mille of steps in which some node gets another program, where programs are exchanged.
+const UPGRADES: u64 = 45;
 
 impl World {
     /// What goes wrong in this step.
@@ -51,7 +56,21 @@ impl World {
         if self.per_mille(self.weather.transfer) {
             self.hand_over();
         }
+        if self.habits.upgrading && self.per_mille(UPGRADES) {
+            self.exchange_program()?;
+        }
         Ok(())
+    }
+
+    /// A node is stopped and started with the next program, now and then with the one before.
+    fn exchange_program(&mut self) -> Verdict {
+        let back = self.rng.chance(25);
+        let at = self.rng.index(self.stations.len());
+        let station = &mut self.stations[at];
+        station.knows = if back { level::FIRST } else { Region::NEWEST_LEVEL };
+        station.crash(&mut self.oracle);
+        self.oracle.watch.figures.upgrades += u64::from(!back);
+        self.start(at)
     }
 
     fn hand_over(&mut self) {
@@ -153,9 +172,10 @@ impl World {
             station.clock.set_right(self.real_ms);
             let clock = station.clock.read();
             let off = station.node.as_mut().map_or(0, |node| (node.clock(clock).0 - self.real_ms).abs());
-            if off > RESTART_WHEN_OFF_MS {
+            if off > RESTART_WHEN_OFF_MS || station.knows < Region::NEWEST_LEVEL {
                 station.crash(&mut self.oracle);
             }
+            station.knows = Region::NEWEST_LEVEL;
             if station.node.is_none() {
                 self.start(at)?;
             }

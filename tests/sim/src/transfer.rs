@@ -197,10 +197,14 @@ impl<M: Hosted> Host<M> {
             let what = format!("node {}: what it received is not the newest staged", self.me.id);
             return Err(Violation::new("checkpoints install", what).into());
         };
-        let (record, conf_state): (Record<M>, ConfState) = match read_checkpoint(&opened) {
+        let (record, conf_state): (Record<M>, ConfState) = match read_checkpoint(&opened, self.me.knows) {
             Ok(read) => read,
             Err(StoreErrorOr::Store(error)) => return disk.judge(&error),
             Err(StoreErrorOr::Wrong(violation)) => return Err(violation.into()),
+            Err(StoreErrorOr::TooOld) => {
+                self.stands_still(scene);
+                return Ok(());
+            }
         };
         let (truth, _) = M::truth(scene.oracle, self.of);
         truth.compare_digest(self.me.id, record.revision(), record.digest())?;

@@ -123,6 +123,8 @@ pub(crate) struct Habits {
     pub step_ms: i64,
     /// How long a command stays valid, in milliseconds.
     pub validity_ms: i64,
+    /// Whether programs of two ages run, and are exchanged during the storm.
+    pub upgrading: bool,
     /// At which rate each station's clock begins, in twentieths.
     pub rates: [i64; STATIONS_MAX],
     /// How far each station's wall clock is off in the beginning, in milliseconds.
@@ -148,6 +150,7 @@ impl Habits {
             chunk: 512 << rng.index(5),
             step_ms: [50, 1_000, 20_000, MINUTE_MS][rng.index(4)],
             validity_ms: [5 * MINUTE_MS, 30 * MINUTE_MS, DAY_MS][rng.index(3)],
+            upgrading: false,
             rates: [RIGHT; STATIONS_MAX],
             skews_ms: [0; STATIONS_MAX],
             slow: [0; STATIONS_MAX],

@@ -2,6 +2,7 @@
 
 use shouwang_domain::actor::Role;
 use shouwang_domain::command::Envelope;
+use shouwang_domain::level;
 use shouwang_domain::record::Record;
 use shouwang_domain::registry::command::RegistryCommand;
 use shouwang_domain::testing::{Rng, actor};
@@ -46,7 +47,9 @@ impl World {
         let calm = rng.below(8) == 0;
         let cast = Cast::drawn(&mut rng);
         let weather = if calm { Weather::fair() } else { Weather::drawn(&mut rng) };
-        let habits = Habits::drawn(&mut rng, calm);
+        let mut habits = Habits::drawn(&mut rng, calm);
+        // Drawn apart: in the other runs nobody speaks of levels, and everything is as if there were none.
+        habits.upgrading = Rng(!plan.seed).chance(40);
         let steps = plan.steps * (40 + rng.below(61)) / 100;
         #[cfg(feature = "planted")]
         let (cast, weather, habits) = crate::planted::bias(plan.plant, &mut rng, (cast, weather, habits));
@@ -75,7 +78,11 @@ impl World {
     fn found_stations(&mut self) -> Verdict {
         for (at, post) in self.cast.posts.iter().enumerate() {
             let (rate, wall) = (self.habits.rates[at], self.real_ms + self.habits.skews_ms[at]);
-            self.stations.push(Station::new(at, *post, self.rng.draw(), StationClock::new(rate, wall)));
+            let mut station = Station::new(at, *post, self.rng.draw(), StationClock::new(rate, wall));
+            if self.habits.upgrading {
+                station.knows = level::FIRST;
+            }
+            self.stations.push(station);
         }
         for (of, truth) in self.oracle.regions.iter().enumerate() {
             found_record(&self.stations, of, truth)?;

@@ -32,6 +32,7 @@ fn checks_for(plant: Plant) -> &'static [&'static str] {
         Plant::TimerByLocalClock => &["one ledger", "ledger replay", "one outcome", "keys in force"],
         Plant::ExpiredCounted => &["invariant 16"],
         Plant::ResentElsewhereTwice => &["one outcome"],
+        Plant::RaisedTooEarly => &["levels"],
     }
 }
 

@@ -44,6 +44,16 @@ pub enum RegionCommand {
         /// Voter, or else learner.
         voter: bool,
     },
+    /// A node says up to which feature level its program goes along.
+    AnnounceLevel {
+        /// The level.
+        level: u32,
+    },
+    /// Raises the record's feature level by one, once every node goes along (hub's administrator).
+    RaiseLevel {
+        /// The next level.
+        to: u32,
+    },
     /// Begins the next epoch, with those who are left. Never taken from the log: it is written by whom it is begun.
     Rescue {
         /// The word of everybody who is left.
@@ -201,6 +211,8 @@ pub const RIGHTS: &[Right] = &[
     Right { command: "propose_change", roles: &[Leader, Admin], party: "a party" },
     Right { command: "sign_change", roles: &[Leader], party: "a party" },
     Right { command: "set_voter", roles: &[Admin], party: "the hub" },
+    Right { command: "announce_level", roles: &[Node], party: "the node, of itself" },
+    Right { command: "raise_level", roles: &[Admin], party: "the hub" },
     Right { command: "rescue", roles: &[Admin], party: "whoever has most, outside the log" },
     Right {
         command: "hold",
@@ -233,6 +245,8 @@ impl RegionCommand {
             Self::ProposeChange { .. } => "propose_change",
             Self::SignChange { .. } => "sign_change",
             Self::SetVoter { .. } => "set_voter",
+            Self::AnnounceLevel { .. } => "announce_level",
+            Self::RaiseLevel { .. } => "raise_level",
             Self::Rescue { .. } => "rescue",
             Self::Hold { .. } => "hold",
             Self::ReleaseHold { .. } => "release_hold",

@@ -38,6 +38,10 @@ pub enum RegionEvent {
     KeyRetired { node: NodeId },
     /// A node votes, or no longer does.
     VoterSet { node: NodeId, voter: bool },
+    /// A node's program goes along up to this feature level.
+    LevelAnnounced { node: NodeId, level: u32 },
+    /// The record stands at this feature level from here on.
+    LevelRaised { to: u32 },
     /// Voters were lost for good: another epoch begins, by this node, with these votes.
     Rescued { epoch: u32, by: NodeId, voters: Vec<NodeId>, lost: Vec<NodeId> },
 

@@ -21,6 +21,8 @@ pub(super) fn evolve(region: &mut Region, at: Timestamp, event: &E) {
         | E::CharterChanged { .. }
         | E::KeyRetired { .. }
         | E::VoterSet { .. }
+        | E::LevelAnnounced { .. }
+        | E::LevelRaised { .. }
         | E::Rescued { .. } => membership(region, event),
         E::Published { .. }
         | E::Pledged { .. }
@@ -107,6 +109,10 @@ fn membership(region: &mut Region, event: &E) {
                 entry.voter = *voter;
             }
         }
+        E::LevelAnnounced { node, level } => {
+            region.node_levels.insert(*node, *level);
+        }
+        E::LevelRaised { to } => region.head.level = *to,
         E::Rescued { voters, .. } => {
             let nodes = region.head.charter.members.iter_mut().flat_map(|member| member.nodes.iter_mut());
             nodes.for_each(|entry| entry.voter = voters.contains(&entry.node));
@@ -139,6 +145,7 @@ fn put_in_force(region: &mut Region, id: crate::ids::CommandId, version: u32) {
     for node in before {
         if !region.head.charter.nodes().any(|(_, entry)| entry.node == node) {
             region.retired_nodes.insert(node, ());
+            region.node_levels.remove(&node);
             region.timers = region.timers.iter().filter(|((_, t), ())| *t != Timer::KeyRetires(node)).cloned_pairs();
         }
     }

@@ -3,6 +3,7 @@
 use super::Region;
 use super::draft::Draft;
 use super::event::RegionEvent;
+use super::levels;
 use super::lifecycle::ObligationState;
 use super::state::{Change, Discrepancy, DiscrepancyKey, Obligation, Pledge};
 use crate::charter::CharterChange;
@@ -139,6 +140,9 @@ pub(super) fn set_voter(draft: &mut Draft, context: &Context<'_>, node: NodeId, 
     }
     entry.voter = voter;
     charter.validate()?;
+    if voter {
+        levels::goes_along(&draft.region, node)?;
+    }
     draft.push(RegionEvent::VoterSet { node, voter });
     Ok(())
 }

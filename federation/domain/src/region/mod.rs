@@ -10,6 +10,7 @@ pub mod event;
 mod evolve;
 mod facts;
 mod invariants;
+mod levels;
 pub mod lifecycle;
 mod membership;
 mod missions;
@@ -39,6 +40,7 @@ use crate::channel::DownMessage;
 use crate::charter::Charter;
 use crate::code::CodeError;
 use crate::ids::{CommandId, LineNumber, MissionId, MunicipalityCode, NodeId, PledgeId, RequestId};
+use crate::level;
 use crate::machine::{Context, GroupNode, Machine, Signer};
 use crate::refusal::Refusal;
 use crate::resource::Resource;
@@ -52,6 +54,9 @@ pub(crate) struct Head {
     pub charter: Charter,
     /// The order of holds so far.
     pub holds: u64,
+    /// The feature level of the record.
+    #[serde(default = "level::first", skip_serializing_if = "level::is_first")]
+    pub level: u32,
 }
 
 /// The shared state of a region.
@@ -70,6 +75,7 @@ pub struct Region {
     pub(crate) discrepancies: OrdMap<DiscrepancyKey, Discrepancy>,
     pub(crate) obligations: OrdMap<ObligationKey, Obligation>,
     pub(crate) timers: OrdMap<(Timestamp, Timer), ()>,
+    pub(crate) node_levels: OrdMap<NodeId, u32>,
 }
 
 canonical_records!(Region {
@@ -87,6 +93,7 @@ canonical_records!(Region {
         11 => discrepancies,
         12 => obligations,
         13 => timers,
+        14 => node_levels,
     }
 });
 
@@ -96,6 +103,7 @@ impl Machine for Region {
     type Event = RegionEvent;
 
     const NAME: &'static str = "region";
+    const NEWEST_LEVEL: u32 = 2;
 
     fn found(genesis: &Charter) -> Result<Self, Refusal> {
         genesis.validate()?;
@@ -103,7 +111,7 @@ impl Machine for Region {
             return Err(Refusal::field("charter.version", "the first charter is version 1"));
         }
         Ok(Self {
-            head: Head { charter: genesis.clone(), holds: 0 },
+            head: Head { charter: genesis.clone(), holds: 0, level: level::FIRST },
             changes: OrdMap::new(),
             retired_nodes: OrdMap::new(),
             channels: OrdMap::new(),
@@ -116,6 +124,7 @@ impl Machine for Region {
             discrepancies: OrdMap::new(),
             obligations: OrdMap::new(),
             timers: OrdMap::new(),
+            node_levels: OrdMap::new(),
         })
     }
 
@@ -131,6 +140,8 @@ impl Machine for Region {
             }
             RegionCommand::SignChange { change } => membership::sign(&mut draft, context, *change),
             RegionCommand::SetVoter { node, voter } => membership::set_voter(&mut draft, context, *node, *voter),
+            RegionCommand::AnnounceLevel { level } => levels::announce(&mut draft, context, *level),
+            RegionCommand::RaiseLevel { to } => levels::raise(&mut draft, context, *to),
             RegionCommand::Rescue { .. } => Err(membership::only_outside_the_log()),
             RegionCommand::Hold { .. }
             | RegionCommand::ReleaseHold { .. }
@@ -173,6 +184,17 @@ impl Machine for Region {
 
     fn group(&self) -> Vec<GroupNode> {
         self.head.charter.nodes().map(|(_, node)| GroupNode { node: node.node, voter: node.voter }).collect()
+    }
+
+    fn level(&self) -> u32 {
+        self.head.level
+    }
+
+    fn raises_to(event: &RegionEvent) -> Option<u32> {
+        match event {
+            RegionEvent::LevelRaised { to } => Some(*to),
+            _ => None,
+        }
     }
 
     fn begins_epoch(event: &RegionEvent) -> bool {

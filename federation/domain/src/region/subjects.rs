@@ -7,12 +7,14 @@ impl RegionEvent {
     /// The objects this event is about.
     pub fn subjects(&self) -> Vec<Subject> {
         match self {
-            // Steps of a channel and keys of a node: no object that people follow.
+            // Steps of a channel, keys and levels of a node: no object that people follow.
             Self::UpTaken { .. }
             | Self::LifeBegun { .. }
             | Self::DownTaken { .. }
             | Self::KeyRetired { .. }
             | Self::VoterSet { .. }
+            | Self::LevelAnnounced { .. }
+            | Self::LevelRaised { .. }
             | Self::Rescued { .. } => Vec::new(),
             Self::Sent { message, .. } => subject::of_down(message),
             Self::ChangeProposed { change, .. }

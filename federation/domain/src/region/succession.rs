@@ -10,6 +10,9 @@ pub(super) fn check(before: &Region, after: &Region) -> Result<(), String> {
     if before.head.charter.version > after.head.charter.version || before.head.holds > after.head.holds {
         return Err("charter or order of holds fell back".to_owned());
     }
+    if before.head.level > after.head.level {
+        return Err("the feature level fell".to_owned());
+    }
     grows("mission", &before.missions, &after.missions, mission)?;
     grows("pledge", &before.pledges, &after.pledges, pledge)?;
     grows("request", &before.requests, &after.requests, request)?;

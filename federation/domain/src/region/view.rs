@@ -10,7 +10,8 @@ use super::state::{
 };
 use crate::channel::DownMessage;
 use crate::charter::Charter;
-use crate::ids::{CommandId, LineNumber, MissionId, MunicipalityCode, PledgeId, RequestId};
+use crate::ids::{CommandId, LineNumber, MissionId, MunicipalityCode, NodeId, PledgeId, RequestId};
+use crate::level;
 use crate::quantity::Qty;
 use crate::resource::Resource;
 
@@ -146,6 +147,11 @@ impl Region {
         id: RequestId,
     ) -> impl Iterator<Item = (&(RequestId, LineNumber, MunicipalityCode), &Answered)> {
         self.answers.iter().filter(move |((request, _, _), _)| *request == id)
+    }
+
+    /// Up to which feature level a node has said that its program goes along.
+    pub fn node_level(&self, node: NodeId) -> u32 {
+        self.node_levels.get(&node).copied().unwrap_or(level::FIRST)
     }
 
     /// A mission.

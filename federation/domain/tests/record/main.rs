@@ -3,6 +3,7 @@
 mod audit;
 #[path = "../common/mod.rs"]
 mod common;
+mod levels;
 mod rescue;
 
 use common::{ALXA, PLEDGED, SHIZUISHAN, Scene, WUHAI, figure, item, mission, pledge, request, suits, text};
@@ -90,6 +91,7 @@ impl<M: Machine> Desk<M> {
     fn enter(&mut self, at: Timestamp, batches: &[Batch]) -> Applied<M::Event> {
         let batches = batches.iter().map(|batch| Bytes(code::encode(batch))).collect();
         let applied = self.record.apply(&code::encode(&Entry { stamp: at, batches }), &KeyedHash);
+        let applied = applied.expect("a level of this program");
         self.ledger.extend(applied.written.iter().map(|written| written.bytes.clone()));
         applied
     }
@@ -222,7 +224,7 @@ fn a_batch_that_is_not_for_this_record_or_not_signed_is_dropped_whole_and_consum
     let applied = desk.enter(NOW, &[bad, good]);
     assert_eq!((applied.dropped.len(), verdicts(&applied)), (1, vec![Verdict::Accepted]));
     // Bytes that are no entry do nothing.
-    let nothing = desk.record.apply(b"no entry", &KeyedHash);
+    let nothing = desk.record.apply(b"no entry", &KeyedHash).unwrap();
     assert!(nothing.written.is_empty() && nothing.outcomes.is_empty() && nothing.dropped.is_empty());
 }
 
@@ -474,6 +476,7 @@ fn full_scene() -> Scene {
     }
     let base_version = scene.region().charter().version;
     scene.must_ask(WUHAI, R::ProposeChange { base_version, change: CharterChange::Hub(scene.code(ALXA)) });
+    scene.must_ask(WUHAI, R::AnnounceLevel { level: 2 });
     scene.settle();
     // Words that are still on their way in both directions.
     scene.world.cut = vec![true; 6];
@@ -510,7 +513,7 @@ fn survives_its_checkpoint<M: Machine>(name: &str, machine: &M, sections: u8) {
 #[test]
 fn a_checkpoint_forgets_no_map() {
     let scene = full_scene();
-    survives_its_checkpoint("region", scene.region(), 13);
+    survives_its_checkpoint("region", scene.region(), 14);
     let mut alxa = scene.clone();
     alxa.must(ALXA, C::AllocateNumber { kind: NumberKind::Mission });
     survives_its_checkpoint("registry", alxa.registry(ALXA), 15);

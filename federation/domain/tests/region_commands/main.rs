@@ -5,6 +5,7 @@ mod common;
 
 mod charter;
 mod debts;
+mod levels;
 mod missions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,7 +101,7 @@ const CHANNEL: &[Case] = &[
 ];
 
 fn all_cases() -> impl Iterator<Item = &'static Case> {
-    [charter::CASES, missions::CASES, debts::CASES, CHANNEL].into_iter().flatten()
+    [charter::CASES, levels::CASES, missions::CASES, debts::CASES, CHANNEL].into_iter().flatten()
 }
 
 /// Who confirms the paper is another person than who ordered.
@@ -154,6 +155,7 @@ fn only_the_posts_of_the_rights_table_may() {
 /// Which of requester, hub and holder may: Wuhai asks and owes, Bayannur is the hub, Alxa holds and is owed.
 const PARTY: &[(&str, &[usize])] = &[
     ("set_voter", &[BAYANNUR]),
+    ("raise_level", &[BAYANNUR]),
     ("hold", &[WUHAI, BAYANNUR]),
     ("release_hold", &[WUHAI, BAYANNUR]),
     ("order", &[WUHAI]),
@@ -187,8 +189,9 @@ fn only_the_party_that_it_belongs_to_may() {
             assert_eq!(code_of(&result), expected, "{name}: {what}: {member}: {result:?}");
         }
     }
-    // Proposals and signatures belong to every party, channels to their own member; agreeing is told below.
-    let elsewhere = ["rescue", "up", "ack_down", "begin_life", "propose_change", "sign_change", "accept_finding"];
+    // Proposals and signatures belong to every party, channels to their own member, levels to their own node; agreeing is told below.
+    let elsewhere =
+        ["rescue", "up", "ack_down", "begin_life", "announce_level", "propose_change", "sign_change", "accept_finding"];
     assert_eq!(seen.len() + elsewhere.len(), RIGHTS.len());
 }
 

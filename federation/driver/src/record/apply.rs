@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use shouwang_domain::code;
 use shouwang_domain::hash::Hash32;
+use shouwang_domain::level::TooOld;
 use shouwang_domain::machine::{GroupNode, Machine};
 use shouwang_domain::record::{Cause, Outcome, Record};
 use shouwang_domain::time::Timestamp;
@@ -94,10 +95,12 @@ impl<M: Machine> ApplyLoop<M> {
         match work {
             ApplyWork::Entries(entries) => {
                 for entries in entries.chunks(ENTRIES_AT_ONCE) {
-                    for entry in entries {
-                        self.apply(entry);
-                    }
+                    let applied = entries.iter().try_for_each(|entry| self.apply(entry));
                     self.publish();
+                    if let Err(error) = applied {
+                        self.shared.core.halt(error.told());
+                        return;
+                    }
                 }
                 let options = &self.shared.core.options;
                 if self.since_records >= options.checkpoint_records || self.since_bytes >= options.checkpoint_bytes {
@@ -109,19 +112,22 @@ impl<M: Machine> ApplyLoop<M> {
         }
     }
 
-    fn apply(&mut self, entry: &Committed) {
-        (self.note.index, self.note.term) = (entry.index, entry.term);
+    /// # Errors
+    /// The record has been raised above what this node goes along with; it stands right before that.
+    fn apply(&mut self, entry: &Committed) -> Result<(), TooOld> {
         match &entry.kind {
-            CommittedKind::Normal(data) => self.apply_entry(data),
+            CommittedKind::Normal(data) => self.apply_entry(data)?,
             CommittedKind::Conf(change) => self.judge(entry.index, change),
             CommittedKind::Empty => {}
         }
+        (self.note.index, self.note.term) = (entry.index, entry.term);
+        Ok(())
     }
 
-    fn apply_entry(&mut self, data: &Bytes) {
-        let Some(record) = &mut self.record else { return };
+    fn apply_entry(&mut self, data: &Bytes) -> Result<(), TooOld> {
+        let Some(record) = &mut self.record else { return Ok(()) };
+        let applied = record.apply(data, &*self.shared.verifier)?;
         self.note.stamp = self.note.stamp.max(stamp_of(data).unwrap_or_default());
-        let applied = record.apply(data, &*self.shared.verifier);
         self.news.outcomes.extend(applied.outcomes);
         self.news.dropped.extend(applied.dropped);
         for written in applied.written {
@@ -129,6 +135,7 @@ impl<M: Machine> ApplyLoop<M> {
             self.since_bytes += written.bytes.len() as u64;
             self.news.changes.push(Arc::new(Change { record: written.record, bytes: written.bytes.into() }));
         }
+        Ok(())
     }
 
     /// A change of membership has effect only if it follows from the state.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::RecordId;
 use shouwang_domain::machine::Machine;
-use shouwang_domain::record::Record;
+use shouwang_domain::record::{Record, ReplayError};
 use shouwang_store::checkpoint::{CheckpointInfo, CheckpointStore};
 use shouwang_store::ledger::{Ledger, LedgerOptions, SegmentInfo};
 use shouwang_store::{Findings, Remedy, ShadowDisk, StoreError};
@@ -137,7 +137,7 @@ pub(crate) fn check<M: Machine>(
         }
         Err(error) => {
             exam.alone = founded.as_ref().is_some_and(|record| record.machine().group().len() == 1);
-            let is_damage = is_damage(&error) || matches!(error, DriverError::Store(_));
+            let is_damage = is_damage(&error) || matches!(error, DriverError::Store(_) | DriverError::TooOld(_));
             if !is_damage {
                 return Err(error);
             }
@@ -149,8 +149,9 @@ pub(crate) fn check<M: Machine>(
     let mut states = Vec::new();
     for info in &held {
         let opened = checkpoints.open_held(info).map_err(DriverError::from);
-        match opened.and_then(|opened| restore::<M>(spec.id, &opened)) {
+        match opened.and_then(|opened| restore::<M>(spec.id, &opened, spec.options.level_max)) {
             Ok(state) => states.push((info, state)),
+            Err(error @ DriverError::TooOld(_)) => exam.found(error, Remedy::Operator),
             Err(error) => exam.found(unfit(info, &error.to_string()), Remedy::Mended),
         }
     }
@@ -261,10 +262,18 @@ impl Examination<'_> {
                 }
             };
             for (revision, bytes) in page {
-                if let Err(error) = record.replay(&bytes) {
-                    let detail = format!("revision {revision} does not follow from what is before it: {error}");
-                    wrong.push((self.misled(segments, revision, detail), self.remedy()));
-                    break 'pages;
+                match record.replay(&bytes) {
+                    Ok(()) => {}
+                    // What lies behind it is another program's to read: nothing says that it is damaged.
+                    Err(ReplayError::TooOld(error)) => {
+                        wrong.push((error.into(), Remedy::Operator));
+                        break 'pages;
+                    }
+                    Err(ReplayError::Code(error)) => {
+                        let detail = format!("revision {revision} does not follow from what is before it: {error}");
+                        wrong.push((self.misled(segments, revision, detail), self.remedy()));
+                        break 'pages;
+                    }
                 }
                 wrong.extend(self.compare(&record, segments, states));
             }

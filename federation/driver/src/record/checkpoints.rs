@@ -4,6 +4,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use shouwang_domain::ids::RecordId;
+use shouwang_domain::level::TooOld;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::Record;
 use shouwang_domain::time::Timestamp;
@@ -17,8 +18,6 @@ use crate::error::DriverError;
 
 /// Registry number of SHA-256 in stored formats.
 pub(crate) const SHA256: u8 = 1;
-/// The feature level of records written by this program.
-const FEATURE_LEVEL: u32 = 1;
 /// Canonical records on their way to the file.
 const IN_FLIGHT: usize = 256;
 
@@ -52,7 +51,7 @@ impl<M: Machine> Source for Record<M> {
             conf_state: conf_state.clone(),
             time_ms: self.time().max(at.stamp).0,
             state_digest: self.digest().0,
-            feature_level: FEATURE_LEVEL,
+            feature_level: self.machine().level(),
             hash_algorithm: SHA256,
         }
     }
@@ -87,21 +86,28 @@ pub(crate) fn write(
     })
 }
 
-/// The record that a checkpoint holds, checked against what the file says about it. Blocks.
-pub(crate) fn restore<M: Machine>(id: RecordId, opened: &OpenedCheckpoint) -> Result<Record<M>> {
-    restore_while(id, opened, || Ok(()))
+/// The record that a checkpoint holds, checked against what the file says about it, for a node that goes along up to a
+/// feature level. Blocks.
+pub(crate) fn restore<M: Machine>(id: RecordId, opened: &OpenedCheckpoint, level_max: u32) -> Result<Record<M>> {
+    restore_while(id, opened, level_max, || Ok(()))
 }
 
 /// As [`restore`], asking before every part of the state whether to go on.
 pub(crate) fn restore_while<M: Machine>(
     id: RecordId,
     opened: &OpenedCheckpoint,
+    level_max: u32,
     go_on: impl Fn() -> Result<()>,
 ) -> Result<Record<M>> {
     let unfit = |detail: String| DriverError::Unfit { id, what: "the checkpoint", detail };
     let meta = opened.meta();
     if meta.record_id != id.0 {
         return Err(unfit("it belongs to another record".to_owned()));
+    }
+    // Before anything of the state is read: what a later level wrote, this program may read as something else.
+    let (level, knows) = (meta.feature_level, level_max.min(M::NEWEST_LEVEL));
+    if level > knows {
+        return Err(TooOld { level, knows }.into());
     }
     let mut failed = None;
     let next = |record: Result<Vec<u8>, StoreError>| go_on().and_then(|()| Ok(record?));
@@ -110,8 +116,9 @@ pub(crate) fn restore_while<M: Machine>(
     if let Some(error) = failed {
         return Err(error);
     }
-    let record = restored.map_err(|error| unfit(error.to_string()))?;
-    if (record.id(), record.epoch(), record.revision()) != (id, meta.epoch, meta.revision) {
+    let record = restored.map_err(|error| unfit(error.to_string()))?.held_at(level_max);
+    let head = (record.id(), record.epoch(), record.revision(), record.machine().level());
+    if head != (id, meta.epoch, meta.revision, level) {
         return Err(unfit("its head does not fit its state".to_owned()));
     }
     if record.digest().0 != meta.state_digest {

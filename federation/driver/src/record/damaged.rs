@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use shouwang_domain::ids::RecordId;
+use shouwang_domain::level::TooOld;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::Record;
 use shouwang_domain::registry::Registry;
@@ -51,22 +52,26 @@ pub(super) fn best<M: Machine>(
     env: &Environment,
     spec: &HostSpec<M>,
     founded: Option<&Record<M>>,
-    newest: Option<&OpenedCheckpoint>,
+    checkpoints: &CheckpointStore,
     ledger: &LedgerReader,
 ) -> Option<Best<M>> {
-    let restored = newest.and_then(|newest| Some((restore::<M>(spec.id, newest).ok()?, newest.meta().raft_index)));
+    let held = checkpoints.held().unwrap_or_default();
+    let restored = held.iter().find_map(|info| {
+        let opened = checkpoints.open_held(info).ok()?;
+        Some((restore::<M>(spec.id, &opened, spec.options.level_max).ok()?, info.meta.raft_index))
+    });
     let (start, index) = restored.or_else(|| Some((founded?.clone(), GENESIS_INDEX)))?;
-    let stamp = newest.map_or(Timestamp::ZERO, |newest| Timestamp(newest.meta().time_ms));
+    let stamp = held.first().map_or(Timestamp::ZERO, |newest| Timestamp(newest.meta.time_ms));
     let by_ledger = replay(start.clone(), ledger);
     let salvaged = if is_alone(env, &start) { env.store.salvage(slot_of(spec.id)).ok().flatten() } else { None };
-    let by_log = salvaged.filter(|log| log.base.index <= index).map(|log| apply(start, index, &log.entries));
+    let by_log = salvaged.filter(|log| log.base.index <= index).and_then(|log| apply(start, index, &log.entries).ok());
     match by_log {
         Some(by_log) if by_log.record.revision() > by_ledger.revision() => {
             let from_log = by_log.from_log.into_iter().filter(|(revision, _)| *revision > by_ledger.revision());
             Some(Best { from_log: from_log.collect(), record: by_log.record, stamp: by_log.stamp.max(stamp) })
         }
         // Nothing but a founding document: that is no state to show.
-        _ if by_ledger.revision() == 0 && newest.is_none() => None,
+        _ if by_ledger.revision() == 0 && held.is_empty() => None,
         _ => Some(Best { stamp: by_ledger.time().max(stamp), record: by_ledger, from_log: Vec::new() }),
     }
 }
@@ -87,23 +92,29 @@ fn replay<M: Machine>(mut record: Record<M>, ledger: &LedgerReader) -> Record<M>
 }
 
 /// A record with all log entries behind `index` carried out.
-pub(super) fn apply<M: Machine>(mut record: Record<M>, index: u64, entries: &[Entry]) -> Best<M> {
+///
+/// # Errors
+/// One of them raises the record above what this node goes along with.
+pub(super) fn apply<M: Machine>(mut record: Record<M>, index: u64, entries: &[Entry]) -> Result<Best<M>, TooOld> {
     let mut from_log = Vec::new();
     let mut stamp = record.time();
     for entry in entries.iter().filter(|entry| entry.get_index() > index) {
         if let CommittedKind::Normal(data) = committed_kind(entry.clone()) {
             stamp = stamp.max(stamp_of(&data).unwrap_or_default());
-            let applied = record.apply(&data, &Ed25519Verifier);
+            let applied = record.apply(&data, &Ed25519Verifier)?;
             from_log.extend(applied.written.into_iter().map(|written| (written.record.revision, written.bytes)));
         }
     }
-    Best { record, stamp, from_log }
+    Ok(Best { record, stamp, from_log })
 }
 
 /// Why a record is read-only, and what to do about it.
 pub(super) fn reason(error: &DriverError, alone: bool) -> String {
     if let DriverError::EpochEnded { epoch, .. } = error {
         return super::rescue::waits(*epoch);
+    }
+    if let Some(told) = error.written_by_another() {
+        return told;
     }
     let zh = match error {
         DriverError::Store(error) => error.zh(),
@@ -169,7 +180,7 @@ pub(super) fn remains<M: Machine>(
     error: &DriverError,
 ) -> Result<Remains<M>> {
     let newest = match checkpoints.newest_verified() {
-        Err(StoreError::NoUsableCheckpoint { .. }) => None,
+        Err(StoreError::NoUsableCheckpoint { .. } | StoreError::CheckpointForeign { .. }) => None,
         other => other?,
     };
     let revision = newest.as_ref().map_or(0, |newest| newest.meta().revision);
@@ -177,7 +188,7 @@ pub(super) fn remains<M: Machine>(
     for error in wrong {
         env.findings.add(error, Remedy::Operator);
     }
-    let best = best(env, spec, founded, newest.as_ref(), &ledger.reader());
+    let best = best(env, spec, founded, checkpoints, &ledger.reader());
     let alone = best.as_ref().is_some_and(|best| is_alone(env, &best.record))
         || founded.is_some_and(|founded| best.is_none() && is_alone(env, founded));
     let reason = reason(error, alone);

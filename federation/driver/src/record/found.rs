@@ -110,7 +110,7 @@ pub(super) fn find<M: Machine>(
     let found = match (log, newest) {
         (Some(log), Some(newest)) => {
             let start = heal_ledger(&mut ledger, &log, newest, checkpoints)?;
-            go_on(spec.id, log, &start)?
+            go_on(spec, log, &start)?
         }
         (None, newest) if ledger.last().is_none() && newest.as_ref().is_none_or(is_founding) => match founder {
             Some(record) => begin(env, record, checkpoints, slot_of(spec.id))?,
@@ -200,12 +200,12 @@ fn joining<M>(log: Option<LoadedLog>) -> Found<M> {
     Found { record: None, at: AppliedNote::default(), restored: Restored { hard_state, ..Restored::joining() } }
 }
 
-fn go_on<M: Machine>(id: RecordId, log: LoadedLog, start: &OpenedCheckpoint) -> Result<Found<M>> {
-    let record = restore::<M>(id, start)?;
+fn go_on<M: Machine>(spec: &HostSpec<M>, log: LoadedLog, start: &OpenedCheckpoint) -> Result<Found<M>> {
+    let record = restore::<M>(spec.id, start, spec.options.level_max)?;
     let meta = start.meta();
     let stamp = Timestamp(meta.time_ms).max(record.time());
     let at = AppliedNote { index: meta.raft_index, term: meta.raft_term, stamp, next_due: record.next_due() };
-    tracing::info!(record = %id.short(), index = at.index, revision = record.revision(), log = log.last_index(), "record found");
+    tracing::info!(record = %spec.id.short(), index = at.index, revision = record.revision(), log = log.last_index(), "record found");
     let restored = Restored {
         hard_state: log.hard_state,
         conf_state: log.conf_state,

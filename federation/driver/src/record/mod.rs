@@ -475,7 +475,7 @@ impl<M: Machine> RecordPort for Shared<M> {
             what: "the staged checkpoint",
             detail: "it is gone".to_owned(),
         })?;
-        let record = restore::<M>(self.core.id, &opened)?;
+        let record = restore::<M>(self.core.id, &opened, self.core.options.level_max)?;
         // One assignment: whole after any panic.
         *self.restored.lock().unwrap_or_else(PoisonError::into_inner) = Some((info, record));
         Ok(())

@@ -148,7 +148,7 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     let founded = spec.founded()?;
     let opened = opened(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged));
     let Opened { replica, record, at, ledger, first_epoch } = match opened {
-        Err(error) if is_damage(&error) => {
+        Err(error) if is_damage(&error) || error.written_by_another().is_some() => {
             let remains = remains(env, spec, &dirs, founded.as_ref(), &checkpoints, &error)?;
             return Ok(show((env, spec, founded), remains, (checkpoints, staged)));
         }

@@ -61,7 +61,7 @@ impl<M: Machine> Whole<M> {
         let record =
             record.ok_or_else(|| unfit(spec.id, "the record", "this node has joined and holds nothing yet"))?;
         let last = restored.entries.last().map_or((restored.base.term, restored.base.index), |e| (e.term, e.index));
-        let mut best = apply(record, at.index, &restored.entries);
+        let mut best = apply(record, at.index, &restored.entries)?;
         best.stamp = best.stamp.max(at.stamp);
         // What an attempt that was cut off has written behind the log.
         if ledger.next() > best.record.revision() + 1 {

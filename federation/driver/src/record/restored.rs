@@ -18,7 +18,7 @@ use crate::error::DriverError;
 /// comes last: without one, nothing that was written counts. Blocks.
 pub(crate) fn restore_copy(env: &Environment, copy: &RecordCopy, digest: Hash32, life: NewLife) -> Result<u64> {
     let opened = copy.checkpoint(digest)?;
-    let mut record = checkpoints::restore::<Registry>(copy.id(), &opened)?;
+    let mut record = checkpoints::restore::<Registry>(copy.id(), &opened, u32::MAX)?;
     let through = record.revision();
     let first = life.begin(env, &mut record).map_err(DriverError::Refused)?;
     let dirs = Dirs::new(env, copy.id());

@@ -32,6 +32,10 @@ impl Transport {
                 Ok(node) => transport.fetch(&port, node, index).await,
                 Err(error) => Err(DriverError::Unfit { id: port.core().id, what: "the leader", detail: error.to_string() }),
             };
+            // Fetched again, it would be the same: only another program can read it.
+            if let Some(told) = fetched.as_ref().err().and_then(DriverError::written_by_another) {
+                return port.core().halt(told);
+            }
             if let Err(error) = &fetched {
                 tracing::warn!(record = %port.core().label, from, %error, "checkpoint not fetched; Raft will ask again");
             }

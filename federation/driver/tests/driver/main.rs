@@ -8,6 +8,7 @@ mod cluster;
 mod full;
 mod index;
 mod install;
+mod levels;
 mod membership;
 mod recovery;
 mod replication;

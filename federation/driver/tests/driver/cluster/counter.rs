@@ -1,4 +1,4 @@
-//! A machine small enough to see through: a sum, a group, a timer, and an inbox of numbered additions.
+//! A machine small enough to see through: a sum, a group, a timer, an inbox of numbered additions, and a second level.
 
 use std::collections::BTreeMap;
 
@@ -35,6 +35,10 @@ pub enum Ask {
     /// As the courier's messages: counted, never expiring, each number once.
     Numbered(u64),
     Note(Bytes),
+    /// Of the first level: the next one begins.
+    Raise(u32),
+    /// Of the second level.
+    Double,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +50,8 @@ pub enum Happened {
     Rang(Timestamp),
     Counted(u64),
     Noted(Bytes),
+    Raised(u32),
+    Doubled,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,6 +62,7 @@ pub struct Counter {
     pub alarms: Vec<Timestamp>,
     pub numbered: u64,
     pub note: Bytes,
+    pub level: u32,
 }
 
 impl Machine for Counter {
@@ -64,10 +71,11 @@ impl Machine for Counter {
     type Event = Happened;
 
     const NAME: &'static str = "counter";
+    const NEWEST_LEVEL: u32 = 2;
 
     fn found(genesis: &Genesis) -> Result<Self, Refusal> {
         let members = genesis.members.clone();
-        Ok(Self { sum: 0, events: 0, members, alarms: Vec::new(), numbered: 0, note: Bytes::default() })
+        Ok(Self { sum: 0, events: 0, members, alarms: Vec::new(), numbered: 0, note: Bytes::default(), level: 1 })
     }
 
     fn decide(&self, _: &Context<'_>, command: &Ask) -> Result<Vec<Happened>, Refusal> {
@@ -81,6 +89,8 @@ impl Machine for Counter {
             Ask::Numbered(n) if *n <= self.numbered => return Ok(Vec::new()),
             Ask::Numbered(n) => Happened::Counted(*n),
             Ask::Note(note) => Happened::Noted(note.clone()),
+            Ask::Raise(to) => Happened::Raised(*to),
+            Ask::Double => Happened::Doubled,
         }])
     }
 
@@ -107,6 +117,8 @@ impl Machine for Counter {
                 self.sum += 1;
             }
             Happened::Noted(note) => self.note = note.clone(),
+            Happened::Raised(to) => self.level = *to,
+            Happened::Doubled => self.sum *= 2,
         }
     }
 
@@ -131,6 +143,18 @@ impl Machine for Counter {
         self.members.iter().map(|(node, member)| GroupNode { node: *node, voter: member.voter }).collect()
     }
 
+    fn level(&self) -> u32 {
+        self.level
+    }
+
+    fn level_of(command: &Ask) -> u32 {
+        if matches!(command, Ask::Double) { 2 } else { 1 }
+    }
+
+    fn raises_to(event: &Happened) -> Option<u32> {
+        if let Happened::Raised(to) = event { Some(*to) } else { None }
+    }
+
     fn subjects(event: &Happened) -> Vec<Subject> {
         match event {
             Happened::Added(n) => vec![Subject::Number(n.to_string())],
@@ -139,7 +163,9 @@ impl Machine for Counter {
             | Happened::AlarmSet(_)
             | Happened::Rang(_)
             | Happened::Counted(_)
-            | Happened::Noted(_) => Vec::new(),
+            | Happened::Noted(_)
+            | Happened::Raised(_)
+            | Happened::Doubled => Vec::new(),
         }
     }
 

@@ -82,6 +82,8 @@ pub struct Cluster {
     pub clock: Arc<ManualClock>,
     pub genesis: Genesis,
     pub options: RecordOptions,
+    /// Nodes whose program goes along with no more than a level.
+    pub held: BTreeMap<u32, u32>,
     next_id: u128,
 }
 
@@ -109,6 +111,7 @@ impl Cluster {
             clock: Arc::new(ManualClock::at(Timestamp(1_700_000_000_000))),
             genesis: genesis(voters),
             options,
+            held: BTreeMap::new(),
             nodes: BTreeMap::new(),
             next_id: 0,
         };
@@ -121,7 +124,8 @@ impl Cluster {
     /// Starts a node, on its old disk if it has one.
     pub async fn up(&mut self, n: u32) {
         let driver = self.open(n).await;
-        let counter = driver.host(HostSpec::<Counter>::found(self.genesis.clone(), self.options)).await.unwrap();
+        let spec = HostSpec::<Counter>::found(self.genesis.clone(), self.options_of(n));
+        let counter = driver.host(spec).await.unwrap();
         self.run(n, driver, counter).await;
     }
 
@@ -129,9 +133,14 @@ impl Cluster {
     pub async fn join(&mut self, n: u32, contact: u32) {
         let driver = self.open(n).await;
         let id = self.any().counter.id();
-        let spec = HostSpec::<Counter>::join(id, vec![node_id(contact)], self.options);
+        let spec = HostSpec::<Counter>::join(id, vec![node_id(contact)], self.options_of(n));
         let counter = driver.host(spec).await.unwrap();
         self.run(n, driver, counter).await;
+    }
+
+    pub fn options_of(&self, n: u32) -> RecordOptions {
+        let level_max = self.held.get(&n).copied().unwrap_or(u32::MAX);
+        RecordOptions { level_max, ..self.options }
     }
 
     pub async fn open(&mut self, n: u32) -> Driver {
