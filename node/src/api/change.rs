@@ -292,7 +292,7 @@ pub fn driver_failed(error: &DriverError) -> Status {
         DriverError::Busy => (Code::ResourceExhausted, "本节点等待处理的命令过多，请稍后重试"),
         DriverError::DiskFull => (Code::ResourceExhausted, "本节点磁盘已满，腾出空间后自动恢复"),
         DriverError::Stopped => (Code::Unavailable, "本节点正在停止，请改用其他节点"),
-        DriverError::Halted { .. } => (Code::FailedPrecondition, "该记录在本节点已停用"),
+        DriverError::Halted { reason } => return halted(error, reason),
         DriverError::Removed => {
             (Code::FailedPrecondition, "本节点已不属于该记录（成员已退出或节点已撤除），既有内容仍可查阅")
         }
@@ -319,6 +319,12 @@ pub fn driver_failed(error: &DriverError) -> Status {
         tracing::warn!(%error, "a record failed a call");
     }
     status::error(code, error.code(), &text, &parameters)
+}
+
+/// A record that stands still here: the reason is for people, in both languages, and says what to do.
+fn halted(error: &DriverError, reason: &str) -> Status {
+    let text = Bilingual::new(format!("该记录在本节点已停用：{reason}"), error.to_string());
+    status::error(Code::FailedPrecondition, error.code(), &text, &[])
 }
 
 #[cfg(test)]

@@ -191,6 +191,7 @@ const ROWS: &[Right] = &[
     shared("/shouwang.v1.ReportService/GetRegionReport"),
     own("/shouwang.admin.v1.AdminService/GetNodeStatus"),
     region("/shouwang.admin.v1.AdminService/SetVoter", "set_voter"),
+    region("/shouwang.admin.v1.AdminService/RaiseLevel", "raise_level"),
     admin("/shouwang.admin.v1.AdminService/TransferLeadership"),
     admin("/shouwang.admin.v1.AdminService/TakeCheckpoint"),
     backup("/shouwang.admin.v1.AdminService/BackUpRecord"),
@@ -271,6 +272,7 @@ mod tests {
             ("/shouwang.v1.AidService/Hold", &[Role::Duty, Role::SigningLeader, Role::Coordinator]),
             ("/shouwang.v1.MissionService/Demobilise", &[Role::Duty, Role::SigningLeader, Role::StoreKeeper]),
             ("/shouwang.admin.v1.AdminService/SetVoter", &[Role::Admin]),
+            ("/shouwang.admin.v1.AdminService/RaiseLevel", &[Role::Admin]),
         ] {
             let row = TABLE.row(method).unwrap();
             assert_eq!(row.roles.iter().collect::<Vec<_>>(), expected, "{method}");

@@ -218,6 +218,7 @@ node = {node}
 # data_dir = "data"
 # signing_key = "signing.key" # 旁边的 signing-*.key 为其后的密钥 later keys lie beside it as signing-*.key
 # timing = "wan"              # lan | wan
+# hold_level = 1              # 升级后可能退回旧程序期间 while this node may go back to an older program
 
 [municipality]
 code = {municipality}

@@ -182,7 +182,7 @@ changed! { v1 "shouwang.v1":
     SignChangeResponse,
 }
 
-changed! { admin "shouwang.admin.v1": SetVoterResponse }
+changed! { admin "shouwang.admin.v1": SetVoterResponse, RaiseLevelResponse }
 
 named! { v1 "shouwang.v1": AnswerAidResponse }
 

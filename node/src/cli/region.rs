@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use shouwang_proto::admin::v1::admin_service_client::AdminServiceClient;
 use shouwang_proto::admin::v1::{
-    Courier, GetNodeStatusRequest, GroupNode, ListCouriersRequest, RecordStatus, SetVoterRequest,
+    Courier, GetNodeStatusRequest, GroupNode, ListCouriersRequest, RaiseLevelRequest, RecordStatus, SetVoterRequest,
     TakeCheckpointRequest, TransferLeadershipRequest,
 };
 use shouwang_proto::v1::JoinRegionRequest;
@@ -53,6 +53,13 @@ enum Verb {
         /// The node 节点
         #[arg(value_parser = parse::node)]
         node: String,
+    },
+    /// Raise the region's feature level by one, once every node is upgraded; it never falls again
+    /// 各节点升级后将区域的功能级别提高一级；不可降低
+    RaiseLevel {
+        /// The next level, one above what region show tells 下一级别
+        #[arg(value_parser = clap::value_parser!(u32).range(2..))]
+        to: u32,
     },
     /// Hand the leadership over 移交主节点
     Transfer {
@@ -108,6 +115,10 @@ pub fn run(args: RegionArgs, context: &Context) -> Result<(), Failure> {
             }
             Verb::Promote { node } => set_voter(client, node, true).await,
             Verb::Demote { node } => set_voter(client, node, false).await,
+            Verb::RaiseLevel { to } => {
+                let mut api = admin(client);
+                carry!(client, api, "region raise-level", raise_level, RaiseLevelRequest { region, to })
+            }
             Verb::Transfer { node, registry } => transfer(client, of(registry), node.unwrap_or_default()).await,
             Verb::Checkpoint { registry } => checkpoint(client, of(registry)).await,
         }
@@ -142,6 +153,7 @@ async fn status(client: &Client) -> Result<(), Failure> {
         ("主节点", "LEADER"),
         ("版本", "REVISION"),
         ("已应用", "APPLIED"),
+        ("级别", "LEVEL"),
         ("联系", "TOUCH"),
         ("问题", "TROUBLE"),
     ];
@@ -165,6 +177,7 @@ async fn status(client: &Client) -> Result<(), Failure> {
             dash(&record.leader),
             as_of.revision.to_string(),
             record.applied.to_string(),
+            format!("{} ≤ {}", record.feature_level, record.feature_level_max),
             touch,
             dash(&format!("{full}{}", record.trouble)),
         ]
@@ -193,14 +206,21 @@ async fn status(client: &Client) -> Result<(), Failure> {
 }
 
 /// The nodes of a record's group.
-const GROUP: &Heads =
-    &[("节点", "NODE"), ("投票", "VOTES"), ("联系", "TOUCH"), ("已同步至", "MATCHED"), ("追赶中", "CATCHING UP")];
+const GROUP: &Heads = &[
+    ("节点", "NODE"),
+    ("投票", "VOTES"),
+    ("支持级别", "KNOWS LEVEL"),
+    ("联系", "TOUCH"),
+    ("已同步至", "MATCHED"),
+    ("追赶中", "CATCHING UP"),
+];
 
 fn group_row(client: &Client, node: &GroupNode) -> Vec<String> {
     let yes = |set: bool| if set { client.lang.pick("是", "yes").to_owned() } else { String::new() };
     vec![
         node.node.clone(),
         yes(node.voter),
+        dash(&Some(node.feature_level).filter(|level| *level > 0).map(|level| level.to_string()).unwrap_or_default()),
         node.contact.as_ref().map_or_else(|| "-".to_owned(), |contact| client.contact(contact)),
         // Of the others the leader alone knows it.
         dash(&node.matched.map(|matched| matched.to_string()).unwrap_or_default()),

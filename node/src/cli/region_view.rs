@@ -1,10 +1,12 @@
 //! What a region shows: its charter, its members, what they publish and pledge, the changes under way.
 
+use std::collections::BTreeMap;
+
 use clap::Subcommand;
 use shouwang_proto::v1::region_service_client::RegionServiceClient;
 use shouwang_proto::v1::{
     Change, CharterChange, GetRegionRequest, GetRegionResponse, ListChangesRequest, ListPledgesRequest,
-    ListPublishedRequest, ListRegionsRequest, Member, Pledge, Published, Resource, charter_change,
+    ListPublishedRequest, ListRegionsRequest, Member, NodeLevel, Pledge, Published, Resource, charter_change,
 };
 use tonic::transport::Channel;
 
@@ -119,6 +121,8 @@ async fn show(client: &Client, digest: bool) -> Result<(), Failure> {
         ("补办手续(小时)", "paper within hours", rules.paper_hours.to_string()),
         ("补偿依据", "basis", words::BASIS.get(rules.basis, client.lang)),
         ("纪元", "epoch", answer.epoch.to_string()),
+        ("功能级别", "feature level", answer.feature_level.to_string()),
+        ("各节点支持级别", "nodes know level", levels(&answer.node_levels)),
         ("版本", "revision", revision.to_string()),
         ("账本根", "ledger root", answer.ledger_root.clone()),
         ("状态摘要", "state digest", answer.state_digest.clone()),
@@ -131,6 +135,17 @@ async fn show(client: &Client, digest: bool) -> Result<(), Failure> {
     client.show(&answer, &[("项目", "FIELD"), ("内容", "VALUE")], &rows)?;
     client.age(answer.as_of.as_ref());
     Ok(())
+}
+
+/// The nodes by the level up to which their programs go along, the highest first.
+fn levels(nodes: &[NodeLevel]) -> String {
+    let mut by_level: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
+    for known in nodes {
+        by_level.entry(known.level).or_default().push(&known.node);
+    }
+    let told: Vec<String> =
+        by_level.iter().rev().map(|(level, nodes)| format!("{level}: {}", nodes.join(" "))).collect();
+    told.join("; ")
 }
 
 async fn members(client: &Client) -> Result<(), Failure> {

@@ -140,6 +140,7 @@ const GOOD: &[&str] = &[
     "region rules --voting two-thirds --hold-minutes-max 60 --paper-hours 48 --basis restock",
     "region sign ID",
     "region promote 152900/1",
+    "region raise-level 2",
     "region demote 152900/1",
     "region transfer",
     "region transfer 150300/1 --registry",

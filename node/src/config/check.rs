@@ -5,6 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use shouwang_domain::level;
+use shouwang_domain::machine::Machine as _;
+use shouwang_domain::region::Region;
+
 use crate::api::{self, deadline};
 use crate::auth::channel::check_address;
 use crate::auth::identity::{Municipality, NodeName, check_federation};
@@ -54,6 +58,7 @@ impl Checker<'_> {
         let listen = ["peer.listen", "operator.listen", "metrics.listen"].map(|key| self.value(key, socket));
         let advertise = self.advertise(listen[0]);
         self.listeners_differ(&listen);
+        let hold_level = self.hold_level();
         let timing = self.value("timing", |text| choice(text, &[("lan", Timing::Lan), ("wan", Timing::Wan)]));
         let formats = [("human", LogFormat::Human), ("json", LogFormat::Json)];
         let log_format = self.value("log.format", |text| choice(text, &formats));
@@ -77,6 +82,7 @@ impl Checker<'_> {
             metrics_listen: metrics_listen?,
             tls: TlsPaths { ca: ca?, cert: cert?, key: key? },
             signing_key: signing_key?,
+            hold_level: hold_level?,
             timing: timing?,
             log_format: log_format?,
             log_level: log_level?,
@@ -190,6 +196,15 @@ impl Checker<'_> {
             return None;
         }
         Some(listen.to_string())
+    }
+
+    /// Nothing unless it is given: a program goes along with all that it knows.
+    fn hold_level(&mut self) -> Option<Option<u32>> {
+        if !self.values.contains_key("hold_level") {
+            return Some(None);
+        }
+        let most = u64::from(Region::NEWEST_LEVEL);
+        self.number("hold_level", u64::from(level::FIRST), most).map(|level| u32::try_from(level).ok())
     }
 
     fn listeners_differ(&mut self, listen: &[Option<SocketAddr>; 3]) {

@@ -65,6 +65,13 @@ pub static KEYS: &[Key] = &[
         "记录签名私钥；旁边的 signing-*.key 为其后的密钥",
         "the record-signing key; signing-*.key beside it are later ones",
     ),
+    number(
+        "hold_level",
+        None,
+        "本节点支持的区域功能级别上限；升级后可能退回旧程序期间设置（默认不限）",
+        "the highest feature level of a region that this node goes along with, while it may go back to an older program \
+         (what its program knows unless given)",
+    ),
     text("timing", Some("wan"), "时间档：lan 或 wan", "timing profile: lan or wan"),
     text("log.format", Some("human"), "日志格式：human 或 json", "log format: human or json"),
     text("log.level", Some("info"), "日志级别或过滤规则", "log level, or filter directives"),

@@ -137,6 +137,8 @@ pub struct Config {
     pub tls: TlsPaths,
     /// The record-signing key, the first of this node; later ones lie beside it.
     pub signing_key: PathBuf,
+    /// The highest feature level of a region that this node goes along with, if it is held back.
+    pub hold_level: Option<u32>,
     /// The timing profile.
     pub timing: Timing,
     /// How logs are written.

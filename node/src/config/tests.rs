@@ -93,6 +93,8 @@ fn faults_carry_line_code_and_suggestion() {
         ("code = 150300", "code = 1503", "CONFIG_BAD_VALUE", 5, "six digits"),
         ("node = 2", "node = 0", "CONFIG_BAD_VALUE", 2, "from 1 to"),
         ("node = 2", "node = -1", "CONFIG_BAD_VALUE", 2, "from 1 to"),
+        ("node = 2", "node = 2\nhold_level = 0", "CONFIG_BAD_VALUE", 3, "from 1 to 2"),
+        ("node = 2", "node = 2\nhold_level = 3", "CONFIG_BAD_VALUE", 3, "from 1 to 2"),
         ("\"乌\"", "\"乌 海\"", "CONFIG_BAD_VALUE", 6, "letters"),
         ("\"wuhai\"", "\"Wuhai\"", "CONFIG_BAD_VALUE", 1, "federation"),
         ("\"json\"", "\"xml\"", "CONFIG_BAD_VALUE", 12, "none of: human, json"),
@@ -121,6 +123,14 @@ fn all_faults_are_told_at_once() {
     let codes: Vec<&str> = found.iter().map(|problem| problem.code).collect();
     let missing = codes.iter().filter(|code| **code == "CONFIG_MISSING").count();
     assert_eq!((missing, codes.len()), (3, 6), "{found:#?}");
+}
+
+#[test]
+fn a_node_is_held_back_only_if_somebody_says_so() {
+    for (line, held) in [("", None), ("\nhold_level = 1", Some(1)), ("\nhold_level = 2", Some(2))] {
+        let (_dir, sources) = sources(&GOOD.replacen("node = 2", &format!("node = 2{line}"), 1));
+        assert_eq!(load(&sources).unwrap().config.hold_level, held);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 pub mod check;
 pub mod connector;
 pub mod founding;
+mod levels;
 pub mod loss;
 pub mod rescue;
 mod signals;
@@ -144,12 +145,16 @@ fn plain(error: impl std::fmt::Display) -> Failure {
 pub(crate) fn from_driver(error: &DriverError) -> Failure {
     let exit = match error {
         DriverError::Refused(_) => Exit::Refused,
+        // What another version of the program wrote is whole: this one is the wrong one for it.
+        DriverError::TooOld(_) => Exit::BadInput,
+        DriverError::Store(error) if matches!(**error, StoreError::CheckpointForeign { .. }) => Exit::BadInput,
         DriverError::Store(_) | DriverError::Unfit { .. } => Exit::Damaged,
         _ => Exit::Failure,
     };
     let zh = match error {
         DriverError::Store(error) => error.zh(),
         DriverError::Refused(refusal) => format!("未作任何改动：{}", refusal.zh()),
+        DriverError::TooOld(error) => error.zh(),
         other => format!("存储或记录无法打开：{other}"),
     };
     Failure::new(exit, error.code(), Bilingual::new(zh, error.to_string()))
@@ -259,7 +264,8 @@ fn own_name(config: &Config, node: NodeId, charters: &Charters) -> String {
 }
 
 fn record_options(config: &Config) -> RecordOptions {
-    RecordOptions { timing: config.timing.into(), ..RecordOptions::default() }
+    let level_max = config.hold_level.unwrap_or(u32::MAX);
+    RecordOptions { timing: config.timing.into(), level_max, ..RecordOptions::default() }
 }
 
 async fn host_registry(driver: &Driver, genesis: Option<RegistryGenesis>) -> Result<Option<Handle<Registry>>, Failure> {
@@ -347,7 +353,8 @@ fn keepalive(server: Server) -> Server {
         .tcp_nodelay(true)
 }
 
-/// Builds what operators may call, and sets the couriers going where there is a registry to carry for.
+/// Builds what operators may call, sets the couriers going where there is a registry to carry for, and lets each region hear
+/// which program runs here.
 fn services(
     config: &Config,
     node: NodeId,
@@ -359,6 +366,7 @@ fn services(
     let kept = registry.cloned().map_or(RegistryKept::By(keeper), RegistryKept::Here);
     let api = api::Node::new(node, config.municipality, &config.federation, kept, config.limits.api);
     for region in regions {
+        tokio::spawn(levels::announce(region.handle.clone(), region.name.clone(), stopping.clone()));
         let trouble = registry.cloned().map(|registry| -> api::CourierTrouble {
             let (courier, status) = Courier::new(registry, region.handle.clone(), region.id, region.name.clone(), node);
             tokio::spawn(courier.run(stopping.clone()));

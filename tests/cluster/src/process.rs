@@ -63,6 +63,8 @@ pub struct NodeProcess {
     pub home: PathBuf,
     /// The clock it lives by from its next start on; that of the machine if it has none.
     pub clock: Option<Clock>,
+    /// The feature level that it is held back at from its next start on, if it is.
+    pub hold_level: Option<u32>,
     binary: PathBuf,
     child: Option<Child>,
 }
@@ -70,7 +72,7 @@ pub struct NodeProcess {
 impl NodeProcess {
     /// A node that is not running yet.
     pub fn new(binary: PathBuf, home: PathBuf, ports: Ports, code: u32) -> Self {
-        Self { code, ports, home, clock: None, binary, child: None }
+        Self { code, ports, home, clock: None, hold_level: None, binary, child: None }
     }
 
     /// Starts it; its log goes to `node.log` in its folder.
@@ -96,8 +98,9 @@ impl NodeProcess {
     }
 
     /// The settings that differ from the file: where to listen, and the timing of one loopback.
-    fn settings(&self) -> [(&'static str, String); 5] {
+    fn settings(&self) -> Vec<(&'static str, String)> {
         let at = |port: u16| format!("127.0.0.1:{port}");
+        let held = self.hold_level.map(|level| ("hold_level", level.to_string()));
         [
             ("peer.listen", at(self.ports.peer)),
             ("peer.advertise", at(self.ports.peer)),
@@ -105,6 +108,9 @@ impl NodeProcess {
             ("metrics.listen", at(self.ports.metrics)),
             ("timing", "lan".to_owned()),
         ]
+        .into_iter()
+        .chain(held)
+        .collect()
     }
 
     /// Waits until the node says it is ready.

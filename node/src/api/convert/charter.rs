@@ -62,9 +62,33 @@ impl RegionRequest for admin::v1::SetVoterRequest {
     }
 }
 
+impl RegionRequest for admin::v1::RaiseLevelRequest {
+    fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    fn region(&self) -> &str {
+        &self.region
+    }
+
+    fn command(&self, p: &mut Parsing<'_>) -> Option<R> {
+        if self.to == 0 {
+            p.violate("to", "必填：下一功能级别", "required: the next feature level");
+            return None;
+        }
+        Some(R::RaiseLevel { to: self.to })
+    }
+}
+
 plain_responses! { SignChangeResponse }
 
 impl Respond<R> for admin::v1::SetVoterResponse {
+    fn respond(outcome: v1::Outcome, _command: &R, _key: &RequestKey) -> Self {
+        Self { outcome: Some(outcome) }
+    }
+}
+
+impl Respond<R> for admin::v1::RaiseLevelResponse {
     fn respond(outcome: v1::Outcome, _command: &R, _key: &RequestKey) -> Self {
         Self { outcome: Some(outcome) }
     }

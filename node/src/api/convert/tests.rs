@@ -336,6 +336,8 @@ fn changes_of_the_charter() {
     assert_eq!(region(&sign), Ok("sign_change"));
     let voter = admin::v1::SetVoterRequest { request_id: id(), node: "150600/2".to_owned(), ..Default::default() };
     assert_eq!(region(&voter), Ok("set_voter"));
+    let raise = admin::v1::RaiseLevelRequest { request_id: id(), to: 2, ..Default::default() };
+    assert_eq!(region(&raise), Ok("raise_level"));
 }
 
 #[test]

@@ -64,8 +64,14 @@ impl AdminService for Services {
         let registry = self.registry().ok().map(|kept| record_status(kept, admin::RecordKind::Registry, owner));
         let mut records: Vec<_> = registry.into_iter().collect();
         for region in self.regions().values() {
-            let name = region.handle.view().map(|view| view.record.machine().charter().name.clone());
-            records.push(record_status(&region.handle, admin::RecordKind::Region, name.unwrap_or_default()));
+            let view = region.handle.view().ok();
+            let machine = view.as_ref().map(|view| view.record.machine());
+            let name = machine.map(|region| region.charter().name.clone()).unwrap_or_default();
+            let mut status = record_status(&region.handle, admin::RecordKind::Region, name);
+            for (told, contact) in status.group.iter_mut().zip(region.handle.status().contacts) {
+                told.feature_level = machine.map_or(0, |region| region.node_level(contact.node));
+            }
+            records.push(status);
         }
         Ok(Response::new(admin::GetNodeStatusResponse {
             node: node(self.node),
@@ -81,6 +87,13 @@ impl AdminService for Services {
         &self,
         request: Request<admin::SetVoterRequest>,
     ) -> Result<Response<admin::SetVoterResponse>, Status> {
+        self.change_region(request).await
+    }
+
+    async fn raise_level(
+        &self,
+        request: Request<admin::RaiseLevelRequest>,
+    ) -> Result<Response<admin::RaiseLevelResponse>, Status> {
         self.change_region(request).await
     }
 
@@ -280,6 +293,7 @@ fn group(status: &RecordStatus) -> Vec<admin::GroupNode> {
             active: peer.map(|peer| peer.recent_active),
             matched: peer.map(|peer| peer.matched),
             catching_up: peer.is_some_and(|peer| peer.pending_checkpoint.is_some()),
+            feature_level: 0,
         }
     };
     status.contacts.iter().map(entry).collect()
@@ -309,6 +323,8 @@ fn record_status<M: Machine>(handle: &Handle<M>, kind: admin::RecordKind, title:
         group: group(&status),
         indexed_from: status.indexed.from,
         indexed_through: status.indexed.through,
+        feature_level: view.as_ref().map(|view| view.record.machine().level()).unwrap_or_default(),
+        feature_level_max: status.level_max,
     }
 }
 

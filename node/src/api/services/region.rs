@@ -1,5 +1,6 @@
 //! The region as a whole: charter, figures, pledges, situation, proofs.
 
+use shouwang_domain::machine::Machine as _;
 use shouwang_proto::v1;
 use shouwang_proto::v1::region_service_server::RegionService;
 use tonic::{Request, Response, Status};
@@ -55,6 +56,9 @@ impl RegionService for Services {
             String::new()
         };
         let (record, contacts) = (&look.view.record, hosted.handle.status().contacts);
+        let machine = record.machine();
+        let node_level = |node| v1::NodeLevel { node: words::node(node), level: machine.node_level(node) };
+        let node_levels = machine.group().into_iter().map(|member| node_level(member.node)).collect();
         Ok(Response::new(v1::GetRegionResponse {
             id: record.id().to_string(),
             charter: Some(charter::charter(record.machine().charter())),
@@ -62,6 +66,8 @@ impl RegionService for Services {
             epoch: record.epoch(),
             state_digest,
             contacts: contacts.iter().map(|contact| node_contact(contact, clock())).collect(),
+            feature_level: machine.level(),
+            node_levels,
             as_of: Some(look.as_of),
         }))
     }
