@@ -64,7 +64,7 @@ impl Fault {
         Self { revision, why: Bilingual::fixed(zh, en), too_old: false }
     }
 
-    fn too_old(revision: u64, error: &TooOld) -> Self {
+    fn too_old(revision: u64, error: TooOld) -> Self {
         Self { revision, why: Bilingual::new(error.zh(), error.to_string()), too_old: true }
     }
 
@@ -126,7 +126,7 @@ impl Check {
         }
         let knows = Region::NEWEST_LEVEL;
         if let Some(level) = record.events.iter().filter_map(Region::raises_to).find(|level| *level > knows) {
-            return Err(Fault::too_old(revision, &TooOld { level, knows }));
+            return Err(Fault::too_old(revision, TooOld { level, knows }));
         }
         self.cause(&record)?;
         if !record.events.iter().all(|event| self.channels.take(event)) {

@@ -82,7 +82,7 @@ impl Checker<'_> {
             metrics_listen: metrics_listen?,
             tls: TlsPaths { ca: ca?, cert: cert?, key: key? },
             signing_key: signing_key?,
-            hold_level: hold_level?,
+            hold_level,
             timing: timing?,
             log_format: log_format?,
             log_level: log_level?,
@@ -199,12 +199,10 @@ impl Checker<'_> {
     }
 
     /// Nothing unless it is given: a program goes along with all that it knows.
-    fn hold_level(&mut self) -> Option<Option<u32>> {
-        if !self.values.contains_key("hold_level") {
-            return Some(None);
-        }
+    fn hold_level(&mut self) -> Option<u32> {
+        self.values.get("hold_level")?;
         let most = u64::from(Region::NEWEST_LEVEL);
-        self.number("hold_level", u64::from(level::FIRST), most).map(|level| u32::try_from(level).ok())
+        self.number("hold_level", u64::from(level::FIRST), most).and_then(|level| u32::try_from(level).ok())
     }
 
     fn listeners_differ(&mut self, listen: &[Option<SocketAddr>; 3]) {

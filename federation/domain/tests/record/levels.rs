@@ -179,26 +179,36 @@ fn mixed() -> Vec<Vec<u8>> {
     ]
 }
 
-/// The ledger that a program writes of some entries, and the digest of the state then.
-fn kept<P: Program>(entries: &[Vec<u8>]) -> (Vec<Vec<u8>>, Vec<Applied<Tallied>>, Record<Tally<P>>) {
+/// What a program makes of some entries.
+struct Kept<P> {
+    ledger: Vec<Vec<u8>>,
+    applied: Vec<Applied<Tallied>>,
+    record: Record<Tally<P>>,
+}
+
+fn kept<P: Program>(entries: &[Vec<u8>]) -> Kept<P> {
     let mut record = record::<P>();
     let applied: Vec<_> = entries.iter().map(|entry| record.apply(entry, &KeyedHash).expect("level 1")).collect();
     let written = applied.iter().flat_map(|applied| &applied.written).map(|written| written.bytes.clone());
-    (written.collect(), applied, record)
+    let ledger = written.collect();
+    Kept { ledger, applied, record }
 }
 
 #[test]
 fn what_belongs_to_a_later_level_is_unreadable_to_both_programs_alike() {
     let (older, newer) = (kept::<Before>(&mixed()), kept::<After>(&mixed()));
-    assert_eq!(older.0, newer.0, "byte for byte");
-    assert_eq!((older.2.digest(), older.2.ledger_root()), (newer.2.digest(), newer.2.ledger_root()));
+    assert_eq!(older.ledger, newer.ledger, "byte for byte");
+    assert_eq!(
+        (older.record.digest(), older.record.ledger_root()),
+        (newer.record.digest(), newer.record.ledger_root())
+    );
     let outcomes = |applied: &[Applied<Tallied>]| -> Vec<_> {
         applied.iter().flat_map(|applied| applied.outcomes.clone()).collect()
     };
-    assert_eq!(outcomes(&older.1), outcomes(&newer.1));
-    assert_eq!(newer.2.machine().sum, 1 + 3 + 5 + 1, "what is unreadable consumes no id");
+    assert_eq!(outcomes(&older.applied), outcomes(&newer.applied));
+    assert_eq!(newer.record.machine().sum, 1 + 3 + 5 + 1, "what is unreadable consumes no id");
     let refusal = |bytes: &Vec<u8>| code::decode::<LedgerRecord<Tallied>>("ledger record", bytes).unwrap().refusal;
-    let refused: Vec<_> = newer.0.iter().filter_map(refusal).map(|refusal| refusal.code().to_owned()).collect();
+    let refused: Vec<_> = newer.ledger.iter().filter_map(refusal).map(|refusal| refusal.code().to_owned()).collect();
     assert_eq!(refused, ["MALFORMED", "MALFORMED", "MALFORMED", "INVALID_FIELD", "MALFORMED"]);
 }
 
@@ -213,7 +223,7 @@ fn both_programs_audit_and_rebuild_it_alike() {
         }
         record
     }
-    let (ledger, _, applied) = kept::<After>(&mixed());
+    let Kept { ledger, record: applied, .. } = kept::<After>(&mixed());
     let (older, newer) = (rebuilt::<Before>(&ledger), rebuilt::<After>(&ledger));
     assert_eq!((older.digest(), newer.digest()), (applied.digest(), applied.digest()), "the memory of ids included");
     assert!(newer.outcome(wuhai(), CommandId::from_u128(4)).is_none());
