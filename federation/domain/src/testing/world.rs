@@ -13,14 +13,17 @@ use crate::hash::{Bytes, Hash32, SignatureAlgorithm, Verifier};
 use crate::ids::{CommandId, MunicipalityCode, NodeId, RegionId, StoreId};
 use crate::machine::Machine;
 use crate::quantity::Fen;
-use crate::record::{Entry, Outcome, Record, Verdict};
+use crate::record::{Entry, Outcome, Record, Verdict, Written};
 use crate::refusal::Refusal;
 use crate::region::Region;
 use crate::region::command::RegionCommand;
+use crate::region::event::RegionEvent;
 use crate::registry::Registry;
 use crate::registry::command::RegistryCommand;
+use crate::registry::event::RegistryEvent;
 use crate::registry::invariants::{check_across, check_promised_once};
 use crate::registry::state::{Holding, LotDetails, RegistryGenesis, RegistryNode};
+use crate::rescue::{self, SignedStanding};
 use crate::resource::{Condition, Resource, StockClass};
 use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, Timestamp};
 
@@ -145,6 +148,19 @@ pub fn lot(owner: MunicipalityCode, store: StoreId, resource: &Resource) -> LotD
     }
 }
 
+/// What a command carries that nobody verifies here.
+fn unsigned(code: MunicipalityCode, public_key: Bytes) -> CommandProof {
+    CommandProof {
+        node: node(code),
+        public_key,
+        signature_algorithm: SignatureAlgorithm::Ed25519,
+        signature: Bytes::default(),
+        index: 0,
+        count: 1,
+        path: Vec::new(),
+    }
+}
+
 /// A record with the name of its municipality or region.
 #[derive(Clone, Debug)]
 pub struct Named<M> {
@@ -162,6 +178,13 @@ impl<M: Machine> Named<M> {
         Self { record, log: Vec::new(), checkpoint: None }
     }
 
+    /// A record that did not come out of a log.
+    fn standing(record: Record<M>) -> Self {
+        let mut named = Self { record, log: Vec::new(), checkpoint: None };
+        named.checkpoint();
+        named
+    }
+
     fn apply(&mut self, at: Timestamp, envelope: Option<&Envelope<M::Command>>, node: NodeId) -> Option<Outcome> {
         let commands = envelope.map(|envelope| vec![code::encode(envelope)]);
         let batch = |commands| Batch::unsigned(self.record.id(), self.record.epoch(), node, commands);
@@ -175,7 +198,8 @@ impl<M: Machine> Named<M> {
         applied.outcomes.into_iter().next().map(|(_, outcome)| outcome)
     }
 
-    /// The ledger that its log makes of the record as it was founded, if it was never restored.
+    /// The ledger that its log makes of the record from which it begins: as it was founded, or as its last life or epoch
+    /// began.
     pub fn ledger(&self, mut record: Record<M>) -> Vec<Vec<u8>> {
         let written = self.log.iter().flat_map(|entry| record.apply(entry, &AnyVerifier).expect(GOES_ALONG).written);
         let ledger = written.map(|written| written.bytes).collect();
@@ -407,7 +431,7 @@ impl World {
     }
 
     /// A registry is lost with its node, and restored from a backup onto another; by the administrator's word, its
-    /// municipality has left these regions.
+    /// municipality has left these regions. Answers the ledger record that begins its new life: no log has it.
     ///
     /// # Errors
     /// The registry's refusal.
@@ -417,7 +441,7 @@ impl World {
         backup: &Record<Registry>,
         mark: u64,
         left: &[RegionId],
-    ) -> Result<(), Refusal> {
+    ) -> Result<Written<RegistryEvent>, Refusal> {
         let code = self.parties[member];
         let (algorithm, public_key) = (SignatureAlgorithm::Ed25519, Bytes(mark.to_be_bytes().to_vec()));
         let keeper = RegistryNode { node: node(code), algorithm, public_key: public_key.clone() };
@@ -426,20 +450,38 @@ impl World {
         let mark = Hash32::of(&[&mark.to_be_bytes()]);
         let body = RegistryCommand::Restore { mark, keeper, regions, left, reason: "硬盘损坏".to_owned() };
         let envelope = self.envelope(actor(code, Role::Admin, 1), body);
-        let proof = CommandProof {
-            node: node(code),
-            public_key,
-            signature_algorithm: algorithm,
-            signature: Bytes::default(),
-            index: 0,
-            count: 1,
-            path: Vec::new(),
-        };
         let mut record = backup.clone();
-        record.begin_life(self.now, Bytes(code::encode(&envelope)), proof)?;
-        self.registries[member] = Named { record, log: Vec::new(), checkpoint: None };
-        self.registries[member].checkpoint();
-        Ok(())
+        let written = record.begin_life(self.now, Bytes(code::encode(&envelope)), unsigned(code, public_key))?;
+        self.registries[member] = Named::standing(record);
+        Ok(written)
+    }
+
+    /// The voters of a region are lost but for some members', the first of whom begins the next epoch. Answers the ledger
+    /// record that does: no log has it.
+    ///
+    /// # Errors
+    /// The region's refusal.
+    pub fn rescue(&mut self, region: usize, left: &[usize]) -> Result<Written<RegionEvent>, Refusal> {
+        let mut record = self.regions[region].record.clone();
+        let algorithm = SignatureAlgorithm::Ed25519;
+        let key = |code| record.machine().signers(node(code), self.now).first().map(|signer| signer.public_key.clone());
+        let word = |member: &usize| {
+            let (node, public_key) = (node(self.parties[*member]), key(self.parties[*member]).unwrap_or_default());
+            let (record, epoch, revision, root) =
+                (record.id(), record.epoch(), record.revision(), record.ledger_root());
+            let standing = rescue::Standing { record, epoch, node, term: 1, index: revision, revision, root };
+            SignedStanding { standing, algorithm, public_key: Bytes(public_key), signature: Bytes::default() }
+        };
+        let standings: Vec<SignedStanding> = left.iter().map(word).collect();
+        let is_left = |of: NodeId| standings.iter().any(|signed| signed.standing.node == of);
+        let group = record.machine().group().into_iter();
+        let lost = group.filter(|of| of.voter && !is_left(of.node)).map(|of| of.node).collect();
+        let (code, public_key) = (self.parties[left[0]], standings[0].public_key.clone());
+        let body = RegionCommand::Rescue { standings, lost, reason: "机房被淹".to_owned() };
+        let bytes = Bytes(code::encode(&self.envelope(actor(code, Role::Admin, 1), body)));
+        let written = record.begin_epoch(self.now, bytes, unsigned(code, public_key), &AnyVerifier)?;
+        self.regions[region] = Named::standing(record);
+        Ok(written)
     }
 
     fn deliver(&mut self, item: Late) {

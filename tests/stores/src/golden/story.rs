@@ -14,7 +14,9 @@ use shouwang_domain::ids::{MissionId, NodeId, RequestId};
 use shouwang_domain::machine::Machine;
 use shouwang_domain::quantity::{Fen, Qty};
 use shouwang_domain::record::Record;
+use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand;
+use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::command::RegistryCommand;
 use shouwang_domain::resource::{ItemCode, Resource};
 use shouwang_domain::testing::{Named, Rng, World, actor, charter, founding};
@@ -44,26 +46,101 @@ pub struct Story {
     steps: usize,
     /// Members whose registries are kept.
     kept: &'static [usize],
+    /// Whether the first of them is lost and restored, and the region goes on with those who are left.
+    disasters: bool,
 }
 
-/// The stories that are kept: of some hundred, the shortest two that have in them together what the people of a world do.
-pub const ALL: [Story; 2] = [
-    Story { name: "story-1", seed: 101, steps: 1500, kept: &[0] },
-    Story { name: "story-2", seed: 217, steps: 900, kept: &[0, 3] },
+/// The stories that are kept: of some hundred, the shortest two that have in them together what the people of a world do;
+/// and one of what happens once in years.
+pub const ALL: [Story; 3] = [
+    Story { name: "story-1", seed: 101, steps: 1500, kept: &[0], disasters: false },
+    Story { name: "story-2", seed: 217, steps: 900, kept: &[0, 3], disasters: false },
+    Story { name: "story-3", seed: 5, steps: 60, kept: &[0], disasters: true },
 ];
+/// Things done between a backup and the loss, and after it.
+const BETWEEN: usize = 30;
+
+/// Where a record's present log begins: at its founding, or at the last life or epoch that began otherwise.
+struct Past<M> {
+    /// The ledger up to there.
+    ledger: Vec<Vec<u8>>,
+    /// The record there.
+    record: Record<M>,
+}
+
+impl<M: Machine> Past<M> {
+    fn founded(genesis: &M::Genesis) -> Result<Self> {
+        Ok(Self { ledger: Vec::new(), record: Record::found(genesis).map_err(words)? })
+    }
+
+    /// The ledger up to where the record stands now.
+    fn ledger(&self, named: &Named<M>) -> Vec<Vec<u8>> {
+        [self.ledger.clone(), named.ledger(self.record.clone())].concat()
+    }
+
+    /// What no log has: the ledger record with which another life or epoch begins.
+    fn begins(&mut self, mut ledger: Vec<Vec<u8>>, written: Vec<u8>, now: &Named<M>) {
+        ledger.push(written);
+        *self = Self { ledger, record: now.record.clone() };
+    }
+}
 
 /// Plays a story and keeps it in a place, of each ledger the beginning up to the last kind that was not seen before.
 /// Returns what is known of it, as [`account`] tells it.
 pub fn write(place: &Path, story: Story, seen: &mut BTreeSet<String>) -> Result<String> {
-    let (world, mut known) = (play(story), String::new());
-    for member in story.kept {
-        let genesis = founding(world.parties[*member], SHORTS[*member]);
-        let name = format!("registry-{member}.cbor");
-        known.push_str(&keep(place, &name, &world.registries[*member], &genesis, seen)?);
+    let (mut world, mut known) = (play(story), String::new());
+    let charter = charter("region 0", &world.parties, None);
+    let foundings: Vec<_> = story.kept.iter().map(|at| founding(world.parties[*at], SHORTS[*at])).collect();
+    let mut region = Past::<Region>::founded(&charter)?;
+    let mut registries = foundings.iter().map(Past::<Registry>::founded).collect::<Result<Vec<_>>>()?;
+    if story.disasters {
+        disasters(&mut world, story.kept[0], (&mut registries[0], &mut region))?;
     }
-    let genesis = charter("region 0", &world.parties, None);
-    known.push_str(&keep(place, REGION, &world.regions[0], &genesis, seen)?);
+    for ((member, genesis), past) in story.kept.iter().zip(&foundings).zip(&registries) {
+        let name = format!("registry-{member}.cbor");
+        known.push_str(&keep::<Registry>(place, &name, past.ledger(&world.registries[*member]), genesis, seen)?);
+    }
+    known.push_str(&keep::<Region>(place, REGION, region.ledger(&world.regions[0]), &charter, seen)?);
     Ok(known)
+}
+
+/// A registry is backed up, goes on, is lost and restored, and adopts what the region has on record; then half of the region's
+/// voters are lost, and the others go on in another epoch.
+fn disasters(
+    world: &mut World,
+    member: usize,
+    (registry, region): (&mut Past<Registry>, &mut Past<Region>),
+) -> Result<()> {
+    let mut rng = Rng(1);
+    let go_on = |world: &mut World, rng: &mut Rng| {
+        (0..BETWEEN).for_each(|_| world.random_step(rng));
+        world.cut = vec![false; PARTIES.len()];
+        world.settle();
+    };
+    let (backup, ledger) = (world.back_up(member), registry.ledger(&world.registries[member]));
+    go_on(world, &mut rng);
+    let written = world.restore(member, &backup, 1, &[]).map_err(words)?;
+    registry.begins(ledger, written.bytes, &world.registries[member]);
+    go_on(world, &mut rng);
+    let ledger = region.ledger(&world.regions[0]);
+    let written = world.rescue(0, &[0, 1]).map_err(words)?;
+    region.begins(ledger, written.bytes, &world.regions[0]);
+    raised(world);
+    go_on(world, &mut rng);
+    Ok(())
+}
+
+/// The next program is on every node, and the region goes along with it.
+fn raised(world: &mut World) {
+    let level = Region::NEWEST_LEVEL;
+    for code in world.parties.clone() {
+        let announced = RegionCommand::AnnounceLevel { level };
+        world.region_command(0, actor(code, Role::Node, 1), announced).expect("a node may say so");
+    }
+    for to in 2..=level {
+        let admin = actor(world.parties[0], Role::Admin, 1);
+        world.region_command(0, admin, RegionCommand::RaiseLevel { to }).expect("the hub's administrator may");
+    }
 }
 
 fn play(story: Story) -> World {
@@ -160,7 +237,7 @@ fn charter_changes(world: &mut World) {
 fn keep<M: Machine>(
     place: &Path,
     document: &str,
-    named: &Named<M>,
+    mut ledger: Vec<Vec<u8>>,
     genesis: &M::Genesis,
     seen: &mut BTreeSet<String>,
 ) -> Result<String> {
@@ -169,7 +246,6 @@ fn keep<M: Machine>(
     fs::create_dir_all(&root).and_then(|()| fs::write(place.join(document), code::encode(genesis))).map_err(words)?;
     let options = LedgerOptions { compression_level: 19, ..LedgerOptions::default() };
     let mut kept = Ledger::open(real_disk(), &root.join("ledger"), record.id().0, options).map_err(words)?;
-    let mut ledger = named.ledger(record.clone());
     let is_new =
         |bytes: &Vec<u8>| kinds::of(M::NAME, bytes).into_iter().fold(false, |new, kind| seen.insert(kind) | new);
     // All are looked at: what is new must be known to those that come after.
@@ -200,7 +276,7 @@ fn checkpoint<M: Machine>(dir: &Path, record: &Record<M>) -> Result<(), StoreErr
         conf_state: ConfState::default(),
         time_ms: record.time().0,
         state_digest: record.digest().0,
-        feature_level: 1,
+        feature_level: record.machine().level(),
         hash_algorithm: 1,
     };
     let mut records = Vec::new();
