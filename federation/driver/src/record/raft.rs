@@ -229,7 +229,14 @@ impl RaftLoop {
                 let _ = reply.send(if leads { Ok(()) } else { Err(DriverError::NotLeader { leader }) });
             }
             RaftMsg::Resign => self.resigned = true,
-            RaftMsg::Unreachable(id) => inputs.push(Input::PeerUnreachable { id }),
+            RaftMsg::Unreachable(id) => {
+                inputs.push(Input::PeerUnreachable { id });
+                // Whoever comes back may have begun anew and know of no checkpoint: it is offered again, and who is still
+                // fetching it goes on.
+                if self.sending.remove(&id).is_some() {
+                    inputs.push(Input::SnapshotStatus { id, ok: false });
+                }
+            }
         }
     }
 

@@ -149,6 +149,8 @@ impl Cluster {
         options.reserve_bytes = 1 << 20;
         options.transport.backoff_min = Duration::from_millis(20);
         options.transport.backoff_max = Duration::from_millis(100);
+        // Nothing may come right only because it was given up at last.
+        options.transport.stall_timeout = 3 * PATIENCE;
         let parts = Parts {
             signer: Arc::new(signer(n)),
             clock: self.clock.clone(),
