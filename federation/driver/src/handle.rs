@@ -102,7 +102,7 @@ impl<M: Machine> Handle<M> {
         if core.disk.is_full() {
             return Err(DriverError::DiskFull);
         }
-        if let Some(refused) = self.above_level(&envelope.body) {
+        if let Some(refused) = self.above_level(&envelope.body, deadline).await? {
             return Ok(refused);
         }
         let bytes = code::encode(&envelope);
@@ -138,12 +138,17 @@ impl<M: Machine> Handle<M> {
     }
 
     /// The "no" to a command of a later feature level than the record stands at. The record itself could only write it down
-    /// as something that nobody can read.
-    fn above_level(&self, command: &M::Command) -> Option<Outcome> {
-        let record = self.shared.record.load();
-        let (level, needs) = (record.as_ref()?.machine().level(), M::level_of(command));
-        let refusal = (needs > level).then_some(Refusal::LevelNotReached { level, needs })?;
-        Some(Outcome { revision: 0, at: record.as_ref()?.time(), verdict: Verdict::Refused(refusal) })
+    /// as something that nobody can read. It is asked where the record stands by now: this node may not have heard yet that
+    /// it was raised.
+    async fn above_level(&self, command: &M::Command, deadline: Instant) -> Result<Option<Outcome>> {
+        let needs = M::level_of(command);
+        if self.shared.record.load().as_ref().is_none_or(|record| needs <= record.machine().level()) {
+            return Ok(None);
+        }
+        let record = self.read_linearizable(deadline).await?.record;
+        let level = record.machine().level();
+        let refusal = (needs > level).then_some(Refusal::LevelNotReached { level, needs });
+        Ok(refusal.map(|refusal| Outcome { revision: 0, at: record.time(), verdict: Verdict::Refused(refusal) }))
     }
 
     fn send(&self, key: CommandKey, bytes: Vec<u8>, place: &Place) -> Result<()> {
@@ -226,7 +231,7 @@ impl<M: Machine> Handle<M> {
             id: core.id,
             machine: core.machine,
             node: core.node,
-            role: raft.role,
+            role: core.role(),
             term: raft.term,
             leader: core.leader(),
             in_touch,

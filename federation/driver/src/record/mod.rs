@@ -316,12 +316,20 @@ impl Core {
 
     /// The leader this node knows.
     pub fn leader(&self) -> Option<NodeId> {
+        if self.halted.get().is_some() {
+            return None;
+        }
         self.vitals.load().status.leader.and_then(|id| NodeId::try_from(id).ok())
+    }
+
+    /// What this node does in the group. A record that stands still leads nobody, whatever it did last.
+    pub fn role(&self) -> Role {
+        if self.halted.get().is_some() { Role::Follower } else { self.vitals.load().status.role }
     }
 
     /// Whether this node leads.
     pub fn leads(&self) -> bool {
-        self.vitals.load().status.role == Role::Leader
+        self.role() == Role::Leader
     }
 
     /// What of the ledger is still to be fetched; `nothing` is held by a node that has yet to join.

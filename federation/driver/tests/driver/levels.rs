@@ -8,7 +8,7 @@ use crate::cluster::counter::{Ask, Counter};
 use crate::cluster::{self, Cluster, fast, node_id};
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::Verdict;
-use shouwang_driver::{DiskCheck, DriverError, DriverOptions, HostSpec};
+use shouwang_driver::{DiskCheck, DriverError, DriverOptions, HostSpec, Role};
 
 /// The node that is a level behind.
 const OLD: u32 = 3;
@@ -87,6 +87,8 @@ async fn whoever_is_behind_stands_still_at_the_raise_and_goes_on_with_a_newer_pr
         let view = cluster.counter(OLD).view().unwrap();
         assert_eq!((view.record.revision(), view.record.machine().level()), (raised - 1, 1));
         assert_eq!(cluster.ask(OLD, Ask::Add(1)).await.unwrap_err().code(), "HALTED");
+        let status = cluster.counter(OLD).status();
+        assert_eq!((status.role, status.leader), (Role::Follower, None), "whoever stands still leads nobody");
         // The others go on, whoever led.
         let outcome = cluster.ask(2, Ask::Double).await.unwrap();
         assert_eq!(outcome.verdict, Verdict::Accepted, "led by the old one: {leads}");
