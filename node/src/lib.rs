@@ -11,6 +11,7 @@ pub mod backup;
 pub mod charter;
 pub mod cli;
 pub mod config;
+pub mod countersign;
 pub mod courier;
 pub mod doctor;
 pub mod documents;

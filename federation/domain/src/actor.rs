@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::MunicipalityCode;
+use crate::ids::{MunicipalityCode, NodeId};
 
 /// The post an operator fills. What each may do stands in each machine's rights table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +66,11 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// A node that speaks by itself.
+    pub fn node(node: NodeId) -> Self {
+        Self { municipality: node.municipality(), operator: format!("node-{}", node.number()), role: Role::Node }
+    }
+
     /// Whether both stand for the same person of the same municipality (the two-person rule, domain.md §6.9).
     pub fn is_same_person(&self, other: &Self) -> bool {
         self.municipality == other.municipality && self.operator == other.operator

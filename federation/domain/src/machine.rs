@@ -10,6 +10,7 @@ use crate::code::CodeError;
 use crate::hash::{Hash32, SignatureAlgorithm};
 use crate::ids::{CommandId, MunicipalityCode, NodeId};
 use crate::level;
+use crate::merkle::Frontier;
 use crate::refusal::Refusal;
 use crate::subject::Subject;
 use crate::time::Timestamp;
@@ -25,6 +26,10 @@ pub struct Context<'a> {
     pub node: NodeId,
     /// The command's id.
     pub command: CommandId,
+    /// The record's epoch.
+    pub epoch: u32,
+    /// The tree over the ledger records so far.
+    pub ledger: &'a Frontier,
 }
 
 /// A key that may speak for a municipality.
@@ -113,7 +118,8 @@ pub trait Machine: Clone + Debug + Send + Sync + Sized + 'static {
     /// The objects an event is about, for whoever looks for the history of one. Depends on nothing but the event.
     fn subjects(event: &Self::Event) -> Vec<Subject>;
 
-    /// Whether the command carries a channel number of its own, so that it neither expires nor needs remembering.
+    /// Whether the command carries a number of its own that never comes twice, so that it neither expires nor needs
+    /// remembering.
     fn is_numbered(command: &Self::Command) -> bool;
 
     /// Hands every canonical record of the state to `sink`, always in the same order.

@@ -44,11 +44,13 @@ pub enum Plant {
     ResentElsewhereTwice,
     /// A region is raised although not every node has said that it goes along.
     RaisedTooEarly,
+    /// A node countersigns what it has not looked at, and the record takes any word for right.
+    CountersignedUnseen,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::StaleLeaderRead,
         Self::ReadBeforeApply,
         Self::LogTailLost,
@@ -65,6 +67,7 @@ impl Plant {
         Self::ExpiredCounted,
         Self::ResentElsewhereTwice,
         Self::RaisedTooEarly,
+        Self::CountersignedUnseen,
     ];
 
     /// Its name on a command line.
@@ -86,6 +89,7 @@ impl Plant {
             Self::ExpiredCounted => "expired-counted",
             Self::ResentElsewhereTwice => "resent-elsewhere-twice",
             Self::RaisedTooEarly => "raised-too-early",
+            Self::CountersignedUnseen => "countersigned-unseen",
         }
     }
 }

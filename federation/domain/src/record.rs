@@ -6,6 +6,7 @@ mod replay;
 use imbl::{OrdMap, OrdSet};
 use serde::{Deserialize, Serialize};
 
+use crate::actor::Actor;
 use crate::code::{self, CodeError};
 use crate::command::{Batch, CommandProof, Envelope};
 use crate::hash::{Bytes, Hash32, Verifier};
@@ -229,6 +230,11 @@ impl<M: Machine> Record<M> {
         self.ledger.root()
     }
 
+    /// The tree over all ledger records so far.
+    pub fn ledger(&self) -> &Frontier {
+        &self.ledger
+    }
+
     /// The machine's state.
     pub fn machine(&self) -> &M {
         &self.machine
@@ -393,8 +399,13 @@ impl<M: Machine> Record<M> {
         if envelope.actor.operator.is_empty() || envelope.actor.operator.chars().count() > 64 {
             return Err(Refusal::field("actor.operator", "1 to 64 characters"));
         }
-        let context = Context { at: now, actor: &envelope.actor, node, command: envelope.id };
+        let context = self.context(now, &envelope.actor, node, envelope.id);
         self.machine.decide(&context, &envelope.body)
+    }
+
+    /// The circumstances of a command that came now.
+    pub fn context<'a>(&'a self, at: Timestamp, actor: &'a Actor, node: NodeId, command: CommandId) -> Context<'a> {
+        Context { at, actor, node, command, epoch: self.epoch, ledger: &self.ledger }
     }
 
     fn answer_without_deciding(

@@ -164,6 +164,10 @@ refusals! {
     NodesBelowLevel { level: u32, nodes: String } = "NODES_BELOW_LEVEL", FailedPrecondition,
         "节点 {nodes} 尚未声明支持功能级别 {level}：请先升级（或取消 hold_level）并启动这些节点；确已停用的节点，先按协议变更移除。",
         "node(s) {nodes} have not said that they know feature level {level}: upgrade them (or stop holding them back with hold_level) and start them; remove those that are gone by a change of the charter";
+    /// Too little has happened since the newest head of the ledger for another.
+    HeadTooSoon { revision: u64 } = "HEAD_TOO_SOON", FailedPrecondition,
+        "自版次 {revision} 的账本头以来新记录不足，暂不另立账本头：各节点正在或已经会签该账本头（见 shouwang ledger head）。",
+        "too little has happened since the head of revision {revision} to mark another: the nodes countersign that one (see shouwang ledger head)";
     /// Something is still open.
     StillOpen { what: String } = "STILL_OPEN", FailedPrecondition,
         "仍有未了事项：{what}。", "still open: {what}";
@@ -192,6 +196,8 @@ const IN_CHINESE: &[(&str, &str)] = &[
     ("line", "需求行"),
     ("mission", "调派"),
     ("change", "协议变更"),
+    ("head", "账本头"),
+    ("countersignature", "会签"),
     ("restock", "补库物资"),
     ("obligation", "补偿义务"),
     ("discrepancy", "差异"),

@@ -117,6 +117,9 @@ impl Samples {
             (E::VoterSet { node: node(), voter: true }, vec![]),
             (E::LevelAnnounced { node: node(), level: 2 }, vec![]),
             (E::LevelRaised { to: 2 }, vec![]),
+            (E::HeadMarked { epoch: 0, revision: 9, root: Hash32::default() }, vec![]),
+            (E::Countersigned { node: node(), revision: 9, stands_at: 11 }, vec![]),
+            (E::HeadDisputed { node: node(), revision: 9, root: Hash32::default(), stands_at: 11 }, vec![]),
             (E::Rescued { epoch: 1, by: node(), voters: vec![node()], lost: vec![] }, vec![]),
             (
                 E::Published { member: member(), publication: self.publication.clone() },

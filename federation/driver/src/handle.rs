@@ -10,7 +10,7 @@ use shouwang_domain::hash::{Bytes, Hash32};
 use shouwang_domain::head::{Head, SignedHead};
 use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId, RecordId};
 use shouwang_domain::machine::Machine;
-use shouwang_domain::merkle;
+use shouwang_domain::merkle::{self, Frontier};
 use shouwang_domain::record::{Outcome, Record, Verdict};
 use shouwang_domain::refusal::Refusal;
 use shouwang_store::Finding;
@@ -22,7 +22,7 @@ use crate::Result;
 use crate::error::DriverError;
 use crate::metrics;
 use crate::proof::{self, InclusionProof};
-use crate::record::{ApplyWork, Command, CommandKey, Core, Place, RaftMsg, Registered, Shared};
+use crate::record::{ApplyWork, Command, CommandKey, Core, KeeperJob, Place, RaftMsg, Registered, Shared};
 use crate::status::RecordStatus;
 use crate::watch::WatchCursor;
 
@@ -352,6 +352,23 @@ impl<M: Machine> Handle<M> {
         let (older, newer) =
             (usize::try_from(older).unwrap_or(usize::MAX), usize::try_from(newer).unwrap_or(usize::MAX));
         Ok(merkle::consistency(older, &leaves[..newer.min(leaves.len())]))
+    }
+
+    /// The tree over the ledger up to `through`, grown out of an earlier one: what this node's disk holds, synced and read
+    /// again, whatever the state says. Off the async threads.
+    ///
+    /// # Errors
+    /// `OutOfRange` if a part of it is not held here; `Store`, `Stopped`, `Halted`.
+    pub async fn reread(&self, tree: Frontier, through: u64) -> Result<Frontier> {
+        let stopped = || self.core().refuses().unwrap_or(DriverError::Stopped);
+        let (done, synced) = oneshot::channel();
+        if !self.core().keeper.push(KeeperJob::Sync { done }) {
+            return Err(stopped());
+        }
+        synced.await.map_err(|_| stopped())?;
+        let ledger = self.shared.ledger.clone();
+        let reading = tokio::task::spawn_blocking(move || proof::grow(&ledger, tree, through));
+        reading.await.map_err(|_| DriverError::Stopped)?
     }
 
     /// The leaves of the whole ledger, with the root that the state names.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use shouwang_domain::actor::Role;
 use shouwang_domain::code;
 use shouwang_domain::command::Envelope;
 use shouwang_domain::ids::MunicipalityCode;
@@ -93,5 +94,7 @@ fn carried_out<M: Machine>(bytes: &[u8], of: MunicipalityCode) -> Option<Envelop
     let is_own = proof.node.municipality() == of && record.refusal.is_none();
     let envelope: Envelope<M::Command> = code::decode("command", &bytes.0).ok().filter(|_| is_own)?;
     let of_a_rescue = record.events.iter().any(M::begins_epoch);
-    (!M::is_numbered(&envelope.body) && !of_a_rescue).then_some(envelope)
+    // What a node says by itself, it says again by itself.
+    let by_itself = envelope.actor.role == Role::Node || M::is_numbered(&envelope.body);
+    (!by_itself && !of_a_rescue).then_some(envelope)
 }

@@ -2,7 +2,7 @@
 
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::RecordId;
-use shouwang_domain::merkle;
+use shouwang_domain::merkle::{self, Frontier};
 use shouwang_store::StoreError;
 use shouwang_store::ledger::LedgerReader;
 
@@ -55,25 +55,46 @@ pub(crate) fn leaves(
         return Err(DriverError::OutOfRange { revision: 1, oldest });
     }
     let mut leaves = Vec::new();
-    while (leaves.len() as u64) < size {
-        let next = leaves.len() as u64 + 1;
-        let mut page: Vec<_> = match ledger.read(next, PAGE.0, PAGE.1) {
-            Ok(page) => page.into_iter().map(|(_, bytes)| bytes).collect(),
-            Err(StoreError::OutOfRange { .. }) => Vec::new(),
-            Err(error) => return Err(error.into()),
-        };
-        if page.is_empty() {
-            page = newest(next);
-        }
-        if page.is_empty() {
-            return Err(DriverError::OutOfRange { revision: next, oldest });
-        }
-        let left = usize::try_from(size - leaves.len() as u64).unwrap_or(usize::MAX);
-        leaves.extend(page.iter().take(left).map(|bytes| merkle::leaf(bytes)));
-    }
+    each(ledger, newest, (0, size), |bytes| leaves.push(merkle::leaf(bytes)))?;
     if merkle::root(&leaves) != root {
         let detail = "it does not have the root the state names; run a check of the disk and fetch it anew".to_owned();
         return Err(DriverError::Unfit { id, what: "the ledger", detail });
     }
     Ok(leaves)
+}
+
+/// The tree over the ledger up to `through`, grown out of an earlier one by what lies on the disk and nowhere else.
+pub(crate) fn grow(ledger: &LedgerReader, mut tree: Frontier, through: u64) -> Result<Frontier> {
+    each(ledger, |_| Vec::new(), (tree.size(), through), |bytes| tree.push(merkle::leaf(bytes)))?;
+    Ok(tree)
+}
+
+/// Hands every record behind the first `read` ones to `take`, up to `through`. What the disk does not have yet is `newest`.
+fn each(
+    ledger: &LedgerReader,
+    newest: impl Fn(u64) -> Vec<Vec<u8>>,
+    (mut read, through): (u64, u64),
+    mut take: impl FnMut(&[u8]),
+) -> Result<()> {
+    while read < through {
+        let mut page: Vec<_> = match ledger.read(read + 1, PAGE.0, PAGE.1) {
+            Ok(page) => page.into_iter().map(|(_, bytes)| bytes).collect(),
+            Err(StoreError::OutOfRange { .. }) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        if page.is_empty() {
+            page = newest(read + 1);
+        }
+        if page.is_empty() {
+            let oldest = ledger.first().unwrap_or(through + 1);
+            return Err(DriverError::OutOfRange { revision: read + 1, oldest });
+        }
+        let left = usize::try_from(through - read).unwrap_or(usize::MAX);
+        page.truncate(left);
+        for bytes in &page {
+            take(bytes);
+        }
+        read += page.len() as u64;
+    }
+    Ok(())
 }

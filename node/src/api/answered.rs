@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use shouwang_domain::actor::{Actor, Role};
+use shouwang_domain::actor::Actor;
 use shouwang_domain::channel::{AnswerGiven, DownMessage, UpEnvelope, UpMessage};
 use shouwang_domain::ids::{CommandId, NodeId, RegionId};
-use shouwang_domain::machine::{Context, Machine as _};
-use shouwang_domain::record::Outcome;
+use shouwang_domain::machine::Machine as _;
+use shouwang_domain::record::{Outcome, Record};
 use shouwang_domain::refusal::Refusal;
 use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand;
@@ -131,7 +131,7 @@ impl Node {
         let (number, answer) = ("-".to_owned(), answer.clone());
         let given = AnswerGiven { request: *request, line: *line, number, answer, cost: *cost, eta: *eta };
         let now = view.record.time().max(clock());
-        match would_refuse(view.record.machine(), now, self.node, UpMessage::Answer(given)) {
+        match would_refuse(&view.record, now, self.node, UpMessage::Answer(given)) {
             Some(refusal) => Err(status::refused(&refusal)),
             None => Ok(()),
         }
@@ -139,11 +139,11 @@ impl Node {
 }
 
 /// What a region would say to a message.
-fn would_refuse(region: &Region, now: Timestamp, node: NodeId, message: UpMessage) -> Option<Refusal> {
-    let municipality = node.municipality();
+fn would_refuse(record: &Record<Region>, now: Timestamp, node: NodeId, message: UpMessage) -> Option<Refusal> {
+    let (municipality, region) = (node.municipality(), record.machine());
     let channel = region.channel(municipality);
-    let actor = Actor { municipality, operator: format!("node-{}", node.number()), role: Role::Node };
-    let context = Context { at: now, actor: &actor, node, command: CommandId::from_u128(0) };
+    let actor = Actor::node(node);
+    let context = record.context(now, &actor, node, CommandId::from_u128(0));
     let up = UpEnvelope { incarnation: channel.incarnation, number: channel.up + 1, message };
     let events = match region.decide(&context, &RegionCommand::Up(up)) {
         Ok(events) => events,

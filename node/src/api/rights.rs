@@ -188,6 +188,7 @@ const ROWS: &[Right] = &[
     shared("/shouwang.v1.RegionService/GetInclusionProof"),
     shared("/shouwang.v1.LedgerService/ReadRegionLedger"),
     shared("/shouwang.v1.LedgerService/GetRegionHead"),
+    region("/shouwang.v1.LedgerService/MarkRegionHead", "mark_head"),
     shared("/shouwang.v1.ReportService/GetRegionReport"),
     own("/shouwang.admin.v1.AdminService/GetNodeStatus"),
     region("/shouwang.admin.v1.AdminService/SetVoter", "set_voter"),

@@ -34,8 +34,10 @@ use tower::{Service, ServiceExt as _};
 
 use super::*;
 use crate::auth::{PeerInfo, Surface};
+use crate::countersign::Countersigner;
 use crate::courier::Courier;
 
+mod countersign;
 mod every_method;
 mod history;
 
@@ -58,6 +60,7 @@ struct Town {
     driver: Driver,
     stop: watch::Sender<bool>,
     registry: Handle<Registry>,
+    region: Handle<Region>,
     dir: tempfile::TempDir,
 }
 
@@ -107,7 +110,22 @@ impl Town {
         Self::open_in(tempfile::tempdir().unwrap(), Arc::new(SystemClock::default()), true).await
     }
 
+    /// Opens with a region in which nobody else takes part.
+    async fn open_alone(dir: tempfile::TempDir) -> Self {
+        let clock = Arc::new(SystemClock::default());
+        Self::open_among(dir, clock, false, |charter| charter.members.truncate(1)).await
+    }
+
     async fn open_in(dir: tempfile::TempDir, clock: Arc<dyn Clock>, cut_off: bool) -> Self {
+        Self::open_among(dir, clock, cut_off, |_| {}).await
+    }
+
+    async fn open_among(
+        dir: tempfile::TempDir,
+        clock: Arc<dyn Clock>,
+        cut_off: bool,
+        change: impl FnOnce(&mut Charter),
+    ) -> Self {
         let node = NodeId::new(code(OWN), 1).unwrap();
         let signer = Ed25519Signer::from_seed(&[7; 32]).unwrap();
         let key = Bytes(signer.public_key());
@@ -136,11 +154,14 @@ impl Town {
             nodes,
         };
         let registry = driver.host(HostSpec::<Registry>::found(genesis, options)).await.unwrap();
-        let founding = charter(&key, cut_off);
+        let mut founding = charter(&key, cut_off);
+        change(&mut founding);
         let spec = HostSpec::<Region>::found(founding.clone(), options);
         let (id, name) = (spec.id, founding.name.clone());
         let region = driver.host(spec).await.unwrap();
         let (stop, stopping) = watch::channel(false);
+        let countersigner = Countersigner::new(region.clone(), name.clone());
+        tokio::spawn(countersigner.run(stopping.clone()));
         let (courier, _) = Courier::new(registry.clone(), region.clone(), id, name, node);
         tokio::spawn(courier.run(stopping));
         let own = Municipality::new(OWN).unwrap();
@@ -153,8 +174,8 @@ impl Town {
             request_timeout: PATIENCE,
         };
         let api = Node::new(node, own, "wuhai", RegistryKept::Here(registry.clone()), limits);
-        api.add_region(id, &HostedRegion::new(region, Some(Arc::new(|| None))));
-        Self { routes: router(Arc::new(api)), driver, stop, registry, dir }
+        api.add_region(id, &HostedRegion::new(region.clone(), Some(Arc::new(|| None))));
+        Self { routes: router(Arc::new(api)), driver, stop, registry, region, dir }
     }
 
     /// The way in for an operator of a municipality in a role.
@@ -175,7 +196,7 @@ impl Town {
     /// Stops; the disk stays.
     async fn close(self) -> tempfile::TempDir {
         self.stop.send(true).unwrap();
-        drop((self.routes, self.registry));
+        drop((self.routes, self.registry, self.region));
         self.driver.stop(Duration::from_secs(5)).await;
         self.dir
     }

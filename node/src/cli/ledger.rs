@@ -1,6 +1,7 @@
 //! `shouwang ledger`: checking a region's ledger without trusting the node that shows it, taking a copy home, and where a
 //! figure comes from.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,19 +9,19 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use shouwang_domain::charter::Charter;
 use shouwang_domain::hash::{Hash32, HashAlgorithm};
-use shouwang_domain::head::SignedHead;
 use shouwang_domain::merkle;
 use shouwang_proto::v1::ledger_service_client::LedgerServiceClient;
 use shouwang_proto::v1::region_service_client::RegionServiceClient;
 use shouwang_proto::v1::{
     GetInclusionProofRequest, GetInclusionProofResponse, GetRegionHeadRequest, GetRegionRequest, GetRegionResponse,
-    ReadRegionLedgerRequest,
+    MarkRegionHeadRequest, ReadRegionLedgerRequest,
 };
 use tonic::{Code, Status};
 
-use super::client::{Client, ClientArgs, failed, failure, with_node};
+use super::client::{Client, ClientArgs, carry, failed, failure, with_node};
 use super::ledger_check::{Check, Checked, Fault, id_of};
 use super::ledger_head::{HeadFile, load};
+use super::ledger_words::{Attested, Contradicted, KeptWord};
 use super::output::{Format, write};
 use super::render::{Heads, heads};
 use super::{Context, history};
@@ -68,6 +69,9 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         since: Option<PathBuf>,
     },
+    /// Mark the present end of the ledger, so that every node countersigns it within seconds; it is done without being
+    /// asked for after 1000 records and once a night is over 立即设立账本头，由各节点会签；平时每千条记录或事后自动进行
+    Countersign,
     /// Show that one record is in the ledger 出示一条记录的存证
     Proof {
         /// Which record 版本
@@ -102,18 +106,20 @@ pub fn run(args: &LedgerArgs, context: &Context) -> Result<(), Failure> {
         }
         Verb::Export { out } => export(client, out).await,
         Verb::Head { since } => show_head(client, since.as_deref()).await,
+        Verb::Countersign => mark_head(client).await,
         Verb::Proof { revision } => show(client, *revision).await,
         Verb::History { object, registry } => history::show(client, object, *registry).await,
     })
 }
 
 /// What the person at the terminal trusts: a charter he knows, heads he has kept.
-fn trusted(charter: Option<&Path>, heads: &[PathBuf]) -> Result<(Option<Charter>, Vec<SignedHead>), Failure> {
+fn trusted(charter: Option<&Path>, heads: &[PathBuf]) -> Result<(Option<Charter>, Vec<KeptWord>), Failure> {
     let founding = charter.map(charter::load_complete).transpose()?.map(|signed| signed.charter);
-    Ok((founding, heads.iter().map(|path| load(path)).collect::<Result<_, _>>()?))
+    let kept: Vec<Vec<KeptWord>> = heads.iter().map(|path| load(path)).collect::<Result<_, _>>()?;
+    Ok((founding, kept.concat()))
 }
 
-fn check_copy(path: &Path, founding: Option<&Charter>, heads: Vec<SignedHead>) -> Result<Checked, Failure> {
+fn check_copy(path: &Path, founding: Option<&Charter>, heads: Vec<KeptWord>) -> Result<Checked, Failure> {
     let unreadable = |error: &CopyError| {
         let exit = match error {
             CopyError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => Exit::NotFound,
@@ -133,7 +139,7 @@ fn check_copy(path: &Path, founding: Option<&Charter>, heads: Vec<SignedHead>) -
     check.finish(&copy.root().to_string(), None).map_err(|fault| fault.failure())
 }
 
-async fn check_node(client: &Client, founding: Option<&Charter>, heads: Vec<SignedHead>) -> Result<Checked, Failure> {
+async fn check_node(client: &Client, founding: Option<&Charter>, heads: Vec<KeptWord>) -> Result<Checked, Failure> {
     let region = region(client, founding.is_some()).await?;
     let mut check = Check::new(id_of(&region.id)?, region.epoch, founding, heads)?;
     let last = region.as_of.clone().unwrap_or_default().revision;
@@ -200,8 +206,16 @@ async fn export(client: &Client, out: &Path) -> Result<(), Failure> {
 
 async fn show_head(client: &Client, since: Option<&Path>) -> Result<(), Failure> {
     const HEADS: &Heads = &[("版本", "REVISION"), ("账本根", "LEDGER ROOT"), ("节点", "NODE"), ("公钥", "KEY")];
+    const COUNTERSIGNED: &Heads = &[
+        ("会签节点", "COUNTERSIGNED BY"),
+        ("至版本", "UP TO"),
+        ("账本根", "LEDGER ROOT"),
+        ("时间", "WHEN"),
+        ("备注", "NOTE"),
+    ];
     let mut api = LedgerServiceClient::new(client.channel.clone());
-    let kept = since.map(load).transpose()?.map(|signed| signed.head);
+    // The word of whoever gave it comes first.
+    let kept = since.map(load).transpose()?.and_then(|words| words.first().map(|word| word.head));
     let since_revision = kept.map_or(0, |kept| kept.revision);
     let (region, linearizable) = (client.region.clone(), client.linearizable);
     let query = GetRegionHeadRequest { region, linearizable, since_revision };
@@ -243,7 +257,19 @@ async fn show_head(client: &Client, since: Option<&Path>) -> Result<(), Failure>
             format!("it grew out of the head kept at revision {}", kept.revision),
         );
     }
-    write(client.output, &head, &heads(HEADS, client.lang), &[head.row()])
+    let rows = head.countersigned_rows(client.lang).ok_or_else(|| {
+        failure(Exit::Damaged, "LEDGER", "会签的签名不成立", "the signature of a countersignature does not hold")
+    })?;
+    write(client.output, &head, &heads(HEADS, client.lang), &[head.row()])?;
+    if client.output == Format::Table && !rows.is_empty() {
+        write(client.output, &head, &heads(COUNTERSIGNED, client.lang), &rows)?;
+    }
+    Ok(())
+}
+
+async fn mark_head(client: &Client) -> Result<(), Failure> {
+    let (mut api, region) = (LedgerServiceClient::new(client.channel.clone()), client.region.clone());
+    carry!(client, api, "ledger countersign", mark_region_head, MarkRegionHeadRequest { region })
 }
 
 fn api(client: &Client) -> RegionServiceClient<tonic::transport::Channel> {
@@ -280,6 +306,7 @@ fn tell(output: Format, lang: Lang, checked: &Checked) -> Result<(), Failure> {
         ("到期", "TIMERS"),
         ("裁决", "DECISIONS"),
         ("账本头", "HEADS"),
+        ("会签", "COUNTERSIGNED"),
         ("账本根", "LEDGER ROOT"),
         ("状态摘要", "STATE DIGEST"),
     ];
@@ -295,10 +322,21 @@ fn tell(output: Format, lang: Lang, checked: &Checked) -> Result<(), Failure> {
         checked.timers.to_string(),
         decisions.to_owned(),
         if checked.heads.is_empty() { "-".to_owned() } else { checked.heads.join(", ") },
+        countersigned(&checked.attested, lang),
         checked.ledger_root.clone(),
         checked.state_digest.clone().unwrap_or_else(|| "-".to_owned()),
     ];
     write(output, checked, &heads(HEADS, lang), &[row])?;
+    for word in &checked.contradicted {
+        let Contradicted { node, revision, stands_at, .. } = word;
+        let told = crate::lang::Bilingual::new(
+            format!("注意：节点 {node} 在版次 {stands_at} 声明，其账本在版次 {revision} 处与此不符；请检查该节点"),
+            format!(
+                "note: at revision {stands_at} node {node} says that its ledger is another up to {revision}; check that node"
+            ),
+        );
+        super::pki::say(lang, &told);
+    }
     let revision = checked.revision;
     let done = crate::lang::Bilingual::new(
         format!("账本完整：{revision} 条记录全部核验"),
@@ -306,6 +344,23 @@ fn tell(output: Format, lang: Lang, checked: &Checked) -> Result<(), Failure> {
     );
     super::pki::say(lang, &done);
     Ok(())
+}
+
+/// Who has countersigned, by the revision up to which, the newest first.
+fn countersigned(attested: &[Attested], lang: Lang) -> String {
+    let mut by_revision: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
+    for Attested { member, revision, .. } in attested {
+        let members = by_revision.entry(*revision).or_default();
+        if !members.contains(&member.as_str()) {
+            members.push(member);
+        }
+    }
+    let told = by_revision.iter().rev().map(|(revision, members)| match lang {
+        Lang::Zh => format!("至 {revision}：{} 方（{}）", members.len(), members.join("、")),
+        Lang::En => format!("to {revision}: {} ({})", members.len(), members.join(", ")),
+    });
+    let told = told.collect::<Vec<_>>().join("; ");
+    if told.is_empty() { "-".to_owned() } else { told }
 }
 
 async fn show(client: &Client, revision: u64) -> Result<(), Failure> {

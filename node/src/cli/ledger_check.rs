@@ -2,8 +2,8 @@
 //!
 //! Of every record: that it is the next one, that its command was signed, that the numbers of both channels have no gap,
 //! and – with the founding charter – that the signing key was in force, and that whoever decides it once more comes to
-//! the same. At the end: that the Merkle root and the state are what was claimed, and that every head somebody kept lies
-//! on the way.
+//! the same. At the end: that the Merkle root and the state are what was claimed. What nodes have said of the ledger, in it
+//! or to somebody who kept it, [`Words`] compares with it.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 use shouwang_domain::charter::Charter;
 use shouwang_domain::code;
 use shouwang_domain::hash::{Bytes, Hash32};
-use shouwang_domain::head::SignedHead;
+use shouwang_domain::head::Head;
 use shouwang_domain::ids::{MunicipalityCode, NodeId, RecordId};
 use shouwang_domain::level::TooOld;
 use shouwang_domain::machine::Machine as _;
@@ -23,6 +23,8 @@ use shouwang_domain::time::Timestamp;
 use shouwang_driver::Ed25519Verifier;
 
 use super::client::failure;
+use super::ledger_words::{Attested, Contradicted, KeptWord, Words};
+use crate::api::convert::words::node as name_of;
 use crate::exit::{Exit, Failure};
 use crate::lang::Bilingual;
 
@@ -43,8 +45,12 @@ pub struct Checked {
     pub state_digest: Option<String>,
     /// Whether signers were checked against the charter, and every record decided once more.
     pub decided_again: bool,
-    /// The heads that lie on the way: who signed, and up to which revision.
+    /// The kept words that lie on the way: whose, and up to which revision.
     pub heads: Vec<String>,
+    /// Up to where each node has countersigned this very ledger, in it.
+    pub attested: Vec<Attested>,
+    /// The countersignatures in it that contradict it, as it tells itself.
+    pub contradicted: Vec<Contradicted>,
 }
 
 /// What a record failed.
@@ -68,6 +74,11 @@ impl Fault {
         Self { revision, why: Bilingual::new(error.zh(), error.to_string()), too_old: true }
     }
 
+    /// A fault of a record, with what was found.
+    pub fn told(revision: u64, zh: String, en: String) -> Self {
+        Self { revision, why: Bilingual::new(zh, en), too_old: false }
+    }
+
     /// As the command's failure.
     pub fn failure(&self) -> Failure {
         let (revision, why) = (self.revision, &self.why);
@@ -86,7 +97,7 @@ pub struct Check {
     frontier: Frontier,
     replayed: Option<Record<Region>>,
     channels: Channels,
-    heads: Vec<SignedHead>,
+    words: Words,
     checked: Checked,
 }
 
@@ -95,9 +106,9 @@ impl Check {
     ///
     /// # Errors
     /// The charter is not the one that founded the record, or a head is of another record.
-    pub fn new(id: RecordId, epoch: u32, founding: Option<&Charter>, heads: Vec<SignedHead>) -> Result<Self, Failure> {
+    pub fn new(id: RecordId, epoch: u32, founding: Option<&Charter>, kept: Vec<KeptWord>) -> Result<Self, Failure> {
         let replayed = founding.map(|founding| found(id, founding)).transpose()?;
-        if let Some(other) = heads.iter().find(|signed| signed.head.record != id || signed.head.epoch > epoch) {
+        if let Some(other) = kept.iter().find(|word| word.head.record != id || word.head.epoch > epoch) {
             let record = other.head.record;
             return Err(failure(
                 Exit::BadInput,
@@ -107,8 +118,8 @@ impl Check {
             ));
         }
         let checked = Checked { region: id.to_string(), decided_again: replayed.is_some(), ..Checked::default() };
-        let (frontier, channels) = (Frontier::default(), Channels::default());
-        Ok(Self { id, epoch: 0, last_epoch: epoch, frontier, replayed, channels, heads, checked })
+        let (frontier, channels, words) = (Frontier::default(), Channels::default(), Words::new(kept));
+        Ok(Self { id, epoch: 0, last_epoch: epoch, frontier, replayed, channels, words, checked })
     }
 
     /// Checks the next record.
@@ -129,6 +140,7 @@ impl Check {
             return Err(Fault::too_old(revision, TooOld { level, knows }));
         }
         self.cause(&record)?;
+        self.words(|words, check| words.take(&record, check.head(), |node, key| check.knows(node, key, record.at)))?;
         if !record.events.iter().all(|event| self.channels.take(event)) {
             return wrong("通道编号不连续", "the numbers of a channel have a gap");
         }
@@ -145,7 +157,12 @@ impl Check {
         self.epoch += u32::try_from(begun).unwrap_or(u32::MAX);
         self.frontier.push(merkle::leaf(bytes));
         self.checked.revision = revision;
-        self.pass_heads()
+        let now = self.time();
+        self.words(|words, check| words.pass(check.head(), |node, key| check.knows(node, key, now)))
+    }
+
+    fn time(&self) -> Timestamp {
+        self.replayed.as_ref().map(Record::time).unwrap_or_default()
     }
 
     fn cause(&mut self, record: &LedgerRecord<RegionEvent>) -> Result<(), Fault> {
@@ -171,32 +188,17 @@ impl Check {
             .is_none_or(|replayed| replayed.machine().signers(node, at).iter().any(|signer| signer.public_key == key.0))
     }
 
-    /// The heads that end here must have this root, and the word of a node that the charter knows.
-    fn pass_heads(&mut self) -> Result<(), Fault> {
-        let revision = self.checked.revision;
-        let (here, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.heads).into_iter().partition(|signed| signed.head.revision == revision);
-        self.heads = later;
-        for signed in here {
-            if (signed.head.epoch, signed.head.root) != (self.epoch, self.frontier.root()) {
-                return Err(Fault::new(
-                    revision,
-                    "与留存的账本头不符：账本被改写",
-                    "it is not what a kept head says: the ledger was rewritten",
-                ));
-            }
-            let now = self.replayed.as_ref().map(Record::time).unwrap_or_default();
-            if !self.knows(signed.node, &signed.public_key, now) {
-                return Err(Fault::new(
-                    revision,
-                    "账本头的签名密钥当时不在协议中",
-                    "the key under a kept head was not in the charter at that time",
-                ));
-            }
-            let (code, number) = (signed.node.municipality(), signed.node.number());
-            self.checked.heads.push(format!("{code}/{number} @ {revision}"));
-        }
-        Ok(())
+    /// The head of what was checked so far.
+    fn head(&self) -> Head {
+        let (record, epoch, revision) = (self.id, self.epoch, self.checked.revision);
+        Head { record, epoch, revision, root: self.frontier.root() }
+    }
+
+    fn words(&mut self, look: impl FnOnce(&mut Words, &Self) -> Result<(), Fault>) -> Result<(), Fault> {
+        let mut words = std::mem::take(&mut self.words);
+        let looked = look(&mut words, self);
+        self.words = words;
+        looked
     }
 
     /// Ends the check with what was claimed of the whole.
@@ -213,14 +215,9 @@ impl Check {
             return Err(Fault::new(last, "纪元与所示不符", "it ends in another epoch than the one claimed"));
         }
         self.checked.ledger_root = found;
-        // A head of nothing lies on every way.
-        if self.heads.iter().any(|signed| signed.head.revision > 0) {
-            return Err(Fault::new(
-                last,
-                "账本在留存的账本头之前结束：后面的记录被截去",
-                "the ledger ends before a kept head: what follows was cut off",
-            ));
-        }
+        let now = self.time();
+        self.words(|words, check| words.finish(last, |node, key| check.knows(node, key, now)))?;
+        self.tell_words();
         let Some(replayed) = &self.replayed else { return Ok(self.checked) };
         let digest = replayed.digest().to_string();
         if state_digest.is_some_and(|claimed| claimed != digest) {
@@ -232,6 +229,24 @@ impl Check {
         }
         self.checked.state_digest = Some(digest);
         Ok(self.checked)
+    }
+
+    /// What nodes have said of the ledger, with the names of their members.
+    fn tell_words(&mut self) {
+        let name = |code: MunicipalityCode| {
+            let member = self.replayed.as_ref().and_then(|replayed| replayed.machine().charter().member(code));
+            member.map_or_else(|| code.to_string(), |member| member.name.clone())
+        };
+        let attested = self.words.attested.iter();
+        self.checked.attested = attested
+            .map(|(node, revision)| Attested {
+                node: name_of(*node),
+                member: name(node.municipality()),
+                revision: *revision,
+            })
+            .collect();
+        self.checked.contradicted = std::mem::take(&mut self.words.contradicted);
+        self.checked.heads = std::mem::take(&mut self.words.passed);
     }
 }
 
@@ -286,4 +301,4 @@ pub fn id_of(text: &str) -> Result<RecordId, Failure> {
 
 #[cfg(test)]
 #[path = "ledger_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -15,45 +15,49 @@ use shouwang_domain::time::DAY_MS;
 
 const START: Timestamp = Timestamp(1_772_380_800_000);
 
-struct Kept {
-    founding: Charter,
+pub(crate) struct Kept {
+    pub founding: Charter,
     key: SigningKey,
-    records: Vec<Vec<u8>>,
+    pub records: Vec<Vec<u8>>,
     root: String,
     state_digest: String,
 }
 
-fn key() -> SigningKey {
+pub(crate) fn key() -> SigningKey {
     let dir = tempfile::tempdir().unwrap();
     SigningKey::create(&dir.path().join("signing.key")).unwrap()
 }
 
-fn founding(key: &SigningKey) -> Charter {
-    let code = MunicipalityCode::new(150_300).unwrap();
-    let node = MemberNode {
-        node: NodeId::new(code, 1).unwrap(),
-        algorithm: SignatureAlgorithm::Ed25519,
-        public_key: Bytes(key.public_key()),
-        retiring: None,
-        voter: true,
-    };
-    let member = Member {
-        code,
-        name: "乌海市".to_owned(),
-        short: "乌".to_owned(),
-        standing: Standing::Party,
-        superior: None,
-        neighbours: Vec::new(),
-        nodes: vec![node],
+/// A region of as many members as there are keys, with a node each.
+pub(crate) fn founding(keys: &[&SigningKey]) -> Charter {
+    let members = [(150_300, "乌海市", "乌"), (150_600, "鄂尔多斯市", "鄂"), (152_900, "阿拉善盟", "阿")];
+    let member = |((code, name, short), key): ((u32, &str, &str), &&SigningKey)| {
+        let code = MunicipalityCode::new(code).unwrap();
+        let node = MemberNode {
+            node: NodeId::new(code, 1).unwrap(),
+            algorithm: SignatureAlgorithm::Ed25519,
+            public_key: Bytes(key.public_key()),
+            retiring: None,
+            voter: true,
+        };
+        let (name, short) = (name.to_owned(), short.to_owned());
+        let (superior, neighbours) = (None, Vec::new());
+        Member { code, name, short, standing: Standing::Party, superior, neighbours, nodes: vec![node] }
     };
     Charter {
         federation: "wuhai.example".to_owned(),
         name: "乌海应急联动区域".to_owned(),
         version: 1,
-        hub: code,
-        members: vec![member],
+        hub: MunicipalityCode::new(150_300).unwrap(),
+        members: members.into_iter().zip(keys).map(member).collect(),
         rules: Rules::default(),
     }
+}
+
+/// A ledger as some nodes have written it, with the key of the first of them.
+pub(crate) fn kept_of(founding: &Charter, records: Vec<Vec<u8>>, record: &Record<Region>) -> Kept {
+    let (root, state_digest) = (record.ledger_root().to_string(), record.digest().to_string());
+    Kept { founding: founding.clone(), key: key(), records, root, state_digest }
 }
 
 /// A ledger of refused commands: a refusal is a record as good as any.
@@ -85,12 +89,12 @@ fn ledger(key: SigningKey, founding: &Charter) -> Kept {
     }
 }
 
-fn id(kept: &Kept) -> RecordId {
+pub(crate) fn id(kept: &Kept) -> RecordId {
     Record::<Region>::id_of(&kept.founding)
 }
 
 /// Checks with the heads given; the charter is the deeper check.
-fn check_against(kept: &Kept, with_charter: bool, heads: Vec<SignedHead>) -> Result<Checked, Fault> {
+pub(crate) fn check_against(kept: &Kept, with_charter: bool, heads: Vec<KeptWord>) -> Result<Checked, Fault> {
     let mut check = Check::new(id(kept), 0, with_charter.then_some(&kept.founding), heads).unwrap();
     for bytes in &kept.records {
         check.record(bytes)?;
@@ -104,29 +108,24 @@ fn check(kept: &Kept, with_charter: bool) -> Result<Checked, Fault> {
 
 fn kept() -> Kept {
     let key = key();
-    let founding = founding(&key);
+    let founding = founding(&[&key]);
     ledger(key, &founding)
 }
 
-fn root_of(records: &[Vec<u8>]) -> Hash32 {
+pub(crate) fn root_of(records: &[Vec<u8>]) -> Hash32 {
     merkle::root(&records.iter().map(|bytes| merkle::leaf(bytes)).collect::<Vec<_>>())
 }
 
 /// What the node said of its first `revision` records.
-fn head(kept: &Kept, revision: usize) -> SignedHead {
+fn head(kept: &Kept, revision: usize) -> KeptWord {
     let root = root_of(&kept.records[..revision]);
     let head = Head { record: id(kept), epoch: 0, revision: revision as u64, root };
-    SignedHead {
-        head,
-        node: NodeId::new(kept.founding.hub, 1).unwrap(),
-        algorithm: SignatureAlgorithm::Ed25519,
-        public_key: Bytes(kept.key.public_key()),
-        signature: Bytes(kept.key.sign(&head.signed_message())),
-    }
+    let (node, public_key) = (NodeId::new(kept.founding.hub, 1).unwrap(), Bytes(kept.key.public_key()));
+    KeptWord { head, node, public_key, stands_at: None }
 }
 
 /// Alters a record, and the claims about the whole with it, as a node that lies would.
-fn rewrite(kept: &mut Kept, index: usize, alter: impl FnOnce(&mut LedgerRecord<RegionEvent>)) {
+pub(crate) fn rewrite(kept: &mut Kept, index: usize, alter: impl FnOnce(&mut LedgerRecord<RegionEvent>)) {
     let mut record: LedgerRecord<RegionEvent> = code::decode("ledger record", &kept.records[index]).unwrap();
     alter(&mut record);
     kept.records[index] = code::encode(&record);
@@ -158,7 +157,7 @@ fn every_altered_bit_is_found_and_named() {
     }
 }
 
-fn kept_again(kept: &Kept) -> Kept {
+pub(crate) fn kept_again(kept: &Kept) -> Kept {
     Kept {
         founding: kept.founding.clone(),
         key: key(),
@@ -226,10 +225,7 @@ fn a_kept_head_shows_what_was_cut_off_or_rewritten() {
     let fault = check_against(&other, false, vec![early.clone()]).unwrap_err();
     assert!(fault.revision == 3 && fault.why.en.contains("rewritten"), "{fault:?}");
     // The word of somebody whom the charter does not know is no word.
-    let mut strangers = early;
-    let key = key();
-    strangers.public_key = Bytes(key.public_key());
-    strangers.signature = Bytes(key.sign(&strangers.head.signed_message()));
+    let strangers = KeptWord { public_key: Bytes(key().public_key()), ..early };
     assert!(check_against(&whole, true, vec![strangers]).unwrap_err().why.en.contains("not in the charter"));
 }
 
@@ -240,9 +236,9 @@ fn another_state_or_another_charter_is_told() {
     assert!(check(&other_state, false).is_ok(), "without the charter nothing is said of the state");
     assert!(check(&other_state, true).unwrap_err().why.en.contains("state"));
     let kept = kept();
-    let other = founding(&key());
+    let other = founding(&[&key()]);
     assert_eq!(Check::new(id(&kept), 0, Some(&other), Vec::new()).err().unwrap().exit, Exit::BadInput);
-    let strange = SignedHead { head: Head { epoch: 1, ..head(&kept, 1).head }, ..head(&kept, 1) };
+    let strange = KeptWord { head: Head { epoch: 1, ..head(&kept, 1).head }, ..head(&kept, 1) };
     assert_eq!(Check::new(id(&kept), 0, None, vec![strange]).err().unwrap().exit, Exit::BadInput);
 }
 

@@ -130,6 +130,7 @@ macro_rules! histories {
 histories! { ListRegionHistoryResponse, ListRegistryHistoryResponse }
 
 changed! { v1 "shouwang.v1":
+    MarkRegionHeadResponse,
     AddStoreResponse store,
     ReceiveStockResponse,
     IssueStockResponse,

@@ -19,6 +19,7 @@ pub mod init;
 pub mod ledger;
 pub(crate) mod ledger_check;
 mod ledger_head;
+mod ledger_words;
 mod lots;
 mod messages;
 pub mod mission;

@@ -120,6 +120,7 @@ const GOOD: &[&str] = &[
     "ledger export --out wuhai.ledger",
     "ledger head -o json",
     "ledger head --since kept.json --linearizable",
+    "ledger countersign",
     "ledger proof 12",
     "ledger history 乌-调-2026-0001",
     "ledger history lots/ID --registry -o yaml",

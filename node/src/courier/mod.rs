@@ -8,12 +8,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shouwang_domain::actor::{Actor, Role};
+use shouwang_domain::actor::Actor;
 use shouwang_domain::adoption;
 use shouwang_domain::command::Envelope;
 use shouwang_domain::courier::{Divergence, acknowledgement, downward, upward};
 use shouwang_domain::ids::{CommandId, MunicipalityCode, NodeId, RegionId};
-use shouwang_domain::machine::{Context, Machine};
+use shouwang_domain::machine::Machine;
 use shouwang_domain::record::{Record, Verdict};
 use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand;
@@ -86,8 +86,7 @@ impl Courier {
         node: NodeId,
     ) -> (Self, watch::Receiver<CourierStatus>) {
         let (status, read) = watch::channel(CourierStatus::default());
-        let actor =
-            Actor { municipality: node.municipality(), operator: format!("node-{}", node.number()), role: Role::Node };
+        let actor = Actor::node(node);
         (Self { registry, region, id, name, actor, node, status, published: Instant::now() }, read)
     }
 
@@ -222,8 +221,8 @@ impl Courier {
         self.published = Instant::now();
         let view = self.registry.view()?;
         let refresh = RegistryCommand::RefreshPublication { region: self.id };
-        let context =
-            Context { at: view.record.time(), actor: &self.actor, node: self.node, command: CommandId::from_u128(0) };
+        let record = &view.record;
+        let context = record.context(record.time(), &self.actor, self.node, CommandId::from_u128(0));
         let events = view.record.machine().decide(&context, &refresh);
         if events.is_ok_and(|events| !events.is_empty()) {
             self.to_registry(refresh).await?;
@@ -291,12 +290,10 @@ async fn deliver<M: Machine>(
     envelope: Envelope<M::Command>,
 ) -> Result<(), RoundError> {
     let outcome = handle.propose(envelope, Instant::now() + PROPOSAL_TIMEOUT).await?;
-    match &outcome.verdict {
-        Verdict::Refused(refusal) => {
-            warn!(name, code = refusal.code(), %refusal, "a record refused what the courier brought")
-        }
-        verdict => debug!(name, revision = outcome.revision, ?verdict, "brought"),
+    if let Verdict::Refused(refusal) = &outcome.verdict {
+        warn!(name, code = refusal.code(), %refusal, "a record refused what the courier brought");
     }
+    debug!(name, revision = outcome.revision, verdict = ?outcome.verdict, "brought");
     Ok(())
 }
 

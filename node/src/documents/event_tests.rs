@@ -76,7 +76,7 @@ fn whatever_happens_there_are_words_for_it() {
 }
 
 /// How many kinds of events there are.
-const KINDS: usize = 67;
+const KINDS: usize = 70;
 
 /// What chance and the story leave out.
 fn rare() -> Vec<RegionEvent> {
@@ -93,6 +93,9 @@ fn rare() -> Vec<RegionEvent> {
         RegionEvent::LevelAnnounced { node, level: 2 },
         RegionEvent::LevelRaised { to: 2 },
         RegionEvent::Rescued { epoch: 1, by: node, voters: vec![node], lost: vec![] },
+        RegionEvent::HeadMarked { epoch: 0, revision: 9, root: Hash32::default() },
+        RegionEvent::Countersigned { node, revision: 9, stands_at: 11 },
+        RegionEvent::HeadDisputed { node, revision: 9, root: Hash32::default(), stands_at: 11 },
         RegionEvent::LineUnmet { request, line: 1, declined: vec![by] },
         RegionEvent::RequestClosed { request },
         RegionEvent::MissionReduced { mission, to: qty },
@@ -128,6 +131,11 @@ fn nodes_and_times_read_as_people_write_them() {
     let (mission, number, paper_due) = (MissionId::from_u128(1), "乌-调-2026-0001".to_owned(), Some(Timestamp(0)));
     for (event, zh, en) in [
         (RegionEvent::KeyRetired { node }, "节点 150300/1 的", "of node 150300/1 retired"),
+        (
+            RegionEvent::Countersigned { node, revision: 9, stands_at: 11 },
+            "节点 150300/1 会签",
+            "150300/1 countersigned",
+        ),
         (RegionEvent::VoterSet { node, voter: true }, "节点 150300/1 参加", "node 150300/1 votes"),
         (RegionEvent::VoterSet { node, voter: false }, "节点 150300/1 不再", "node 150300/1 votes no longer"),
         (

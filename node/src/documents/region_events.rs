@@ -24,6 +24,7 @@ pub fn sentence(event: &E) -> Bilingual {
         | E::LevelAnnounced { .. }
         | E::LevelRaised { .. }
         | E::Rescued { .. } => of_charter(event),
+        E::HeadMarked { .. } | E::Countersigned { .. } | E::HeadDisputed { .. } => of_ledger(event),
         E::Published { .. }
         | E::Pledged { .. }
         | E::PledgeReleased { .. }
@@ -131,6 +132,33 @@ fn of_charter(event: &E) -> Option<Bilingual> {
             say!(
                 "失去法定票数后救援：第 {epoch} 纪元由节点 {by} 开始；有表决权：{voters}；失联：{lost}",
                 "rescued after its quorum was lost: epoch {epoch} begun by node {by}; voting: {voters}; lost: {lost}"
+            )
+        }
+        _ => return None,
+    })
+}
+
+fn of_ledger(event: &E) -> Option<Bilingual> {
+    Some(match event {
+        E::HeadMarked { revision, root, .. } => {
+            let root = root.short();
+            say!(
+                "版次 {revision} 的账本头待各节点会签（根 {root}）",
+                "the head of revision {revision} (root {root}) is to be countersigned"
+            )
+        }
+        E::Countersigned { node, revision, .. } => {
+            let node = name_of(*node);
+            say!(
+                "节点 {node} 会签版次 {revision} 的账本头",
+                "node {node} countersigned the head of revision {revision}"
+            )
+        }
+        E::HeadDisputed { node, revision, root, .. } => {
+            let (node, root) = (name_of(*node), root.short());
+            say!(
+                "节点 {node} 的账本与版次 {revision} 的账本头不符（其根为 {root}）：请检查该节点",
+                "the ledger of node {node} contradicts the head of revision {revision} (its root is {root}): check that node"
             )
         }
         _ => return None,

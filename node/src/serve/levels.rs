@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use shouwang_domain::actor::{Actor, Role};
+use shouwang_domain::actor::Actor;
 use shouwang_domain::command::Envelope;
 use shouwang_domain::ids::CommandId;
 use shouwang_domain::record::Verdict;
@@ -57,8 +57,7 @@ async fn say(region: &Handle<Region>, name: &str) -> Result<bool, DriverError> {
     if has_it(&region.view()?) || has_it(&region.read_linearizable(deadline).await?) {
         return Ok(true);
     }
-    let actor =
-        Actor { municipality: node.municipality(), operator: format!("node-{}", node.number()), role: Role::Node };
+    let actor = Actor::node(node);
     let (id, valid_until) = (CommandId(uuid::Uuid::now_v7()), clock().plus_ms(HOUR_MS));
     let envelope = Envelope { id, actor, valid_until, body: RegionCommand::AnnounceLevel { level } };
     let verdict = region.propose(envelope, deadline).await?.verdict;

@@ -37,6 +37,7 @@ use crate::auth::{ListenLimits, PeerInfo, Surface, TlsIncoming, TlsStore};
 use crate::charter;
 use crate::cli::charter::node_id;
 use crate::config::{Config, RegionConfig, Sources};
+use crate::countersign::Countersigner;
 use crate::courier::Courier;
 use crate::exit::{Exit, Failure};
 use crate::gateway::{self, Readiness};
@@ -354,7 +355,7 @@ fn keepalive(server: Server) -> Server {
 }
 
 /// Builds what operators may call, sets the couriers going where there is a registry to carry for, and lets each region hear
-/// which program runs here.
+/// which program runs here and what its ledger is.
 fn services(
     config: &Config,
     node: NodeId,
@@ -372,6 +373,8 @@ fn services(
             tokio::spawn(courier.run(stopping.clone()));
             Arc::new(move || status.borrow().stopped.clone())
         });
+        let countersigner = Countersigner::new(region.handle.clone(), region.name.clone());
+        tokio::spawn(countersigner.run(stopping.clone()));
         let hosted = api::HostedRegion::new(region.handle.clone(), trouble);
         api.add_region(region.id, &hosted);
     }

@@ -86,6 +86,9 @@ fn two_ages(federation: &Federation) -> Result<()> {
         ensure!(refused.code == 3, "led by {leader}: {refused:?}");
         ensure!(refused.err.contains("NODES_BELOW_LEVEL") && refused.err.contains("152900/1"), "{refused:?}");
         ensure!(!refused.err.contains("150600/1"), "the others are not named: {refused:?}");
+        // What belongs to the next level waits for it, also with those who know it.
+        let early = federation.terminal(ORDOS, "leader").refused(&["ledger", "countersign"])?;
+        ensure!(early.contains("LEVEL_NOT_REACHED"), "{early}");
         asked(federation, "乌达", &ALL)?;
     }
     Ok(())
@@ -106,6 +109,13 @@ fn raised(federation: &mut Federation) -> Result<()> {
     ensure!(again.code != 0 && again.err.contains("INVALID_FIELD"), "{again:?}");
     let shown = federation.terminal(ORDOS, "duty").run(&["region", "show"])?;
     ensure!(number(&shown["featureLevel"]) == 2, "{shown}");
+    // What the level brings is there at once, with all of them.
+    federation.terminal(ORDOS, "leader").run(&["ledger", "countersign"])?;
+    until("every node has countersigned", || {
+        let head = federation.terminal(LATE, "secretariat").run(&["ledger", "head"])?;
+        let words = head["countersigned"].as_array().into_iter().flatten();
+        Ok((words.filter(|word| word["agrees"] == true).count() == ALL.len()).then_some(()))
+    })?;
     asked(federation, "海南区", &ALL)
 }
 

@@ -65,7 +65,9 @@ fn two_of_five_go_on_in_another_epoch_and_the_others_come_back_to_it() -> Result
     for member in [WUHAI, ALXA, SHIZUISHAN] {
         shown(&federation, member, &before)?;
     }
-    let kept_before = kept(&federation, WUHAI)?;
+    let admin = federation.terminal(WUHAI, "admin");
+    until("every node goes along", || Ok((admin.try_run(&["region", "raise-level", "2"])?.code == 0).then_some(())))?;
+    let kept_before = countersigned(&federation, (WUHAI, 0), 5)?;
     let (known_to_the_lost, secret) = lost_with_a_secret(&mut federation)?;
     // Nobody hears the two any more; a fact at home and a wish are taken, and wait.
     let waiting = ask(&federation, "海南区")?;
@@ -105,6 +107,9 @@ fn two_of_five_go_on_in_another_epoch_and_the_others_come_back_to_it() -> Result
     goes_on(&federation, &[&before, &waiting])?;
     comes_back(&mut federation, second)?;
     resubmitted(&federation, &known_to_the_lost)?;
+    // What all five had countersigned stays what it is; the new epoch has heads of its own.
+    let kept_after = countersigned(&federation, (first, 1), 2)?;
+    attested(&federation, [&kept_before, &kept_after])?;
     // Whoever keeps a head of before sees that the ledger grew out of it; of the lost end it did not.
     let since = |head: &Path| {
         let head = head.to_string_lossy();
@@ -121,6 +126,37 @@ fn two_of_five_go_on_in_another_epoch_and_the_others_come_back_to_it() -> Result
 fn looked_at(federation: &Federation, code: u32) -> Result<Answer> {
     let config = federation.home(code).join("shouwang.toml");
     federation.try_run(&["--config", &*config.to_string_lossy(), "disk", "check", "-o", "json"])
+}
+
+/// Has the ledger countersigned, and keeps the head once so many nodes have done so in this epoch.
+fn countersigned(federation: &Federation, (code, epoch): (u32, u64), nodes: usize) -> Result<PathBuf> {
+    federation.terminal(code, "leader").run(&["ledger", "countersign"])?;
+    until("the ledger is countersigned", || {
+        let kept = kept(federation, code)?;
+        let head: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&kept)?)?;
+        let words = head["countersigned"].as_array().into_iter().flatten();
+        let words = words.filter(|word| word["agrees"] == true && number(&word["epoch"]) == epoch).count();
+        Ok((words >= nodes).then_some(()))
+    })?;
+    let file = federation.dir.join(format!("epoch-{epoch}.json"));
+    std::fs::rename(kept(federation, code)?, &file)?;
+    Ok(file)
+}
+
+/// A copy of the ledger bears out the word of every node that was ever given, and says who attests it.
+fn attested(federation: &Federation, heads: [&Path; 2]) -> Result<()> {
+    let secretariat = federation.terminal(WUHAI, "secretariat");
+    let (copy, charter) = (federation.dir.join("copy.ledger"), federation.dir.join("charter.json"));
+    secretariat.run(&["ledger", "export", "--out", &copy.to_string_lossy()])?;
+    let (copy, charter) = (copy.to_string_lossy(), charter.to_string_lossy());
+    let [before, after] = heads.map(Path::to_string_lossy);
+    let verify = ["ledger", "verify", "--copy", &*copy, "--charter", &*charter, "--head", &*before, "--head", &*after];
+    let checked = secretariat.run(&verify)?;
+    let words = checked["attested"].as_array().into_iter().flatten();
+    ensure!(words.count() == 5, "each node by its last word: {checked}");
+    ensure!(checked["heads"].as_array().is_some_and(|heads| heads.len() == 2 + 5 + 5), "{checked}");
+    ensure!(checked["contradicted"].as_array().is_some_and(Vec::is_empty), "{checked}");
+    Ok(())
 }
 
 /// The head of the ledger as a node signs it now, in a file.

@@ -5,8 +5,9 @@ use shouwang_domain::actor::Role;
 use shouwang_domain::charter::{CharterChange, Rules, Standing, Voting};
 use shouwang_domain::hash::{Bytes, SignatureAlgorithm};
 use shouwang_domain::ids::MunicipalityCode;
-use shouwang_domain::region::Region;
+use shouwang_domain::machine::Machine as _;
 use shouwang_domain::region::command::RegionCommand as R;
+use shouwang_domain::region::{Region, heads};
 use shouwang_domain::time::MINUTE_MS;
 
 use crate::cast::key_of;
@@ -25,6 +26,9 @@ pub(crate) fn next(
     crew: &mut Crew,
     scene: &mut Scene<'_>,
 ) -> Option<(Role, R)> {
+    if region.level() >= heads::LEVEL && scene.rng.chance(15) {
+        return Some((Role::Leader, R::MarkHead {}));
+    }
     let charter = region.charter();
     let open =
         region.changes().filter(|(_, change)| change.in_force.is_none() && change.base_version == charter.version);

@@ -1,6 +1,7 @@
 //! Committed entries into the state: as `record/apply.rs` of the driver does it.
 
 use shouwang_domain::code;
+use shouwang_domain::merkle;
 use shouwang_domain::record::Outcome;
 use shouwang_domain::time::Timestamp;
 use shouwang_replica::{Committed, CommittedKind, Input, follows};
@@ -16,6 +17,8 @@ use crate::watch::Violation;
 
 /// Most entries a record applies in one step.
 const APPLY_MAX: usize = 8;
+/// Most roots that a node remembers: of what a region still wants to hear about.
+const ROOTS_MAX: usize = 256;
 
 /// The stamp of an entry, without its batches.
 #[derive(serde::Deserialize)]
@@ -82,10 +85,18 @@ impl<M: Hosted> Host<M> {
         let (false, Some(record)) = (data.is_empty(), &mut self.record) else { return Ok(Vec::new()) };
         #[cfg(feature = "planted")]
         shouwang_domain::planted::set_clock(scene.clock);
+        let mut ledger = record.ledger().clone();
         let Ok(applied) = record.apply(&data, &Signatures) else {
             self.stands_still(scene);
             return Ok(Vec::new());
         };
+        for written in &applied.written {
+            self.roots.insert(ledger.size(), ledger.root());
+            ledger.push(merkle::leaf(&written.bytes));
+        }
+        while self.roots.len() > ROOTS_MAX {
+            self.roots.pop_first();
+        }
         let (truth, watch) = M::truth(scene.oracle, self.of);
         watch.figures.dropped += truth.apply(id, record, &applied)?;
         Ok(applied.outcomes)
@@ -113,6 +124,8 @@ impl<M: Hosted> Host<M> {
         self.applied = (index, term);
         self.stamp = self.stamp.max(Timestamp(staged.info.meta.time_ms));
         self.record = Some(staged.record);
+        // What came before it this node has not seen.
+        self.roots.clear();
         // The history behind a checkpoint comes later, over the same lines.
         self.whole_from = scene.now + 20 + scene.rng.below(80);
         scene.oracle.watch.figures.installs += 1;

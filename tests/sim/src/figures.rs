@@ -78,6 +78,8 @@ figures! {
     raised,
     /// Records that stood still on a node because its program was too old for them.
     too_old,
+    /// Nodes whose last word about a region's ledger stands in it.
+    countersigned,
     /// Missions that came to be.
     missions,
     /// Missions whose goods left.

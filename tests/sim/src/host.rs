@@ -1,10 +1,10 @@
 //! One record on a running node: its replica, its state, and what waits between them. It does what the driver's threads
 //! do, in the same order and with the same rules, one step at a time.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use raft_proto::eraftpb::{ConfState, Message, MessageType};
-use shouwang_domain::hash::Bytes;
+use shouwang_domain::hash::{Bytes, Hash32};
 use shouwang_domain::machine::{GroupNode, Machine};
 use shouwang_domain::record::Record;
 use shouwang_domain::time::Timestamp;
@@ -96,6 +96,8 @@ pub(crate) struct Host<M: Machine> {
     pub transfers: Transfers<M>,
     /// The record was raised above what this node's program goes along with.
     pub too_old: bool,
+    /// The roots of the ledger up to its newest revisions, as this node has seen them pass.
+    pub roots: BTreeMap<u64, Hash32>,
     outgoing: Vec<Message>,
     commit: u64,
     fit: bool,
@@ -142,6 +144,7 @@ impl<M: Hosted> Host<M> {
             marks: found.marks,
             transfers: Transfers::default(),
             too_old: false,
+            roots: BTreeMap::new(),
             outgoing: Vec::new(),
             commit: 0,
             fit: true,

@@ -1,7 +1,10 @@
 //! What must be true of every ledger record as it comes to be. The invariants of a state stand in the domain
 //! (`Machine::check`, `Machine::check_after`, `registry::invariants`); [`crate::oracle::Oracle::look`] calls them.
 
+use std::collections::BTreeMap;
+
 use shouwang_domain::charter::Charter;
+use shouwang_domain::hash::Hash32;
 use shouwang_domain::quantity::Qty;
 use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand;
@@ -16,8 +19,9 @@ use crate::oracle::Judged;
 use crate::watch::{Verdict, Violation};
 
 /// A ledger record of a region.
-pub(crate) fn judge_region(record: Judged<'_, Region>, after: &Region) -> Verdict {
+pub(crate) fn judge_region(record: Judged<'_, Region>, after: &Region, roots: &BTreeMap<u64, Hash32>) -> Verdict {
     let (record, envelope) = record;
+    record.events.iter().try_for_each(|event| countersigned_is_true(event, envelope.map(|said| &said.body), roots))?;
     if let Some(RegionCommand::Up(up)) = envelope.map(|envelope| &envelope.body) {
         let refused = |event: &RegionEvent| matches!(event, RegionEvent::UpTaken { refusal: Some(_), .. });
         if up.message.is_fact() && record.events.iter().any(refused) {
@@ -38,6 +42,26 @@ fn everybody_goes_along(region: &Region, to: u32) -> Verdict {
         None => Ok(()),
         Some((_, entry)) => Err(Violation::new("levels", format!("raised to {to} over node {}", entry.node))),
     }
+}
+
+/// Every head that a record marks and every root that a node countersigns is one of the one true ledger; nobody here holds
+/// another.
+fn countersigned_is_true(event: &RegionEvent, said: Option<&RegionCommand>, roots: &BTreeMap<u64, Hash32>) -> Verdict {
+    let (revision, root) = match (event, said) {
+        (RegionEvent::HeadMarked { revision, root, .. }, _) => (revision, Some(root)),
+        (RegionEvent::Countersigned { .. }, Some(RegionCommand::Countersign { revision, root })) => {
+            (revision, Some(root))
+        }
+        (RegionEvent::Countersigned { revision, .. } | RegionEvent::HeadDisputed { revision, .. }, _) => {
+            (revision, None)
+        }
+        _ => return Ok(()),
+    };
+    if root.is_some() && roots.get(revision) == root {
+        return Ok(());
+    }
+    let what = format!("{event:?} of {said:?}; the root is {:?}", roots.get(revision));
+    Err(Violation::new("countersigned roots are true", what))
 }
 
 fn charter_is_whole(charter: &Charter) -> Verdict {

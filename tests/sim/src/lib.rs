@@ -20,6 +20,7 @@ mod applying;
 mod cast;
 mod clock;
 mod contest;
+mod countersigning;
 mod disk;
 mod figures;
 mod host;

@@ -251,14 +251,15 @@ impl Node {
         Ok(())
     }
 
-    /// The couriers carry what comes next, again if need be: they remember nothing.
+    /// The couriers carry what comes next, again if need be: they remember nothing. So do the countersigners.
     fn run_couriers(&mut self, keys: &Keys, crew: &mut Crew, scene: &mut Scene<'_>) -> Result<(), Violation> {
         if scene.now < self.courier_at {
             return Ok(());
         }
         self.courier_at = scene.now + scene.habits.courier_every;
-        for region in self.regions.iter_mut().flatten().filter(|_| scene.habits.upgrading) {
+        for region in self.regions.iter_mut().flatten() {
             speak_of_levels(region, keys, crew, scene);
+            region.countersign(keys, scene);
         }
         let Some(registry) = &mut self.registry else { return Ok(()) };
         for region in self.regions.iter_mut().flatten() {

@@ -1,6 +1,9 @@
 //! All that is known from above: the history of every record, and what must hold between them.
 
+use std::collections::BTreeMap;
+
 use shouwang_domain::command::Envelope;
+use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::RegionId;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::LedgerRecord;
@@ -30,8 +33,8 @@ pub(crate) trait Hosted: Machine + PartialEq {
     /// Which record it is.
     fn which(of: usize) -> Which;
 
-    /// What must be true of one ledger record, between the states before and after it.
-    fn judge(before: &Self, record: Judged<'_, Self>, after: &Self) -> Verdict;
+    /// What must be true of one ledger record, between the states before and after it, in a ledger with these roots.
+    fn judge(before: &Self, record: Judged<'_, Self>, after: &Self, roots: &BTreeMap<u64, Hash32>) -> Verdict;
 }
 
 impl Hosted for Region {
@@ -47,8 +50,8 @@ impl Hosted for Region {
         Which::Region(of)
     }
 
-    fn judge(_: &Self, record: Judged<'_, Self>, after: &Self) -> Verdict {
-        invariants::judge_region(record, after)
+    fn judge(_: &Self, record: Judged<'_, Self>, after: &Self, roots: &BTreeMap<u64, Hash32>) -> Verdict {
+        invariants::judge_region(record, after, roots)
     }
 }
 
@@ -65,7 +68,7 @@ impl Hosted for Registry {
         Which::Registry(of)
     }
 
-    fn judge(before: &Self, record: Judged<'_, Self>, after: &Self) -> Verdict {
+    fn judge(before: &Self, record: Judged<'_, Self>, after: &Self, _: &BTreeMap<u64, Hash32>) -> Verdict {
         invariants::judge_registry(before, record, after)
     }
 }

@@ -63,6 +63,7 @@ impl World {
         for truth in &self.oracle.regions {
             let region = truth.record.machine();
             figures.ledger_records += truth.record.revision();
+            figures.countersigned += region.countersignatures().count() as u64;
             figures.missions += region.missions().count() as u64;
             figures.departed += region.missions().filter(|(_, m)| !m.amounts.left().is_zero()).count() as u64;
             figures.charters += u64::from(region.charter().version) - 1;

@@ -26,7 +26,7 @@ pub(crate) struct Truth<M: Machine> {
     /// The furthest state that any node reached, rebuilt by replaying ledger records.
     pub record: Record<M>,
     pub raft: RaftRules,
-    /// By revision, at the end of an entry.
+    /// By revision.
     roots: BTreeMap<u64, Hash32>,
     /// By revision, where somebody took a checkpoint.
     digests: BTreeMap<u64, Hash32>,
@@ -76,7 +76,6 @@ impl<M: Hosted> Truth<M> {
         }
         let before = self.record.clone();
         if revision > before.revision() {
-            self.roots.insert(revision, root);
             let is_command = |written: &&Written<M::Event>| matches!(written.record.cause, Cause::Command { .. });
             let first_command = applied.written.iter().find(is_command).map(|written| written.record.revision);
             for written in &applied.written {
@@ -112,6 +111,7 @@ impl<M: Hosted> Truth<M> {
         let before = self.record.clone();
         let replayed = self.record.replay(&written.bytes);
         replayed.map_err(|error| self.wrong("ledger replay", error))?;
+        self.roots.insert(self.record.revision(), self.record.ledger_root());
         let record = &written.record;
         let envelope = self.execute(record)?;
         if let Cause::Command { proof, .. } = &record.cause {
@@ -128,7 +128,7 @@ impl<M: Hosted> Truth<M> {
         }
         let grown = self.record.machine().check_after(before.machine());
         grown.map_err(|what| self.wrong("history only grows", format!("revision {}: {what}", record.revision)))?;
-        M::judge(before.machine(), (record, envelope.as_ref()), self.record.machine())
+        M::judge(before.machine(), (record, envelope.as_ref()), self.record.machine(), &self.roots)
             .map_err(|Violation { check, what }| self.wrong(&check, format!("revision {}: {what}", record.revision)))
     }
 

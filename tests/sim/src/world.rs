@@ -48,7 +48,7 @@ impl World {
         let cast = Cast::drawn(&mut rng);
         let weather = if calm { Weather::fair() } else { Weather::drawn(&mut rng) };
         let mut habits = Habits::drawn(&mut rng, calm);
-        // Drawn apart: in the other runs nobody speaks of levels, and everything is as if there were none.
+        // In the other runs every program knows the newest level from the beginning.
         habits.upgrading = Rng(!plan.seed).chance(40);
         let steps = plan.steps * (40 + rng.below(61)) / 100;
         #[cfg(feature = "planted")]

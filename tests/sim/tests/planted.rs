@@ -33,6 +33,7 @@ fn checks_for(plant: Plant) -> &'static [&'static str] {
         Plant::ExpiredCounted => &["invariant 16"],
         Plant::ResentElsewhereTwice => &["one outcome"],
         Plant::RaisedTooEarly => &["levels"],
+        Plant::CountersignedUnseen => &["countersigned roots are true"],
     }
 }
 

@@ -21,6 +21,7 @@ fn nothing_is_lost_and_nothing_doubled_in_1000_seeds() {
     assert!(figures.charters > seeds / 2 && figures.memberships > seeds / 3 && figures.dropped > seeds, "{figures}");
     assert!(figures.accepted > 80 * seeds && figures.departed > seeds && figures.expired > 3 * seeds, "{figures}");
     assert!(figures.upgrades > 3 * seeds && figures.raised > seeds / 4 && figures.too_old > seeds / 50, "{figures}");
+    assert!(figures.countersigned > seeds / 4, "{figures}");
     assert!(figures.histories > seeds / 5 && figures.operations > 10 * seeds, "{figures}");
 }
 

@@ -11,9 +11,15 @@ use shouwang_stores::damage::{Kind, copy};
 use shouwang_stores::golden::{self, account, difference, files, first_difference, holding, holds, kinds};
 use shouwang_stores::{Result, folder};
 
-/// Kinds that stand in no fixture yet. The list must only ever become shorter, or longer by what has just been added to the
-/// machines; then the next folder of fixtures is due.
-const MISSING: [&str; 0] = [];
+/// Kinds that stand in no fixture yet: heads that are countersigned. The list must only ever become shorter, or longer by what
+/// has just been added to the machines; then the next folder of fixtures is due.
+const MISSING: [&str; 5] = [
+    "region command countersign",
+    "region command mark_head",
+    "region event countersigned",
+    "region event head_disputed",
+    "region event head_marked",
+];
 
 #[test]
 fn what_every_version_wrote_is_read_as_it_was() {

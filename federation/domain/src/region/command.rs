@@ -8,6 +8,7 @@ use crate::actor::Role;
 use crate::adoption::Life;
 use crate::channel::UpEnvelope;
 use crate::charter::CharterChange;
+use crate::hash::Hash32;
 use crate::ids::{CommandId, LineNumber, MissionId, NodeId, PledgeId, RequestId};
 use crate::quantity::{Fen, Qty};
 use crate::rescue::SignedStanding;
@@ -53,6 +54,15 @@ pub enum RegionCommand {
     RaiseLevel {
         /// The next level.
         to: u32,
+    },
+    /// Marks the present head of the record's own ledger: its nodes are asked to countersign it.
+    MarkHead {},
+    /// A node says what its own ledger is up to a marked head.
+    Countersign {
+        /// How many ledger records.
+        revision: u64,
+        /// The Merkle root over them.
+        root: Hash32,
     },
     /// Begins the next epoch, with those who are left. Never taken from the log: it is written by whom it is begun.
     Rescue {
@@ -213,6 +223,8 @@ pub const RIGHTS: &[Right] = &[
     Right { command: "set_voter", roles: &[Admin], party: "the hub" },
     Right { command: "announce_level", roles: &[Node], party: "the node, of itself" },
     Right { command: "raise_level", roles: &[Admin], party: "the hub" },
+    Right { command: "mark_head", roles: &[Node, Leader, Admin], party: "a member" },
+    Right { command: "countersign", roles: &[Node], party: "the node, of its own ledger" },
     Right { command: "rescue", roles: &[Admin], party: "whoever has most, outside the log" },
     Right {
         command: "hold",
@@ -247,6 +259,8 @@ impl RegionCommand {
             Self::SetVoter { .. } => "set_voter",
             Self::AnnounceLevel { .. } => "announce_level",
             Self::RaiseLevel { .. } => "raise_level",
+            Self::MarkHead {} => "mark_head",
+            Self::Countersign { .. } => "countersign",
             Self::Rescue { .. } => "rescue",
             Self::Hold { .. } => "hold",
             Self::ReleaseHold { .. } => "release_hold",

@@ -44,6 +44,12 @@ pub enum RegionEvent {
     LevelRaised { to: u32 },
     /// Voters were lost for good: another epoch begins, by this node, with these votes.
     Rescued { epoch: u32, by: NodeId, voters: Vec<NodeId>, lost: Vec<NodeId> },
+    /// The record marked a head of its own ledger: how long it was, and its root.
+    HeadMarked { epoch: u32, revision: u64, root: Hash32 },
+    /// A node's own ledger has the head that is marked at this revision.
+    Countersigned { node: NodeId, revision: u64, stands_at: u64 },
+    /// A node's own ledger has another root there.
+    HeadDisputed { node: NodeId, revision: u64, root: Hash32, stands_at: u64 },
 
     /// A member released a figure.
     Published { member: MunicipalityCode, publication: Publication },

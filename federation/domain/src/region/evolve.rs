@@ -2,6 +2,7 @@
 
 use super::Region;
 use super::event::RegionEvent as E;
+use super::heads;
 use super::lifecycle::{MissionState, ObligationState};
 use super::state::{
     Answered, Change, Discrepancy, Line, Mission, Obligation, ObligationKey, Pledge, Published, Request, Timer,
@@ -24,6 +25,7 @@ pub(super) fn evolve(region: &mut Region, at: Timestamp, event: &E) {
         | E::LevelAnnounced { .. }
         | E::LevelRaised { .. }
         | E::Rescued { .. } => membership(region, event),
+        E::HeadMarked { .. } | E::Countersigned { .. } | E::HeadDisputed { .. } => heads::evolve(region, at, event),
         E::Published { .. }
         | E::Pledged { .. }
         | E::PledgeReleased { .. }
@@ -116,6 +118,8 @@ fn membership(region: &mut Region, event: &E) {
         E::Rescued { voters, .. } => {
             let nodes = region.head.charter.members.iter_mut().flat_map(|member| member.nodes.iter_mut());
             nodes.for_each(|entry| entry.voter = voters.contains(&entry.node));
+            // What was said of them stays said, of its epoch; nobody speaks of them any more.
+            region.heads.clear();
         }
         _ => {}
     }
@@ -146,6 +150,7 @@ fn put_in_force(region: &mut Region, id: crate::ids::CommandId, version: u32) {
         if !region.head.charter.nodes().any(|(_, entry)| entry.node == node) {
             region.retired_nodes.insert(node, ());
             region.node_levels.remove(&node);
+            region.countersignatures.remove(&node);
             region.timers = region.timers.iter().filter(|((_, t), ())| *t != Timer::KeyRetires(node)).cloned_pairs();
         }
     }

@@ -2,6 +2,7 @@
 //! [`crate::registry::invariants`].
 
 use super::Region;
+use super::heads::HEADS_MAX;
 use super::lifecycle::{MissionState, ObligationState};
 use super::state::{DebtKind, Mission};
 use crate::quantity::Qty;
@@ -18,6 +19,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("11 a closed request has nothing open", closed_means_closed),
     ("12 exercise never touches actual", exercise_apart),
     ("channels dense", channels_dense),
+    ("who countersigns agrees", who_countersigns_agrees),
 ];
 
 /// Checks all of them.
@@ -141,6 +143,21 @@ fn channels_dense(region: &Region) -> Result<(), String> {
         let kept = region.outbox.range((*member, 0)..=(*member, u64::MAX)).count() as u64;
         if kept != channel.down - channel.down_taken {
             return Err(format!("{member}: {kept} messages kept, {} due", channel.down - channel.down_taken));
+        }
+    }
+    Ok(())
+}
+
+fn who_countersigns_agrees(region: &Region) -> Result<(), String> {
+    if region.heads.len() > HEADS_MAX {
+        return Err(format!("{} heads are marked at once", region.heads.len()));
+    }
+    for (node, word) in &region.countersignatures {
+        if region.heads.get(&word.revision).is_some_and(|head| (head.root == word.root) != word.agrees) {
+            return Err(format!("{node} is said to agree with the head of {}: {}", word.revision, word.agrees));
+        }
+        if region.head.charter.nodes().all(|(_, entry)| entry.node != *node) {
+            return Err(format!("{node} has countersigned and is no node of the region"));
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ pub(crate) mod draft;
 pub mod event;
 mod evolve;
 mod facts;
+pub mod heads;
 mod invariants;
 mod levels;
 pub mod lifecycle;
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use self::command::{RIGHTS, RegionCommand};
 use self::draft::Draft;
 use self::event::RegionEvent;
+use self::heads::{Countersignature, MarkedHead};
 use self::state::{
     Answered, Change, Channel, Discrepancy, DiscrepancyKey, Mission, Obligation, ObligationKey, Pledge, Published,
     Request, Timer,
@@ -76,6 +78,8 @@ pub struct Region {
     pub(crate) obligations: OrdMap<ObligationKey, Obligation>,
     pub(crate) timers: OrdMap<(Timestamp, Timer), ()>,
     pub(crate) node_levels: OrdMap<NodeId, u32>,
+    pub(crate) heads: OrdMap<u64, MarkedHead>,
+    pub(crate) countersignatures: OrdMap<NodeId, Countersignature>,
 }
 
 canonical_records!(Region {
@@ -94,6 +98,8 @@ canonical_records!(Region {
         12 => obligations,
         13 => timers,
         14 => node_levels,
+        15 => heads,
+        16 => countersignatures,
     }
 });
 
@@ -125,6 +131,8 @@ impl Machine for Region {
             obligations: OrdMap::new(),
             timers: OrdMap::new(),
             node_levels: OrdMap::new(),
+            heads: OrdMap::new(),
+            countersignatures: OrdMap::new(),
         })
     }
 
@@ -142,6 +150,8 @@ impl Machine for Region {
             RegionCommand::SetVoter { node, voter } => membership::set_voter(&mut draft, context, *node, *voter),
             RegionCommand::AnnounceLevel { level } => levels::announce(&mut draft, context, *level),
             RegionCommand::RaiseLevel { to } => levels::raise(&mut draft, context, *to),
+            RegionCommand::MarkHead {} => heads::mark(&mut draft, context),
+            RegionCommand::Countersign { revision, root } => heads::countersign(&mut draft, context, *revision, *root),
             RegionCommand::Rescue { .. } => Err(membership::only_outside_the_log()),
             RegionCommand::Hold { .. }
             | RegionCommand::ReleaseHold { .. }
@@ -190,6 +200,13 @@ impl Machine for Region {
         self.head.level
     }
 
+    fn level_of(command: &RegionCommand) -> u32 {
+        match command {
+            RegionCommand::MarkHead {} | RegionCommand::Countersign { .. } => heads::LEVEL,
+            _ => level::FIRST,
+        }
+    }
+
     fn raises_to(event: &RegionEvent) -> Option<u32> {
         match event {
             RegionEvent::LevelRaised { to } => Some(*to),
@@ -206,7 +223,8 @@ impl Machine for Region {
     }
 
     fn is_numbered(command: &RegionCommand) -> bool {
-        matches!(command, RegionCommand::Up(_) | RegionCommand::AckDown { .. } | RegionCommand::BeginLife(_))
+        use RegionCommand::{AckDown, BeginLife, Countersign, Up};
+        matches!(command, Up(_) | AckDown { .. } | BeginLife(_) | Countersign { .. })
     }
 
     fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) {

@@ -7,7 +7,7 @@ impl RegionEvent {
     /// The objects this event is about.
     pub fn subjects(&self) -> Vec<Subject> {
         match self {
-            // Steps of a channel, keys and levels of a node: no object that people follow.
+            // Steps of a channel, keys and levels of a node, words about the ledger: no object that people follow.
             Self::UpTaken { .. }
             | Self::LifeBegun { .. }
             | Self::DownTaken { .. }
@@ -15,7 +15,10 @@ impl RegionEvent {
             | Self::VoterSet { .. }
             | Self::LevelAnnounced { .. }
             | Self::LevelRaised { .. }
-            | Self::Rescued { .. } => Vec::new(),
+            | Self::Rescued { .. }
+            | Self::HeadMarked { .. }
+            | Self::Countersigned { .. }
+            | Self::HeadDisputed { .. } => Vec::new(),
             Self::Sent { message, .. } => subject::of_down(message),
             Self::ChangeProposed { change, .. }
             | Self::ChangeSigned { change, .. }

@@ -2,7 +2,9 @@
 //! later.
 
 use super::Region;
+use super::heads::Countersignature;
 use super::state::{Amounts, Channel, Mission, Obligation, Pledge, Request};
+use crate::ids::NodeId;
 use crate::succession::{first_broken, grows, stays};
 
 /// Checks a state against the one before it.
@@ -12,6 +14,13 @@ pub(super) fn check(before: &Region, after: &Region) -> Result<(), String> {
     }
     if before.head.level > after.head.level {
         return Err("the feature level fell".to_owned());
+    }
+    // A node that leaves takes its last word out of the state; it stays in the ledger.
+    let falls_back = |(node, word): (&NodeId, &Countersignature)| {
+        after.countersignatures.get(node).is_some_and(|later| later.revision < word.revision)
+    };
+    if before.countersignatures.iter().any(falls_back) {
+        return Err("a node countersigned an older head than before".to_owned());
     }
     grows("mission", &before.missions, &after.missions, mission)?;
     grows("pledge", &before.pledges, &after.pledges, pledge)?;

@@ -355,6 +355,15 @@ impl Scene {
         assert_eq!(self.region().charter().version, base_version + 1);
     }
 
+    /// Every node goes along with level 2, and Wuhai raises the region.
+    pub fn raised(mut self) -> Self {
+        for member in 0..PARTIES.len() {
+            self.must_ask(member, R::AnnounceLevel { level: 2 });
+        }
+        self.must_ask(WUHAI, R::RaiseLevel { to: 2 });
+        self
+    }
+
     /// Bayannur becomes the hub, so that the hub is neither requester nor holder.
     pub fn with_other_hub(mut self) -> Self {
         self.ratify(CharterChange::Hub(self.code(BAYANNUR)));

@@ -476,7 +476,12 @@ fn full_scene() -> Scene {
     }
     let base_version = scene.region().charter().version;
     scene.must_ask(WUHAI, R::ProposeChange { base_version, change: CharterChange::Hub(scene.code(ALXA)) });
-    scene.must_ask(WUHAI, R::AnnounceLevel { level: 2 });
+    scene = scene.raised();
+    // A head of the ledger, and a node's word about it.
+    scene.must_ask(WUHAI, R::MarkHead {});
+    let head = scene.region().newest_head().map(|(revision, head)| (*revision, head.root));
+    let (revision, root) = head.expect("a head is marked");
+    scene.must_ask(ALXA, R::Countersign { revision, root });
     scene.settle();
     // Words that are still on their way in both directions.
     scene.world.cut = vec![true; 6];
@@ -513,7 +518,7 @@ fn survives_its_checkpoint<M: Machine>(name: &str, machine: &M, sections: u8) {
 #[test]
 fn a_checkpoint_forgets_no_map() {
     let scene = full_scene();
-    survives_its_checkpoint("region", scene.region(), 14);
+    survives_its_checkpoint("region", scene.region(), 16);
     let mut alxa = scene.clone();
     alxa.must(ALXA, C::AllocateNumber { kind: NumberKind::Mission });
     survives_its_checkpoint("registry", alxa.registry(ALXA), 15);

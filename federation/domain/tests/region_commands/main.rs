@@ -5,6 +5,7 @@ mod common;
 
 mod charter;
 mod debts;
+mod heads;
 mod levels;
 mod missions;
 
@@ -101,7 +102,7 @@ const CHANNEL: &[Case] = &[
 ];
 
 fn all_cases() -> impl Iterator<Item = &'static Case> {
-    [charter::CASES, levels::CASES, missions::CASES, debts::CASES, CHANNEL].into_iter().flatten()
+    [charter::CASES, heads::CASES, levels::CASES, missions::CASES, debts::CASES, CHANNEL].into_iter().flatten()
 }
 
 /// Who confirms the paper is another person than who ordered.
@@ -189,10 +190,11 @@ fn only_the_party_that_it_belongs_to_may() {
             assert_eq!(code_of(&result), expected, "{name}: {what}: {member}: {result:?}");
         }
     }
-    // Proposals and signatures belong to every party, channels to their own member, levels to their own node; agreeing is told below.
-    let elsewhere =
-        ["rescue", "up", "ack_down", "begin_life", "announce_level", "propose_change", "sign_change", "accept_finding"];
-    assert_eq!(seen.len() + elsewhere.len(), RIGHTS.len());
+    // Proposals, signatures and heads belong to everybody, channels, levels and words to their own member; agreeing is told
+    // below.
+    let own = ["up", "ack_down", "begin_life", "announce_level", "mark_head", "countersign"];
+    let elsewhere = ["rescue", "propose_change", "sign_change", "accept_finding"];
+    assert_eq!(seen.len() + own.len() + elsewhere.len(), RIGHTS.len());
 }
 
 #[test]

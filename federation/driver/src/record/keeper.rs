@@ -43,6 +43,8 @@ pub(crate) enum KeeperJob {
     Install { info: CheckpointInfo, revision: u64, root: [u8; 32], adopted: std::sync::mpsc::Sender<()> },
     /// A sealed segment that does not read any more.
     GiveUp { segment: SegmentInfo, error: StoreError },
+    /// What was told before is to lie on the disk, whatever happens.
+    Sync { done: tokio::sync::oneshot::Sender<()> },
     /// Everything has been read again.
     Scrubbed,
     /// A part of the ledger that was missing, with the root after its last record.
@@ -120,6 +122,12 @@ impl KeeperLoop {
                 Ok(())
             }
             KeeperJob::GiveUp { segment, error } => self.give_up(core, &segment, error),
+            KeeperJob::Sync { done } => {
+                until_room(core, || self.ledger.sync())?;
+                // A caller that has just left needs no answer.
+                let _ = done.send(());
+                Ok(())
+            }
             KeeperJob::Scrubbed => {
                 scrub::done(core);
                 Ok(())

@@ -20,8 +20,7 @@ pub(super) fn signed_here<M: Machine>(
 ) -> (Timestamp, Bytes, CommandProof) {
     let node = env.node;
     let key = env.signer.among(&keys_in_force(record, node));
-    let actor =
-        Actor { municipality: node.municipality(), operator: format!("node-{}", node.number()), role: Role::Admin };
+    let actor = Actor { role: Role::Admin, ..Actor::node(node) };
     let now = env.clock.now().max(record.time());
     let envelope = Envelope { id: CommandId(uuid::Uuid::now_v7()), actor, valid_until: now.plus_ms(HOUR_MS), body };
     let bytes = code::encode(&envelope);

@@ -1,19 +1,50 @@
-//! Ledger records as watchers see them.
+//! Ledger records as watchers see them, and the words of nodes about the ledger.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shouwang_domain::code;
 use shouwang_domain::command::Envelope;
+use shouwang_domain::ids::NodeId;
 use shouwang_domain::record::{Cause, LedgerRecord};
 use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::region::event::RegionEvent;
+use shouwang_domain::region::heads::Countersignature;
 use shouwang_domain::registry::command::RegistryCommand;
 use shouwang_domain::registry::event::RegistryEvent;
 use shouwang_proto::v1;
 
+use super::charter::algorithm;
 use super::words::{actor, node, refusal, time};
+use super::{plain_responses, region_requests};
 use crate::documents::{region_events, registry_events};
 use crate::lang::Bilingual;
+
+region_requests! {
+    v1::MarkRegionHeadRequest, |_request, _p| Some(RegionCommand::MarkHead {});
+}
+
+plain_responses! { MarkRegionHeadResponse }
+
+/// What a node said last of the ledger that it holds, with the command that says so.
+pub fn countersignature(by: NodeId, said: &Countersignature, cause: &Cause) -> Option<v1::Countersignature> {
+    let Cause::Command { bytes, proof } = cause else { return None };
+    Some(v1::Countersignature {
+        node: node(by),
+        epoch: said.epoch,
+        revision: said.revision,
+        root: said.root.to_string(),
+        agrees: said.agrees,
+        stands_at: said.stands_at,
+        at: time(said.at),
+        command: bytes.0.clone(),
+        algorithm: algorithm(proof.signature_algorithm).into(),
+        public_key: proof.public_key.0.clone(),
+        signature: proof.signature.0.clone(),
+        index: proof.index,
+        count: proof.count,
+        path: proof.path.iter().map(|hash| hash.0.to_vec()).collect(),
+    })
+}
 
 /// A command that knows its name.
 pub trait NamedCommand: DeserializeOwned {

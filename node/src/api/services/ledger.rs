@@ -9,7 +9,7 @@ use shouwang_domain::record::LedgerRecord;
 use shouwang_domain::region::Region;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::subject::Subject;
-use shouwang_driver::{Handle, History, WatchCursor};
+use shouwang_driver::{Handle, History, WatchCursor, WatchError};
 use shouwang_proto::v1;
 use shouwang_proto::v1::ledger_service_server::LedgerService;
 use tokio_stream::Stream;
@@ -19,7 +19,7 @@ use super::Services;
 use super::watch::place;
 use crate::api::caller::Caller;
 use crate::api::change::driver_failed;
-use crate::api::convert::ledger::{region_record, registry_record};
+use crate::api::convert::ledger::{countersignature, region_record, registry_record};
 use crate::api::convert::{charter, words};
 use crate::api::page::Page;
 use crate::api::read::watch_failed;
@@ -55,7 +55,7 @@ impl LedgerService for Services {
         request: Request<v1::GetRegionHeadRequest>,
     ) -> Result<Response<v1::GetRegionHeadResponse>, Status> {
         let asked = request.get_ref();
-        let (hosted, _) = self.look_at_region(&request, &asked.region, asked.linearizable).await?;
+        let (hosted, look) = self.look_at_region(&request, &asked.region, asked.linearizable).await?;
         let (since, by) = (asked.since_revision, deadline::of(&request));
         let signed = hosted.handle.signed_head().map_err(|error| driver_failed(&error))?;
         let grown = match since {
@@ -76,7 +76,15 @@ impl LedgerService for Services {
             public_key: signed.public_key.0,
             signature: signed.signature.0,
             grown: grown.iter().map(|hash| hash.0.to_vec()).collect(),
+            countersigned: countersigned(&hosted.handle, look.state(), by).await?,
         }))
+    }
+
+    async fn mark_region_head(
+        &self,
+        request: Request<v1::MarkRegionHeadRequest>,
+    ) -> Result<Response<v1::MarkRegionHeadResponse>, Status> {
+        self.change_region(request).await
     }
 
     async fn list_region_history(
@@ -116,6 +124,25 @@ impl LedgerService for Services {
             complete_through: history.indexed.through,
         }))
     }
+}
+
+/// What the nodes of a region have said last, with the records that say so; what is not held here does not prove itself.
+async fn countersigned(
+    handle: &Handle<Region>,
+    region: &Region,
+    by: Instant,
+) -> Result<Vec<v1::Countersignature>, Status> {
+    let mut words = Vec::new();
+    for (node, said) in region.countersignatures() {
+        let mut cursor = handle.watch(said.stands_at);
+        let reading = tokio::time::timeout_at(by.into(), cursor.next());
+        match reading.await.map_err(|_| status::too_slow())? {
+            Ok(change) => words.extend(countersignature(*node, said, &change.record.cause)),
+            Err(WatchError::Compacted { .. }) => {}
+            Err(error) => return Err(watch_failed(&error, said.stands_at)),
+        }
+    }
+    Ok(words)
 }
 
 /// A ledger on its way out, record by record as it is kept.

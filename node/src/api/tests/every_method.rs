@@ -96,7 +96,7 @@ async fn every_method_lets_in_whom_the_table_names_and_nobody_else() {
 }
 
 /// The revisions of the registry and the region, once the courier has nothing left to carry.
-async fn settled(town: &Town) -> (u64, u64) {
+pub(super) async fn settled(town: &Town) -> (u64, u64) {
     let mut admin = AdminServiceClient::new(town.door(OWN, "admin"));
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let mut last = (0, 0);

@@ -1,0 +1,121 @@
+//! The countersigner (会签) of a region on this node. It says by itself what the ledger on this node's disk is up to the
+//! heads that the region marks, and – where this node leads – that another is due. When there is something to say, the
+//! domain knows ([`Record::own_word`]); a node that has not got the whole ledger
+//! says nothing.
+//!
+//! What must never stand here: a word that the state names. The state is what is vouched for; only what was read from
+//! the disk vouches for it.
+
+use std::time::{Duration, Instant};
+
+use shouwang_domain::merkle::Frontier;
+use shouwang_domain::record::{Record, Verdict};
+use shouwang_domain::region::Region;
+use shouwang_domain::region::command::RegionCommand;
+use shouwang_domain::region::heads::OwnWord;
+use shouwang_driver::{DriverError, Handle};
+use tokio::sync::watch;
+use tracing::{Instrument as _, debug, error, info, info_span, warn};
+
+use crate::api::read::clock;
+
+/// How often it looks even when nothing happens in the region: what is due by the clock is due by the hour.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// How long it rests when it could not say what it has to say.
+const REST: Duration = Duration::from_secs(5);
+/// How long one proposal may take.
+const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Countersigns the heads of one region.
+#[derive(Debug)]
+pub struct Countersigner {
+    region: Handle<Region>,
+    name: String,
+    /// The tree over what was read of the ledger so far: it is read once after a start, and on from there.
+    tree: Frontier,
+}
+
+impl Countersigner {
+    /// The countersigner of a region on this node.
+    pub fn new(region: Handle<Region>, name: String) -> Self {
+        Self { region, name, tree: Frontier::default() }
+    }
+
+    /// Countersigns until the node stops.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let span = info_span!("countersigner", region = %self.name);
+        async move {
+            loop {
+                let mut region = self.region.watch(self.region.revision() + 1);
+                let rest = match self.speak().await {
+                    Ok(true) => continue,
+                    Ok(false) => LOOK_AGAIN,
+                    // None of it comes back before the node is started again.
+                    Err(DriverError::Stopped | DriverError::Removed | DriverError::Halted { .. }) => return,
+                    Err(error) => {
+                        failed(&error);
+                        REST
+                    }
+                };
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    () = tokio::time::sleep(rest) => {}
+                    Ok(_) = region.next(), if rest == LOOK_AGAIN => {}
+                }
+            }
+        }
+        .instrument(span)
+        .await;
+    }
+
+    /// Says what there is to say; whether there was anything.
+    async fn speak(&mut self) -> Result<bool, DriverError> {
+        let view = self.region.view()?;
+        let leads = view.leader == Some(self.region.node());
+        match view.record.own_word(self.region.node(), leads, clock()) {
+            None => return Ok(false),
+            Some(OwnWord::Mark) => self.propose(&view.record, RegionCommand::MarkHead {}).await?,
+            Some(OwnWord::Countersign { revision }) => {
+                let known = view.record.machine().newest_head().map(|(_, head)| head.root);
+                // Taken: what could not be read whole is read from the beginning the next time.
+                self.tree = self.region.reread(std::mem::take(&mut self.tree), revision).await?;
+                let root = self.tree.root();
+                if known.is_some_and(|known| known != root) {
+                    error!(
+                        revision,
+                        %root,
+                        "the ledger on this node's disk is not the region's: set it aside and let the node join anew / 本节点磁盘上的账本与区域不符"
+                    );
+                    self.tree = Frontier::default();
+                }
+                self.propose(&view.record, RegionCommand::Countersign { revision, root }).await?;
+                info!(revision, "countersigned / 已会签");
+            }
+        }
+        Ok(true)
+    }
+
+    async fn propose(&self, record: &Record<Region>, body: RegionCommand) -> Result<(), DriverError> {
+        let envelope = record.own_command(self.region.node(), clock(), body);
+        let outcome = self.region.propose(envelope, Instant::now() + PROPOSAL_TIMEOUT).await?;
+        match outcome.verdict {
+            Verdict::Accepted => Ok(()),
+            // Somebody was faster; the next look finds what is left to say.
+            other => {
+                debug!(?other, "not taken");
+                Err(DriverError::Busy)
+            }
+        }
+    }
+}
+
+/// A cut line, a quorum that is lost or a ledger that is still being fetched only makes it wait; what the disk does
+/// not give does not go away by waiting.
+fn failed(error: &DriverError) {
+    match error {
+        DriverError::Store(_) | DriverError::Unfit { .. } => {
+            warn!(%error, "the ledger cannot be read, and is not countersigned / 账本无法读取，未会签");
+        }
+        _ => debug!(%error, "nothing is said for now"),
+    }
+}
