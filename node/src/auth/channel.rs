@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -11,16 +10,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
+use crate::auth::line::{self, CONNECT_TIMEOUT, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use crate::auth::revoked::Guarded;
 use crate::auth::tls::{TlsError, TlsStore};
 use crate::auth::verify::ExpectedNode;
-
-/// How long connecting may take, the handshake included.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a quiet connection is asked whether it lives.
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// How long the answer to that may take.
-pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The node to dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,8 +86,7 @@ fn connector(
 
 async fn dial(target: Arc<Target>, store: Arc<TlsStore>) -> std::io::Result<TokioIo<Guarded<TlsStream<TcpStream>>>> {
     let config = store.client_config(&target.expected).map_err(std::io::Error::other)?;
-    let tcp = TcpStream::connect(&target.address).await?;
-    tcp.set_nodelay(true)?;
+    let tcp = line::dial(&target.address).await?;
     // The verifier goes by identity and no name is sent; the library wants one all the same.
     let name = ServerName::try_from("node.invalid").map_err(std::io::Error::other)?;
     let revoked = store.revoked();

@@ -25,6 +25,7 @@ use tonic::transport::server::Connected;
 use tracing::{debug, info, warn};
 
 use crate::auth::identity::Identity;
+use crate::auth::line::{impatient, narrowed};
 use crate::auth::revoked::{Guarded, Revoked};
 use crate::auth::share::{Full, Place, Places};
 use crate::auth::tls::{Surface, TlsStore};
@@ -188,6 +189,7 @@ impl TlsIncoming {
         store: Arc<TlsStore>,
         limits: ListenLimits,
     ) -> std::io::Result<Self> {
+        let listener = narrowed(listener)?;
         let local = listener.local_addr()?;
         let (sender, accepted) = mpsc::channel(64);
         let door =
@@ -300,8 +302,7 @@ async fn shake_hands(
     surface: Surface,
     (config, revoked): (Arc<rustls::ServerConfig>, watch::Receiver<Arc<Revoked>>),
 ) -> std::io::Result<(Guarded<TlsStream<TcpStream>>, PeerInfo)> {
-    tcp.set_nodelay(true)?;
-    let stream = TlsAcceptor::from(config).accept(tcp).await?;
+    let stream = TlsAcceptor::from(config).accept(impatient(tcp)?).await?;
     let certificate = stream
         .get_ref()
         .1

@@ -5,6 +5,7 @@
 
 pub mod channel;
 pub mod identity;
+pub mod line;
 pub mod listen;
 pub mod revoked;
 pub mod rights;

@@ -430,7 +430,7 @@ pub fn failed(status: &Status, lang: Lang) -> Failure {
 /// Whether no node said this: the connection ended under the call, and the status was made here.
 fn is_cut(status: &Status) -> bool {
     let made_here = std::error::Error::source(status).is_some();
-    made_here && matches!(status.code(), Code::Unknown | Code::Internal)
+    made_here && matches!(status.code(), Code::Unknown | Code::Internal | Code::Unavailable)
 }
 
 /// A node's reason as a failure's code.

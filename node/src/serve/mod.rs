@@ -13,7 +13,6 @@ mod signals;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use shouwang_domain::charter::Charter;
 use shouwang_domain::hash::Hash32;
@@ -33,6 +32,7 @@ use tonic::transport::Server;
 use tracing::{error, info, warn};
 
 use crate::api::{self, RegistryKept};
+use crate::auth::line::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use crate::auth::{ListenLimits, PeerInfo, Surface, TlsIncoming, TlsStore};
 use crate::charter;
 use crate::cli::charter::node_id;
@@ -348,10 +348,7 @@ async fn name_peer(mut request: axum::extract::Request, next: axum::middleware::
 }
 
 fn keepalive(server: Server) -> Server {
-    server
-        .http2_keepalive_interval(Some(Duration::from_secs(10)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(5)))
-        .tcp_nodelay(true)
+    server.http2_keepalive_interval(Some(KEEPALIVE_INTERVAL)).http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
 }
 
 /// Builds what operators may call, sets the couriers going where there is a registry to carry for, and lets each region hear
