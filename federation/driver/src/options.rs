@@ -60,13 +60,16 @@ pub struct TransportOptions {
     pub compress: bool,
     /// Bytes that may wait for one peer; beyond, Raft's messages are dropped, and Raft sends them again.
     pub queue_bytes: usize,
-    /// Bytes of one frame after which the next is begun.
+    /// Bytes of one frame after which the next is begun. On a thin line a leader is not heard while a frame is under way.
     pub frame_bytes: usize,
+    /// How long handing over one frame may take: at 64 kbit/s one with an entry of the largest size takes over two minutes.
+    /// That a line is dead is noticed before by whoever connects.
+    pub frame_timeout: Duration,
     /// How long dialling and opening a stream may take.
     pub connect_timeout: Duration,
     /// Shortest wait before dialling again; it doubles with each failure, up to `backoff_max`.
     pub backoff_min: Duration,
-    /// Longest wait before dialling again.
+    /// Longest wait before dialling again: for so long a line that is back may go unused.
     pub backoff_max: Duration,
     /// A transfer of a checkpoint or of history that does not advance for this long is given up and resumed.
     pub stall_timeout: Duration,
@@ -79,10 +82,11 @@ impl Default for TransportOptions {
         Self {
             compress: true,
             queue_bytes: 16 << 20,
-            frame_bytes: 1 << 20,
+            frame_bytes: 64 << 10,
+            frame_timeout: Duration::from_mins(5),
             connect_timeout: Duration::from_secs(5),
             backoff_min: Duration::from_millis(100),
-            backoff_max: Duration::from_secs(5),
+            backoff_max: Duration::from_secs(1),
             stall_timeout: Duration::from_secs(20),
             chunk_bytes: 32 << 10,
         }
@@ -122,7 +126,7 @@ impl Default for RecordOptions {
     fn default() -> Self {
         Self {
             timing: Timing::lan(),
-            limits: Limits::default(),
+            limits: Limits { max_message_bytes: 64 << 10, ..Limits::default() },
             queue_commands: 65_536,
             queue_bytes: 64 << 20,
             checkpoint_records: 50_000,

@@ -110,7 +110,7 @@ impl Peer {
                     None => continue,
                 };
                 let frame = proto::PeerFrame { hello: None, sent_at_ms: transport.clock.now().0, records };
-                match timeout(transport.options.stall_timeout, frames.send(proto::StreamRequest { frame: Some(frame) }))
+                match timeout(transport.options.frame_timeout, frames.send(proto::StreamRequest { frame: Some(frame) }))
                     .await
                 {
                     Ok(Ok(())) => {}
