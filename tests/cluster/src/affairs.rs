@@ -27,6 +27,18 @@ pub fn leader_of(somebody: &Terminal) -> Result<Option<u32>> {
     Ok(region["leader"].as_str().and_then(|node| node.split('/').next()).and_then(|code| code.parse().ok()))
 }
 
+/// Waits until one of these members' nodes, if it counts, says that one that counts leads; answers whose.
+///
+/// # Errors
+/// It never is so.
+pub fn led_by(federation: &Federation, members: &[u32], what: &str, counts: impl Fn(u32) -> bool) -> Result<u32> {
+    let asked = || members.iter().copied().filter(|code| counts(*code));
+    until(what, || {
+        let seen = |code| leader_of(&federation.terminal(code, "admin")).ok().flatten();
+        Ok(asked().filter_map(seen).find(|leader| counts(*leader)))
+    })
+}
+
 /// The newest revision of the region that somebody's node has.
 ///
 /// # Errors
@@ -96,13 +108,29 @@ pub fn ratified(federation: &Federation, by: u32, line: &str, signers: &[u32]) -
 /// # Errors
 /// A step that is refused, or never done.
 pub fn joined(federation: &mut Federation, newcomer: &MemberSpec, signers: &[u32]) -> Result<()> {
-    let file = federation.prepare_newcomer(newcomer)?;
-    ratified(federation, WUHAI, &format!("region admit {}", file.display()), signers)?;
+    admitted(federation, newcomer, signers)?;
     federation.node(newcomer.code).start()?;
     federation.node(newcomer.code).wait_ready()?;
-    let admin = federation.terminal(newcomer.code, "admin");
-    caught_up(federation, &admin)?;
-    let node = format!("{}/1", newcomer.code);
+    caught_up(federation, &federation.terminal(newcomer.code, "admin"))?;
+    promoted(federation, newcomer.code)
+}
+
+/// A newcomer's node is prepared, and the hub and those who sign admit it.
+///
+/// # Errors
+/// A step that is refused, or never done.
+pub fn admitted(federation: &mut Federation, newcomer: &MemberSpec, signers: &[u32]) -> Result<()> {
+    let file = federation.prepare_newcomer(newcomer)?;
+    ratified(federation, WUHAI, &format!("region admit {}", file.display()), signers)?;
+    Ok(())
+}
+
+/// A member's node that follows is given a vote.
+///
+/// # Errors
+/// It is refused, or never comes to be.
+pub fn promoted(federation: &Federation, code: u32) -> Result<()> {
+    let (admin, node) = (federation.terminal(code, "admin"), format!("{code}/1"));
     federation.terminal(WUHAI, "admin").run(&["region", "promote", &node])?;
     until("the newcomer votes", || Ok((entry(&region_of(&admin)?, &node)["voter"] == true).then_some(())))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::clock::Clock;
 use crate::line::Line;
+use crate::place::Place;
 use crate::process::{NodeProcess, Ports};
 use crate::terminal::{Answer, Terminal};
 
@@ -86,8 +88,10 @@ pub struct Federation {
     pub members: Vec<MemberSpec>,
     /// One process per member, started or not.
     pub nodes: Vec<NodeProcess>,
-    /// The line that each node dials each other on: (from, to).
+    /// The line that each node dials each other on: (from, to). None between nodes that have places of their own.
     pub lines: BTreeMap<(u32, u32), Line>,
+    /// The places of those members' nodes that do not stand on this machine.
+    places: BTreeMap<u32, Place>,
     /// The clock of whoever founds it; that of the machine if there is none.
     clock: Option<Clock>,
 }
@@ -120,31 +124,61 @@ impl Federation {
     /// # Errors
     /// As [`Federation::found`].
     pub fn found_by(dir: &Path, members: &[MemberSpec], clock: Option<Clock>) -> Result<Self> {
+        Self::found_in(dir, members, BTreeMap::new(), clock)
+    }
+
+    /// As [`Federation::found`], each member's node at its place, where its people sit, too; those who join later have
+    /// theirs already. The nodes dial one another at their addresses.
+    ///
+    /// # Errors
+    /// As [`Federation::found`].
+    pub fn found_at(dir: &Path, members: &[MemberSpec], places: BTreeMap<u32, Place>) -> Result<Self> {
+        Self::found_in(dir, members, places, None)
+    }
+
+    fn found_in(
+        dir: &Path,
+        members: &[MemberSpec],
+        places: BTreeMap<u32, Place>,
+        clock: Option<Clock>,
+    ) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let dir = dir.canonicalize()?;
-        let (members, lines) = (members.to_vec(), BTreeMap::new());
-        let mut federation = Self { dir, binary: binary()?, members, nodes: Vec::new(), lines, clock };
-        let members = &federation.members.clone();
+        let (nodes, lines) = (Vec::new(), BTreeMap::new());
+        let mut federation = Self { dir, binary: binary()?, members: members.to_vec(), nodes, lines, places, clock };
         let ca = federation.dir.join("ca");
         federation.run(&["pki", "init", "--federation", FEDERATION, "--out", path(&ca)?])?;
         for member in members {
             federation.prepare_node(member)?;
         }
         federation.sign_charter(members)?;
-        let ports: Vec<Ports> = members.iter().map(|_| Ports::free()).collect::<Result<_>>()?;
-        for from in members {
-            for (to, ports) in members.iter().zip(&ports).filter(|(to, _)| to.code != from.code) {
-                federation.lines.insert((from.code, to.code), Line::to(ports.peer)?);
-            }
-        }
-        for (index, member) in members.iter().enumerate() {
-            federation.configure(member)?;
-            let home = federation.home(member.code);
-            contexts(&home, Path::new("operators"), ports[index])?;
-            federation.nodes.push(NodeProcess::new(federation.binary.clone(), home, ports[index], member.code));
-        }
+        members.iter().try_for_each(|member| federation.place_node(member.code))?;
+        members.iter().try_for_each(|member| federation.configure(member.code))?;
         federation.clock = None;
         Ok(federation)
+    }
+
+    /// Gives a member its node, with lines to and from all that there are if they meet on this machine.
+    fn place_node(&mut self, code: u32) -> Result<()> {
+        let mut node = NodeProcess::new(self.binary.clone(), self.home(code), Ports::free()?, code);
+        node.place = self.place(code);
+        for other in self.nodes.iter().filter(|_| self.places.is_empty()) {
+            self.lines.insert((code, other.code), Line::to(other.ports.peer)?);
+            self.lines.insert((other.code, code), Line::to(node.ports.peer)?);
+        }
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    /// Where a member's node stands and its people sit.
+    pub fn place(&self, code: u32) -> Place {
+        self.places.get(&code).cloned().unwrap_or_else(Place::here)
+    }
+
+    /// Where a member's node dials another.
+    fn dials(&self, from: u32, to: &NodeProcess) -> SocketAddr {
+        let line = self.lines.get(&(from, to.code));
+        line.map_or_else(|| to.at(to.ports.peer), |line| loopback(line.port))
     }
 
     /// The folder of a member's node.
@@ -177,10 +211,10 @@ impl Federation {
 
     /// A terminal at a member's node, acting in a post.
     pub fn terminal(&self, code: u32, role: &'static str) -> Terminal {
-        self.terminal_at(self.home(code), role)
+        self.terminal_at(self.home(code), role).moved_to(&self.place(code))
     }
 
-    /// A terminal at the node with this home, acting in a post.
+    /// A terminal on this machine, at the node with this home, acting in a post.
     pub fn terminal_at(&self, home: PathBuf, role: &'static str) -> Terminal {
         Terminal::new(self.binary.clone(), home, role.to_owned())
     }
@@ -191,20 +225,15 @@ impl Federation {
     /// A command that failed.
     pub fn prepare_newcomer(&mut self, member: &MemberSpec) -> Result<PathBuf> {
         self.prepare_node(member)?;
-        let ports = Ports::free()?;
-        for other in self.nodes.iter().map(|node| (node.code, node.ports.peer)).collect::<Vec<_>>() {
-            self.lines.insert((member.code, other.0), Line::to(other.1)?);
-        }
-        self.configure(member)?;
-        contexts(&self.home(member.code), Path::new("operators"), ports)?;
-        for other in self.members.clone() {
-            self.lines.insert((other.code, member.code), Line::to(ports.peer)?);
-            let port = self.lines[&(other.code, member.code)].port;
-            self.add_peer(other.code, &format!("{}/1", member.code), port)?;
+        self.place_node(member.code)?;
+        self.configure(member.code)?;
+        if let Some((newcomer, others)) = self.nodes.split_last() {
+            for other in others {
+                self.add_peer(other.code, &format!("{}/1", member.code), self.dials(other.code, newcomer))?;
+            }
         }
         let file = self.dir.join(format!("{}-admission.toml", member.code));
         std::fs::write(&file, self.member_table(member, "", false)?)?;
-        self.nodes.push(NodeProcess::new(self.binary.clone(), self.home(member.code), ports, member.code));
         self.members.push(*member);
         Ok(file)
     }
@@ -221,9 +250,9 @@ impl Federation {
         let config = home.join("shouwang.toml");
         std::fs::write(&config, format!("{settings}\n{}", std::fs::read_to_string(&config)?))?;
         let running = self.nodes.iter().filter(|node| node.is_running());
-        self.take_part(&home, running.map(|node| (node.code, node.ports.peer)))?;
+        self.take_part(&home, running.map(|node| (node.code, node.at(node.ports.peer))))?;
         let ports = Ports::free()?;
-        contexts(&home, &self.home(code).join("operators"), ports)?;
+        contexts(&home, &self.home(code).join("operators"), loopback(ports.operator))?;
         Ok((NodeProcess::new(self.binary.clone(), home, ports, code), key))
     }
 
@@ -231,9 +260,9 @@ impl Federation {
     ///
     /// # Errors
     /// The configuration cannot be written.
-    pub fn add_peer(&self, of: u32, node: &str, port: u16) -> Result<()> {
+    pub fn add_peer(&self, of: u32, node: &str, address: SocketAddr) -> Result<()> {
         let config = self.home(of).join("shouwang.toml");
-        let peer = format!("\npeers = [{{ node = \"{node}\", address = \"127.0.0.1:{port}\" }}, ");
+        let peer = format!("\npeers = [{{ node = \"{node}\", address = \"{address}\" }}, ");
         let text = std::fs::read_to_string(&config)?.replace("\npeers = [", &peer);
         Ok(std::fs::write(&config, text)?)
     }
@@ -281,7 +310,8 @@ impl Federation {
     fn certified(&self, member: &MemberSpec, number: &str, home: &Path) -> Result<String> {
         let (ca, code) = (self.dir.join("ca"), member.code.to_string());
         let init = ["init", "--federation", FEDERATION, "--municipality", &code, "--short", member.short];
-        let here = ["--node", number, "--dir", path(home)?, "--ip", "127.0.0.1"];
+        let address = self.place(member.code).address.to_string();
+        let here = ["--node", number, "--dir", path(home)?, "--ip", &address];
         let key = self.run(&[&init[..], &here].concat())?;
         let (csr, cert) = (home.join("tls/node.csr"), home.join("tls/node.pem"));
         self.run(&["pki", "sign", "--ca", path(&ca)?, "--csr", path(&csr)?, "--out", path(&cert)?])?;
@@ -338,9 +368,13 @@ impl Federation {
         }
     }
 
-    fn configure(&self, member: &MemberSpec) -> Result<()> {
-        let own = self.lines.iter().filter(|((from, _), _)| *from == member.code);
-        self.take_part(&self.home(member.code), own.map(|((_, to), line)| (*to, line.port)))
+    /// Tells a member's node where the others are, and its people where the node is.
+    fn configure(&self, code: u32) -> Result<()> {
+        let home = self.home(code);
+        let others = self.nodes.iter().filter(|node| node.code != code);
+        self.take_part(&home, others.map(|to| (to.code, self.dials(code, to))))?;
+        let own = self.nodes.iter().find(|node| node.code == code).context("a node")?;
+        contexts(&home, Path::new("operators"), own.at(own.ports.operator))
     }
 
     /// The federation's CA takes a certificate back.
@@ -388,9 +422,9 @@ impl Federation {
         Ok(folder.join(cert))
     }
 
-    /// Adds the region to the configuration in a node's home, with the ports at which it dials the others.
-    fn take_part(&self, home: &Path, peers: impl Iterator<Item = (u32, u16)>) -> Result<()> {
-        let peers = peers.map(|(code, port)| format!("{{ node = \"{code}/1\", address = \"127.0.0.1:{port}\" }}"));
+    /// Adds the region to the configuration in a node's home, with the addresses at which it dials the others.
+    fn take_part(&self, home: &Path, peers: impl Iterator<Item = (u32, SocketAddr)>) -> Result<()> {
+        let peers = peers.map(|(code, address)| format!("{{ node = \"{code}/1\", address = \"{address}\" }}"));
         let (charter, peers) = (self.charter(), peers.collect::<Vec<_>>().join(", "));
         let mut config = File::options().append(true).open(home.join("shouwang.toml"))?;
         let region = format!("name = \"{REGION}\"\ncharter = \"{}\"\npeers = [{peers}]", path(&charter)?);
@@ -399,18 +433,22 @@ impl Federation {
 }
 
 /// Writes how the operators whose papers lie in a folder reach the node with this home.
-fn contexts(home: &Path, operators: &Path, ports: Ports) -> Result<()> {
+fn contexts(home: &Path, operators: &Path, address: SocketAddr) -> Result<()> {
     let mut text = String::new();
     for role in ROLES {
         for person in 1..=2 {
             let folder = operators.join(format!("{role}-{person}"));
             let [ca, cert, key] = operator_files(&home.join(&folder))?.map(|file| folder.join(file));
-            let (ca, cert, key, port) = (path(&ca)?, path(&cert)?, path(&key)?, ports.operator);
-            writeln!(text, "[{role}-{person}]\naddress = \"127.0.0.1:{port}\"")?;
+            let (ca, cert, key) = (path(&ca)?, path(&cert)?, path(&key)?);
+            writeln!(text, "[{role}-{person}]\naddress = \"{address}\"")?;
             writeln!(text, "ca = \"{ca}\"\ncert = \"{cert}\"\nkey = \"{key}\"")?;
         }
     }
     Ok(std::fs::write(home.join("contexts.toml"), text)?)
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
 }
 
 /// The names of an operator's CA, certificate and key in his folder.

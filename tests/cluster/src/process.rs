@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,11 +12,12 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::clock::Clock;
+use crate::place::Place;
 
 /// How long a node may take to become ready, or to stop.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Where a node listens on loopback.
+/// Where a node listens at its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
     /// For other nodes.
@@ -65,6 +66,8 @@ pub struct NodeProcess {
     pub clock: Option<Clock>,
     /// The feature level that it is held back at from its next start on, if it is.
     pub hold_level: Option<u32>,
+    /// Where it stands.
+    pub place: Place,
     binary: PathBuf,
     child: Option<Child>,
 }
@@ -72,7 +75,7 @@ pub struct NodeProcess {
 impl NodeProcess {
     /// A node that is not running yet.
     pub fn new(binary: PathBuf, home: PathBuf, ports: Ports, code: u32) -> Self {
-        Self { code, ports, home, clock: None, hold_level: None, binary, child: None }
+        Self { code, ports, home, clock: None, hold_level: None, place: Place::here(), binary, child: None }
     }
 
     /// Starts it; its log goes to `node.log` in its folder.
@@ -92,14 +95,15 @@ impl NodeProcess {
         if let Some(clock) = &self.clock {
             clock.wear(&mut command);
         }
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = self.place.within(|| command.spawn());
         self.child = Some(child.with_context(|| format!("starting {}", self.binary.display()))?);
         Ok(())
     }
 
-    /// The settings that differ from the file: where to listen, and the timing of one loopback.
+    /// The settings that differ from the file: where to listen, and the timing of lines that are short.
     fn settings(&self) -> Vec<(&'static str, String)> {
-        let at = |port: u16| format!("127.0.0.1:{port}");
+        let at = |port: u16| self.at(port).to_string();
         let held = self.hold_level.map(|level| ("hold_level", level.to_string()));
         [
             ("peer.listen", at(self.ports.peer)),
@@ -111,6 +115,11 @@ impl NodeProcess {
         .into_iter()
         .chain(held)
         .collect()
+    }
+
+    /// One of its ports, as others dial it.
+    pub fn at(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.place.address, port)
     }
 
     /// Waits until the node says it is ready.
@@ -140,7 +149,8 @@ impl NodeProcess {
     /// # Errors
     /// Nobody answers, or not in HTTP.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.ports.metrics))?;
+        let metrics = self.at(self.ports.metrics);
+        let mut stream = self.place.within(|| TcpStream::connect(metrics))?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();

@@ -1,11 +1,14 @@
 //! A person at a terminal: the `shouwang` command with that person's certificate.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use crate::place::Place;
 use crate::story::{id, until};
 
 /// Ended like this (not reached, too late), nobody knows whether a command was decided.
@@ -43,7 +46,10 @@ impl Answer {
 
 /// A command that runs until this is dropped.
 #[derive(Debug)]
-pub struct Following(Child);
+pub struct Following {
+    child: Child,
+    said: File,
+}
 
 impl Following {
     /// Whether it has ended by itself.
@@ -51,15 +57,25 @@ impl Following {
     /// # Errors
     /// The operating system does not know it.
     pub fn has_ended(&mut self) -> Result<bool> {
-        Ok(self.0.try_wait()?.is_some())
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// What it has said so far beside its data.
+    ///
+    /// # Errors
+    /// That cannot be read.
+    pub fn said(&self) -> Result<String> {
+        let mut said = vec![0; usize::try_from(self.said.metadata()?.len())?];
+        self.said.read_exact_at(&mut said, 0)?;
+        Ok(String::from_utf8_lossy(&said).into_owned())
     }
 }
 
 impl Drop for Following {
     fn drop(&mut self) {
         // It may have ended already; nothing of it may outlive the test.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -70,17 +86,23 @@ pub struct Terminal {
     home: PathBuf,
     role: String,
     person: u32,
+    place: Place,
 }
 
 impl Terminal {
-    /// The first person in that post.
+    /// The first person in that post, on this machine.
     pub fn new(binary: PathBuf, home: PathBuf, role: String) -> Self {
-        Self { binary, home, role, person: 1 }
+        Self { binary, home, role, person: 1, place: Place::here() }
     }
 
     /// The second person in the same post.
     pub fn second(&self) -> Self {
         Self { person: 2, ..self.clone() }
+    }
+
+    /// The same person somewhere else.
+    pub fn moved_to(&self, place: &Place) -> Self {
+        Self { place: place.clone(), ..self.clone() }
     }
 
     /// The command line up to the noun.
@@ -109,7 +131,8 @@ impl Terminal {
     /// # Errors
     /// The command cannot be run at all.
     pub fn try_with(&self, arguments: &[&str], form: &str) -> Result<Answer> {
-        let output = self.command(arguments).args(["-o", form]).output()?;
+        let mut command = self.command(arguments);
+        let output = self.place.within(|| command.args(["-o", form]).output())?;
         Ok(Answer::of(&output))
     }
 
@@ -118,10 +141,10 @@ impl Terminal {
     /// # Errors
     /// The command cannot be run at all.
     pub fn follow(&self, arguments: &[&str]) -> Result<(Following, ChildStdout)> {
-        let mut command = self.command(arguments);
-        let child = command.args(["-o", "json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let mut following = Following(child);
-        let data = following.0.stdout.take().context("a pipe")?;
+        let (mut command, said) = (self.command(arguments), tempfile::tempfile()?);
+        command.args(["-o", "json"]).stdout(Stdio::piped()).stderr(said.try_clone()?);
+        let mut following = Following { child: self.place.within(|| command.spawn())?, said };
+        let data = following.child.stdout.take().context("a pipe")?;
         Ok((following, data))
     }
 

@@ -207,7 +207,7 @@ fn a_lost_registry_is_restored_and_adopts_what_the_region_has_on_record() -> Res
     ratified(&federation, WUHAI, &format!("region add-node 152900/2 {key}"), &[YINCHUAN])?;
     ratified(&federation, WUHAI, "region remove-node 152900/1", &[YINCHUAN])?;
     for member in [WUHAI, YINCHUAN] {
-        federation.add_peer(member, "152900/2", process.ports.peer)?;
+        federation.add_peer(member, "152900/2", process.at(process.ports.peer))?;
     }
     until("the region's record is adopted", || {
         let stands = |account: &str| balance(&keeper, &lot, account);

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use shouwang_cluster::affairs::{joined, leader_of, ratified, region_of, removed, revision_of};
+use shouwang_cluster::affairs::{joined, led_by, ratified, region_of, removed, revision_of};
+use shouwang_cluster::clients::Storm;
 use shouwang_cluster::federation::WUHAI_REGION;
 use shouwang_cluster::story::{ALXA, ORDOS, WUHAI, YINCHUAN, until};
+use shouwang_cluster::watchers::Watcher;
 use shouwang_cluster::{Federation, Line, SmallDisk};
 
 use crate::VOTERS;
-use crate::clients::Storm;
-use crate::watchers::Watcher;
 
 /// Who joins and leaves.
 const NEWCOMER: u32 = 150_800;
@@ -141,20 +141,11 @@ impl Scene<'_> {
 
     /// Who leads, as anybody who answers says.
     fn leader(&self) -> Result<u32> {
-        self.led_by("somebody leads", |_| true)
+        led_by(self.federation, &VOTERS, "somebody leads", |_| true)
     }
 
     fn another_leads(&self, than: u32) -> Result<u32> {
-        self.led_by("another leads", |code| code != than)
-    }
-
-    /// Waits until a node other than those that do not count says that one that counts leads.
-    fn led_by(&self, what: &str, counts: impl Fn(u32) -> bool) -> Result<u32> {
-        let asked = || VOTERS.into_iter().filter(|code| counts(*code));
-        until(what, || {
-            let seen = |code| leader_of(&self.federation.terminal(code, "admin")).ok().flatten();
-            Ok(asked().filter_map(seen).find(|leader| counts(*leader)))
-        })
+        led_by(self.federation, &VOTERS, "another leads", |code| code != than)
     }
 
     /// The newest revision that a member's node shows.

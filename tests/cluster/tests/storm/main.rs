@@ -6,32 +6,25 @@
 //! `SHOUWANG_STORM_SECONDS` is how long each kind of fault lasts; `scripts/storm` is the long way. `SHOUWANG_STORM_FAULTS`
 //! names the kinds to be played; without it all are.
 
-mod clients;
 mod faults;
-mod watchers;
 
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
-use shouwang_cluster::contention::{Contention, contend};
+use anyhow::{Result, ensure};
+use shouwang_cluster::clients::{CAPACITY, CONTENDED, Storm};
+use shouwang_cluster::contention::contend;
 use shouwang_cluster::federation;
-use shouwang_cluster::story::{ALXA, ORDOS, WUHAI, YINCHUAN, region_revision, until};
-use shouwang_cluster::{Clock, Federation, SmallDisk, Terminal};
-use shouwang_domain::testing::Rng;
-use shouwang_sim::linear::{self, Verdict};
-use shouwang_sim::stock::Stock;
+use shouwang_cluster::story::{ALXA, ORDOS, WUHAI, YINCHUAN, region_revision};
+use shouwang_cluster::watchers::Watcher;
+use shouwang_cluster::{Clock, Federation, SmallDisk};
 
-use clients::{CAPACITY, CLIENTS, CONTENDED, Storm, held_of};
 use faults::{Fault, Scene};
-use watchers::Watcher;
 
 /// The voters. They are four, so that neither half is a quorum, and a ring is less than everybody with everybody.
 const VOTERS: [u32; 4] = [WUHAI, ORDOS, ALXA, YINCHUAN];
 /// Those whose clients contend; the fourth is whose stock it is.
 const ASKERS: [u32; 3] = [WUHAI, ORDOS, YINCHUAN];
-/// Steps after which the search for an order is given up.
-const SEARCH_MAX: u64 = 20_000_000;
 
 /// A region whose nodes live by clocks that can be set wrong, one of them on a disk that can be filled.
 fn found(dir: &Path) -> Result<(Federation, Option<SmallDisk>)> {
@@ -58,63 +51,16 @@ fn what_clients_saw_in_a_storm_was_possible() -> Result<()> {
     let (mut federation, disk) = found(folder.path())?;
     // A longer storm has more stocks, of which ten are contended for at any time, so that no history is full before its end.
     let pledged = vec![CAPACITY; CONTENDED + usize::try_from(seconds)?];
-    let Contention { requests, pledges } = contend(&mut federation, &pledged, &ASKERS)?;
+    let contention = contend(&mut federation, &pledged, &ASKERS)?;
     let at_each = VOTERS.map(|code| federation.terminal(code, "duty"));
     let watchers: Vec<Watcher> = at_each.iter().map(Watcher::at).collect::<Result<_>>()?;
-    let storm = Storm::over(pledges, lasts);
-    let clients: Vec<(Terminal, &str)> = (0..CLIENTS)
-        .map(|client| {
-            let at = client % ASKERS.len();
-            let coordinator = federation.terminal(ASKERS[at], "coordinator");
-            let is_first = (client / ASKERS.len()).is_multiple_of(2);
-            (if is_first { coordinator } else { coordinator.second() }, requests[at].as_str())
-        })
-        .collect();
-    let left = std::thread::scope(|scope| {
-        let work =
-            |(at, (terminal, request)): (usize, &(Terminal, &str))| storm.work(terminal, request, Rng(at as u64));
-        let workers: Vec<_> = clients.iter().enumerate().map(|client| scope.spawn(move || work(client))).collect();
-        let scene = Scene { federation: &mut federation, storm: &storm, disk: disk.as_ref(), lasts };
-        let struck = scene.strike_all(&faults);
-        let full = storm.contended().len() < CONTENDED;
-        storm.end();
-        let left: Vec<Result<Vec<u64>>> =
-            workers.into_iter().map(|worker| worker.join().expect("a client does not panic")).collect();
-        struck?;
-        ensure!(!full, "too few stocks had room for more operations: the last faults met less load, it takes more");
-        left.into_iter().collect::<Result<Vec<_>>>()
+    let storm = Storm::over(contention.pledges.clone(), lasts);
+    let left = storm.during(&mut federation, (&ASKERS, &contention), |federation| {
+        let scene = Scene { federation, storm: &storm, disk: disk.as_ref(), lasts };
+        scene.strike_all(&faults)
     })?;
-    judge(&federation, &storm, &left)?;
+    storm.judge(&federation, &VOTERS, &left)?;
     let newest = region_revision(&federation.terminal(WUHAI, "admin").run(&["region", "status"])?);
     ensure!(newest > 100, "the ledger has {newest} records only");
     watchers.into_iter().try_for_each(|watcher| watcher.saw_all(newest))
-}
-
-/// Every history was possible, and in the end every node shows what the clients still hold.
-fn judge(federation: &Federation, storm: &Storm, left: &[Vec<u64>]) -> Result<()> {
-    for (at, (pledge, history)) in storm.histories().into_iter().enumerate() {
-        let expected: u64 = left.iter().map(|of| of[at]).sum();
-        until("every node shows what is held", || {
-            let shown = VOTERS.map(|code| {
-                let pledges = federation.terminal(code, "coordinator").run(&["region", "pledges"])?;
-                Ok::<u64, anyhow::Error>(held_of(&pledges, pledge))
-            });
-            let shown = shown.into_iter().collect::<Result<Vec<_>>>()?;
-            if shown.iter().all(|held| *held == expected) {
-                return Ok(Some(()));
-            }
-            bail!("of stock {at} {expected} are held, but {shown:?} are shown")
-        })?;
-        match linear::check(&Stock(CAPACITY), &history, &[], SEARCH_MAX) {
-            Verdict::Linearizable => {}
-            Verdict::Impossible(operation) => bail!("stock {at}: no place for {:?} in {history:?}", history[operation]),
-            Verdict::Undecided => bail!("the history of stock {at} is undecided"),
-        }
-    }
-    let (operations, unanswered) = storm.figures();
-    let used = storm.histories().iter().filter(|(_, history)| !history.is_empty()).count();
-    println!("storm: {operations} operations on {used} stocks, {unanswered} calls repeated");
-    ensure!(operations > 100, "only {operations} operations");
-    ensure!(unanswered > 0, "nobody ever had to ask again: that was no storm");
-    Ok(())
 }

@@ -63,7 +63,7 @@ pub fn second_node(federation: &mut Federation) -> Result<()> {
     second.start()?;
     second.wait_ready()?;
     for member in [WUHAI, ALXA, YINCHUAN, BAYANNUR] {
-        federation.add_peer(member, "150300/2", second.ports.peer)?;
+        federation.add_peer(member, "150300/2", second.at(second.ports.peer))?;
     }
     let desk = Desk(federation);
     let at = |role: &'static str| Person(federation.terminal_at(second.home.clone(), role));

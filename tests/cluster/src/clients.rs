@@ -1,4 +1,5 @@
-//! Who works while the storm goes on: clients who hold, release and look at contended stock, and note what they saw.
+//! Who works while things go wrong: clients who hold, release and look at contended stock, and note what they saw. In the
+//! end that must have been possible, one thing after the other.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,11 +7,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
-use shouwang_cluster::Terminal;
-use shouwang_cluster::story::{id, number};
 use shouwang_domain::testing::Rng;
-use shouwang_sim::linear::Operation;
-use shouwang_sim::stock::{Ask, Told};
+use shouwang_sim::linear::{self, Operation, Verdict};
+use shouwang_sim::stock::{Ask, Stock, Told};
+
+use crate::contention::Contention;
+use crate::federation::Federation;
+use crate::story::{id, number, until};
+use crate::terminal::Terminal;
 
 /// How many clients there are.
 pub const CLIENTS: usize = 8;
@@ -19,17 +23,21 @@ pub const CONTENDED: usize = 10;
 /// How much there is of each.
 pub const CAPACITY: u64 = 20;
 /// How many operations on one stock the search is asked to decide; then another takes its place.
-pub const OPERATIONS_MAX: usize = 1_000;
+const OPERATIONS_MAX: usize = 1_000;
+/// Steps after which the search for an order is given up.
+const SEARCH_MAX: u64 = 20_000_000;
 /// How long a hold waits for its signature: longer than the storm, and not longer than a clock that is an hour off.
-pub const HOLD_MINUTES: &str = "60";
+const HOLD_MINUTES: &str = "60";
 
 /// One contended pledge and everything that was asked of it.
+#[derive(Debug)]
 struct Contended {
     pledge: String,
     history: Mutex<Vec<Operation<Ask, Told>>>,
 }
 
 /// What all clients share.
+#[derive(Debug)]
 pub struct Storm {
     began: Instant,
     stop: AtomicBool,
@@ -64,24 +72,19 @@ impl Storm {
         self.done.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Tells the clients to end.
-    pub fn end(&self) {
-        self.stop.store(true, Ordering::SeqCst);
-    }
-
     /// How many operations were answered so far, and how many calls had to be repeated.
     pub fn figures(&self) -> (usize, usize) {
         (self.done.load(Ordering::SeqCst), self.unanswered.load(Ordering::SeqCst))
     }
 
     /// Each pledge, with everything that was asked of it.
-    pub fn histories(&self) -> Vec<(&str, Vec<Operation<Ask, Told>>)> {
+    fn histories(&self) -> Vec<(&str, Vec<Operation<Ask, Told>>)> {
         let of = |stock: &Contended| stock.history.lock().expect("no client panics").clone();
         self.stocks.iter().map(|stock| (stock.pledge.as_str(), of(stock))).collect()
     }
 
     /// The stocks contended for now: the first of those whose histories have room for what each client may add.
-    pub fn contended(&self) -> Vec<usize> {
+    fn contended(&self) -> Vec<usize> {
         let full = OPERATIONS_MAX - CLIENTS;
         let has_room = |at: &usize| self.stocks[*at].history.lock().expect("no client panics").len() < full;
         (0..self.stocks.len()).filter(has_room).take(CONTENDED).collect()
@@ -109,8 +112,76 @@ impl Storm {
         }
     }
 
+    /// Lets eight clients work at these members' nodes while `play` goes on, each for the request of its member. Answers
+    /// what each still holds, by stock.
+    ///
+    /// # Errors
+    /// What the play says; a client whom nobody answers; too few stocks for all that was done.
+    pub fn during(
+        &self,
+        federation: &mut Federation,
+        (askers, asked): (&[u32], &Contention),
+        play: impl FnOnce(&mut Federation) -> Result<()>,
+    ) -> Result<Vec<Vec<u64>>> {
+        let clients: Vec<(Terminal, &str)> = (0..CLIENTS)
+            .map(|client| {
+                let at = client % askers.len();
+                let coordinator = federation.terminal(askers[at], "coordinator");
+                let is_first = (client / askers.len()).is_multiple_of(2);
+                (if is_first { coordinator } else { coordinator.second() }, asked.requests[at].as_str())
+            })
+            .collect();
+        std::thread::scope(|scope| {
+            let work =
+                |(at, (terminal, request)): (usize, &(Terminal, &str))| self.work(terminal, request, Rng(at as u64));
+            let workers: Vec<_> = clients.iter().enumerate().map(|client| scope.spawn(move || work(client))).collect();
+            let played = play(federation);
+            let full = self.contended().len() < CONTENDED;
+            self.stop.store(true, Ordering::SeqCst);
+            let left: Vec<Result<Vec<u64>>> =
+                workers.into_iter().map(|worker| worker.join().expect("a client does not panic")).collect();
+            played?;
+            ensure!(!full, "too few stocks had room for more operations: the last faults met less load, it takes more");
+            left.into_iter().collect::<Result<Vec<_>>>()
+        })
+    }
+
+    /// Every history was possible, and in the end each of these members' nodes shows what the clients still hold.
+    ///
+    /// # Errors
+    /// Something was not possible or is not shown, or there was no storm.
+    pub fn judge(&self, federation: &Federation, members: &[u32], left: &[Vec<u64>]) -> Result<()> {
+        for (at, (pledge, history)) in self.histories().into_iter().enumerate() {
+            let expected: u64 = left.iter().map(|of| of[at]).sum();
+            until("every node shows what is held", || {
+                let shown = members.iter().map(|code| {
+                    let pledges = federation.terminal(*code, "coordinator").run(&["region", "pledges"])?;
+                    Ok::<u64, anyhow::Error>(held_of(&pledges, pledge))
+                });
+                let shown = shown.collect::<Result<Vec<_>>>()?;
+                if shown.iter().all(|held| *held == expected) {
+                    return Ok(Some(()));
+                }
+                bail!("of stock {at} {expected} are held, but {shown:?} are shown")
+            })?;
+            match linear::check(&Stock(CAPACITY), &history, &[], SEARCH_MAX) {
+                Verdict::Linearizable => {}
+                Verdict::Impossible(operation) => {
+                    bail!("stock {at}: no place for {:?} in {history:?}", history[operation])
+                }
+                Verdict::Undecided => bail!("the history of stock {at} is undecided"),
+            }
+        }
+        let (operations, unanswered) = self.figures();
+        let used = self.histories().iter().filter(|(_, history)| !history.is_empty()).count();
+        println!("storm: {operations} operations on {used} stocks, {unanswered} calls repeated");
+        ensure!(operations > 100, "only {operations} operations");
+        ensure!(unanswered > 0, "nobody ever had to ask again: that was no storm");
+        Ok(())
+    }
+
     /// A client holds, releases and looks until the storm is over. Answers what he still holds, by stock.
-    pub fn work(&self, terminal: &Terminal, request: &str, mut rng: Rng) -> Result<Vec<u64>> {
+    fn work(&self, terminal: &Terminal, request: &str, mut rng: Rng) -> Result<Vec<u64>> {
         let mut held: Vec<Vec<(String, u64)>> = vec![Vec::new(); self.stocks.len()];
         while !self.stop.load(Ordering::SeqCst) {
             // Where nothing has room any more the storm was too long for its stocks; that is said in the end.
@@ -147,7 +218,7 @@ impl Storm {
 }
 
 /// How much of a pledge is held, as the list of pledges says.
-pub fn held_of(pledges: &Value, pledge: &str) -> u64 {
+fn held_of(pledges: &Value, pledge: &str) -> u64 {
     let mut all = pledges["pledges"].as_array().into_iter().flatten();
     let ours = all.find(|known| known["name"].as_str().is_some_and(|name| name.ends_with(pledge)));
     ours.map_or(0, |ours| number(&ours["held"]))

@@ -7,10 +7,12 @@ use std::thread::JoinHandle;
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
-use shouwang_cluster::story::{number, until};
-use shouwang_cluster::{Following, Terminal};
+
+use crate::story::{number, until};
+use crate::terminal::{Following, Terminal};
 
 /// Somebody who watches from the first revision on. What he is shown comes out in the end.
+#[derive(Debug)]
 pub struct Watcher {
     watching: Following,
     last: Arc<AtomicU64>,
@@ -19,6 +21,9 @@ pub struct Watcher {
 
 impl Watcher {
     /// Begins to watch.
+    ///
+    /// # Errors
+    /// The command cannot be run.
     pub fn at(terminal: &Terminal) -> Result<Self> {
         let (watching, data) = terminal.follow(&["watch", "--from", "1"])?;
         let lines = BufReader::new(data).lines();
@@ -35,6 +40,9 @@ impl Watcher {
 
     /// Waits until he has been shown a revision: he goes on by himself after every cut, and what he has not been shown yet
     /// is on its way.
+    ///
+    /// # Errors
+    /// He never is.
     pub fn is_shown(&self, revision: u64) -> Result<()> {
         until(
             "a watcher has been shown a revision",
@@ -42,7 +50,18 @@ impl Watcher {
         )
     }
 
+    /// Whether he has been told that he is cut off.
+    ///
+    /// # Errors
+    /// What he was told cannot be read.
+    pub fn knows_of_cut(&self) -> Result<bool> {
+        Ok(self.watching.said()?.contains("the stream was cut"))
+    }
+
     /// Waits until he is shown nothing more because he may not see it; answers the newest revision he was shown.
+    ///
+    /// # Errors
+    /// He is shown things for ever.
     pub fn until_shut_out(mut self) -> Result<u64> {
         until("a watcher is shut out", || Ok(self.watching.has_ended()?.then_some(())))?;
         let seen = self.seen.join().expect("reading does not panic");
@@ -50,6 +69,9 @@ impl Watcher {
     }
 
     /// Ends it: he was shown every revision up to the newest, once and in order.
+    ///
+    /// # Errors
+    /// He was not.
     pub fn saw_all(self, newest: u64) -> Result<()> {
         self.is_shown(newest)?;
         drop(self.watching);
