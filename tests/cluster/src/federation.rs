@@ -267,6 +267,22 @@ impl Federation {
         Ok(std::fs::write(&config, text)?)
     }
 
+    /// Takes the lines away, so that nodes that are started from now on dial each other directly: a forwarder between them
+    /// would be measured with them.
+    ///
+    /// # Errors
+    /// A configuration cannot be written.
+    pub fn dial_directly(&mut self) -> Result<()> {
+        for ((from, to), line) in std::mem::take(&mut self.lines) {
+            let config = self.home(from).join("shouwang.toml");
+            let near = self.node(to).ports.peer;
+            let text = std::fs::read_to_string(&config)?;
+            let direct = text.replace(&format!("\"127.0.0.1:{}\"", line.port), &format!("\"127.0.0.1:{near}\""));
+            std::fs::write(&config, direct)?;
+        }
+        Ok(())
+    }
+
     /// Runs a command that needs no node, in English.
     ///
     /// # Errors

@@ -64,8 +64,8 @@ pub struct NodeProcess {
     pub home: PathBuf,
     /// The clock it lives by from its next start on; that of the machine if it has none.
     pub clock: Option<Clock>,
-    /// The feature level that it is held back at from its next start on, if it is.
-    pub hold_level: Option<u32>,
+    /// Settings beside those that every node here has, from its next start on.
+    pub further: Vec<(&'static str, String)>,
     /// Where it stands.
     pub place: Place,
     binary: PathBuf,
@@ -75,7 +75,7 @@ pub struct NodeProcess {
 impl NodeProcess {
     /// A node that is not running yet.
     pub fn new(binary: PathBuf, home: PathBuf, ports: Ports, code: u32) -> Self {
-        Self { code, ports, home, clock: None, hold_level: None, place: Place::here(), binary, child: None }
+        Self { code, ports, home, clock: None, further: Vec::new(), place: Place::here(), binary, child: None }
     }
 
     /// Starts it; its log goes to `node.log` in its folder.
@@ -89,7 +89,7 @@ impl NodeProcess {
         let log = File::options().create(true).append(true).open(self.home.join("node.log"))?;
         let mut command = Command::new(&self.binary);
         command.arg("--config").arg(self.home.join("shouwang.toml")).arg("serve");
-        for (key, value) in self.settings() {
+        for (key, value) in self.settings().iter().chain(&self.further) {
             command.arg("--set").arg(format!("{key}={value}"));
         }
         if let Some(clock) = &self.clock {
@@ -102,9 +102,8 @@ impl NodeProcess {
     }
 
     /// The settings that differ from the file: where to listen, and the timing of lines that are short.
-    fn settings(&self) -> Vec<(&'static str, String)> {
+    fn settings(&self) -> [(&'static str, String); 5] {
         let at = |port: u16| self.at(port).to_string();
-        let held = self.hold_level.map(|level| ("hold_level", level.to_string()));
         [
             ("peer.listen", at(self.ports.peer)),
             ("peer.advertise", at(self.ports.peer)),
@@ -112,9 +111,6 @@ impl NodeProcess {
             ("metrics.listen", at(self.ports.metrics)),
             ("timing", "lan".to_owned()),
         ]
-        .into_iter()
-        .chain(held)
-        .collect()
     }
 
     /// One of its ports, as others dial it.

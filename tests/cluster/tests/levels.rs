@@ -12,11 +12,16 @@ const ALL: [u32; 3] = [WUHAI, ORDOS, ALXA];
 /// Whose node is upgraded last, and set back later.
 const LATE: u32 = ALXA;
 
+/// The settings of a node that is held back at a level, if at any.
+fn held_at(level: Option<u32>) -> Vec<(&'static str, String)> {
+    level.map(|level| ("hold_level", level.to_string())).into_iter().collect()
+}
+
 /// Stops a node and starts it again, held back at a level or not.
-fn restart(federation: &mut Federation, code: u32, hold_level: Option<u32>) -> Result<()> {
+fn restart(federation: &mut Federation, code: u32, level: Option<u32>) -> Result<()> {
     let node = federation.node(code);
     node.stop()?;
-    node.hold_level = hold_level;
+    node.further = held_at(level);
     node.start()
 }
 
@@ -65,7 +70,7 @@ fn asked(federation: &Federation, place: &str, seen_by: &[u32]) -> Result<()> {
 fn a_region_is_upgraded_node_by_node() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut federation = Federation::found(&folder.path().join("federation"), &federation::members(&ALL))?;
-    federation.node(LATE).hold_level = Some(1);
+    federation.node(LATE).further = held_at(Some(1));
     federation.start_all()?;
     two_ages(&federation)?;
     raised(&mut federation)?;
@@ -155,7 +160,7 @@ fn released(federation: &mut Federation) -> Result<()> {
     let sound = check(&[])?;
     ensure!(sound.code == 0, "{sound:?}");
     let node = federation.node(LATE);
-    node.hold_level = None;
+    node.further = held_at(None);
     node.start()?;
     node.wait_ready()?;
     asked(federation, "五虎山", &ALL)
