@@ -162,7 +162,7 @@ fn told(member: &domain::Member) -> Member {
 
 /// A node as the contract names it, `150300/1`.
 fn name(node: NodeId) -> String {
-    format!("{}/{}", node.municipality(), node.number())
+    node.spoken()
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ fn new_key(context: &Context) -> Result<(), Failure> {
     SigningKey::load(&config.signing_key)?;
     let (key, file) = SigningKey::create_beside(&config.signing_key)?;
     let (file, first) = (file.display(), config.signing_key.display());
-    let node = format!("{}/{}", node.municipality(), node.number());
+    let node = node.spoken();
     let message = Bilingual::new(
         format!(
             "已写入 {file}；重启节点后执行 shouwang region rotate-key {node} 加以下公钥，由各方会签；{first} 仍须保留"

@@ -25,7 +25,7 @@ pub fn date(day: Option<Date>) -> String {
 
 /// A node as `<code>/<number>`.
 pub fn node(node: NodeId) -> String {
-    format!("{}/{}", node.municipality(), node.number())
+    node.spoken()
 }
 
 /// A resource.
