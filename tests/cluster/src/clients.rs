@@ -132,17 +132,26 @@ impl Storm {
             })
             .collect();
         std::thread::scope(|scope| {
-            let work =
-                |(at, (terminal, request)): (usize, &(Terminal, &str))| self.work(terminal, request, Rng(at as u64));
+            let work = |(at, (terminal, request)): (usize, &(Terminal, &str))| {
+                let left = self.work(terminal, request, Rng(at as u64));
+                left.inspect_err(|error| eprintln!("a client stopped: {error:#}"))
+            };
             let workers: Vec<_> = clients.iter().enumerate().map(|client| scope.spawn(move || work(client))).collect();
             let played = play(federation);
             let full = self.contended().len() < CONTENDED;
             self.stop.store(true, Ordering::SeqCst);
-            let left: Vec<Result<Vec<u64>>> =
+            let left: Result<Vec<Vec<u64>>> =
                 workers.into_iter().map(|worker| worker.join().expect("a client does not panic")).collect();
-            played?;
+            // Where clients stop, what the play waits for does not come either: theirs is the reason.
+            let left = match (left, played) {
+                (Ok(left), played) => played.map(|()| left)?,
+                (Err(client), Ok(())) => return Err(client),
+                (Err(client), Err(play)) => {
+                    return Err(client.context(format!("{play:#}; before that a client stopped")));
+                }
+            };
             ensure!(!full, "too few stocks had room for more operations: the last faults met less load, it takes more");
-            left.into_iter().collect::<Result<Vec<_>>>()
+            Ok(left)
         })
     }
 
