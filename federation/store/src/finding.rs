@@ -84,7 +84,7 @@ mod tests {
     fn only_so_many_are_remembered() {
         let findings = Findings::default();
         for synced in 0..100 {
-            let error = StoreError::LedgerShort { dir: "ledger".into(), last: 0, synced };
+            let error = StoreError::LedgerShort { place: "ledger".into(), last: 0, synced };
             findings.clone().add(error, Remedy::Mended);
         }
         let all = findings.all();

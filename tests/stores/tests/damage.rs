@@ -55,3 +55,16 @@ fn a_log_that_is_gone_altogether_is_not_a_new_one() {
     let first = all.pop().unwrap();
     assert_eq!(place.judge_together(&first, &all), Ok(Fate::AcceptedNothingLost));
 }
+
+#[test]
+fn a_ledger_that_was_cut_between_two_records_is_named_with_its_file() {
+    // No checksum fails there: all that is left is whole, and less than was synced.
+    const HEAD: usize = 56;
+    let place = Place::new(true).unwrap();
+    let active = place.files(Kind::Active);
+    assert!(!active.is_empty());
+    for file in active {
+        let case = Case { kind: Kind::Active, file, spoil: Spoil::Cut { size: HEAD } };
+        assert_eq!(place.judge(&case), Ok(Fate::Mended));
+    }
+}

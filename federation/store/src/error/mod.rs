@@ -104,10 +104,10 @@ pub enum StoreError {
         bytes: u64,
     },
     /// A ledger is whole as far as it goes, but ends before a revision that was synced.
-    #[error("the ledger in {dir} ends at revision {last}, synced was {synced}; what is missing is rebuilt from the log or fetched from a peer", dir = dir.display())]
+    #[error("the ledger ends with {place} at revision {last}, synced was {synced}; what is missing is rebuilt from the log or fetched from a peer", place = place.display())]
     LedgerShort {
-        /// The ledger's directory.
-        dir: PathBuf,
+        /// The segment that still grew, or the ledger's directory if there is none.
+        place: PathBuf,
         /// The last revision found (0: none).
         last: u64,
         /// The revision known to have been synced.
@@ -264,9 +264,9 @@ impl StoreError {
             | Self::SyncFailed { path, .. }
             | Self::LogCorrupt { path, .. }
             | Self::Index { path, .. }
-            | Self::Locked { path } => Some(path),
+            | Self::Locked { path }
+            | Self::LedgerShort { place: path, .. } => Some(path),
             Self::LogDamaged { dir, .. }
-            | Self::LedgerShort { dir, .. }
             | Self::LedgerGap { dir, .. }
             | Self::NoUsableCheckpoint { dir, .. }
             | Self::MarkerMissing { dir, .. }

@@ -32,9 +32,9 @@ impl StoreError {
                 "账本分段 {} 末尾 {bytes} 字节（自第 {offset} 字节起）未写完整，已截去并由日志重建；若非断电所致，请检查磁盘",
                 file.display()
             ),
-            Self::LedgerShort { dir, last, synced } => format!(
-                "{} 中的账本止于版次 {last}，曾落盘至 {synced}；缺失部分由日志重建或向其他节点索取",
-                dir.display()
+            Self::LedgerShort { place, last, synced } => format!(
+                "{} 处账本止于版次 {last}，曾落盘至 {synced}；缺失部分由日志重建或向其他节点索取",
+                place.display()
             ),
             Self::LedgerGap { dir, first, last } => {
                 format!("{} 中的账本缺少版次 {first} 至 {last}，其他节点亦无；请由备份恢复", dir.display())

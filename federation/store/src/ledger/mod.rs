@@ -148,7 +148,8 @@ impl Ledger {
         let sealed_next = sealed.last().map_or(1, |s| s.info.last + 1);
         let next = active.as_ref().map_or(sealed_next, |a| a.next().max(sealed_next));
         if let Some(synced) = options.synced_at_least.filter(|synced| next <= *synced) {
-            return Err(StoreError::LedgerShort { dir: dir.into(), last: next - 1, synced });
+            let place = active.map_or_else(|| dir.into(), |active| active.path);
+            return Err(StoreError::LedgerShort { place, last: next - 1, synced });
         }
         let state = RwLock::new(State { sealed, active, next });
         let shared = Shared { disk, dir: dir.into(), record_id, state };

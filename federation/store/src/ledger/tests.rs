@@ -198,9 +198,10 @@ fn a_torn_last_write_is_cut_wherever_it_tears() {
             let torn = sim(2);
             let f = torn.create(&file("ledger-00000000000000000001.open")).unwrap();
             f.write_at(0, &[&whole[..whole.len() - cut], junk].concat()).unwrap();
-            let code = open_after(&torn, Some(4)).unwrap_err().code();
+            let error = open_after(&torn, Some(4)).unwrap_err();
+            assert_eq!(error.path(), Some(&*file("ledger-00000000000000000001.open")), "{error}");
             let short = cut == last && junk.is_empty();
-            assert_eq!(code, if short { "STORE_LEDGER_SHORT" } else { "STORE_LEDGER_DAMAGED" }, "4 was synced");
+            assert_eq!(error.code(), if short { "STORE_LEDGER_SHORT" } else { "STORE_LEDGER_DAMAGED" }, "4 was synced");
             let mut ledger = open_after(&torn, Some(3)).unwrap();
             check(&ledger, 1..=3);
             fill(&mut ledger, 4..=5);
