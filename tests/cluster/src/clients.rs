@@ -133,7 +133,7 @@ impl Storm {
             .collect();
         std::thread::scope(|scope| {
             let work = |(at, (terminal, request)): (usize, &(Terminal, &str))| {
-                let left = self.work(terminal, request, Rng(at as u64));
+                let left = self.work(terminal, (request, asked.lines), Rng(at as u64));
                 left.inspect_err(|error| eprintln!("a client stopped: {error:#}"))
             };
             let workers: Vec<_> = clients.iter().enumerate().map(|client| scope.spawn(move || work(client))).collect();
@@ -190,7 +190,7 @@ impl Storm {
     }
 
     /// A client holds, releases and looks until the storm is over. Answers what he still holds, by stock.
-    fn work(&self, terminal: &Terminal, request: &str, mut rng: Rng) -> Result<Vec<u64>> {
+    fn work(&self, terminal: &Terminal, (request, lines): (&str, u64), mut rng: Rng) -> Result<Vec<u64>> {
         let mut held: Vec<Vec<(String, u64)>> = vec![Vec::new(); self.stocks.len()];
         while !self.stop.load(Ordering::SeqCst) {
             // Where nothing has room any more the storm was too long for its stocks; that is said in the end.
@@ -211,8 +211,8 @@ impl Storm {
                 }
                 _ => {
                     let (qty, mission) = (1 + rng.below(6), id());
-                    let text = qty.to_string();
-                    let what = ["--line", "1", "--pledge", pledge, "--qty", &text, "--mission", &mission];
+                    let (text, line) = (qty.to_string(), (1 + rng.below(lines)).to_string());
+                    let what = ["--line", &line, "--pledge", pledge, "--qty", &text, "--mission", &mission];
                     let hold = [&["aid", "hold", request, "--minutes", HOLD_MINUTES][..], &what].concat();
                     let done = self.insist(terminal, &hold)?;
                     self.note(stock, Ask::Hold(qty), called, if done { Told::Done } else { Told::No });

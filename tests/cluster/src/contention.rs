@@ -10,15 +10,18 @@ use crate::story::{ALXA, SUITS, Story, id, until};
 pub struct Contention {
     /// The request of each who asks, in their order.
     pub requests: Vec<String>,
+    /// How many lines each of them has.
+    pub lines: u64,
     /// The pledges, in their order.
     pub pledges: Vec<String>,
 }
 
-/// Lets 阿拉善 pledge these quantities, and each of these members ask for a million.
+/// Lets 阿拉善 pledge these quantities, and each of these members ask for a million in each of so many lines: a line takes
+/// a thousand missions (`MISSIONS_PER_LINE_MAX`), whatever became of them.
 ///
 /// # Errors
 /// A command that failed, or a word that never crosses.
-pub fn contend(federation: &mut Federation, pledged: &[u64], askers: &[u32]) -> Result<Contention> {
+pub fn contend(federation: &mut Federation, pledged: &[u64], askers: &[u32], lines: u64) -> Result<Contention> {
     let [catalogue, ledger] = ["catalogue.csv", "ledger.csv"].map(|name| federation.dir.join(name));
     std::fs::write(&catalogue, "kind,code,name,unit,aliases,packs\nitem,2990101,防护服,套,,\n")?;
     std::fs::write(&ledger, "物资名称,单位,数量,仓库,区\n防护服,套,1000000,中心库,阿拉善左旗\n")?;
@@ -33,10 +36,11 @@ pub fn contend(federation: &mut Federation, pledged: &[u64], askers: &[u32]) -> 
         let (request, duty) = (id(), story.federation.terminal(*code, "duty"));
         let what =
             ["--subject", "压力测试", "--place", "乌达", "--needed-by", "+4h", "--until", "+2d", "--id", &request];
-        duty.run(&[&["aid", "request", "--line", &line][..], &what].concat())?;
+        let asked: Vec<_> = (0..lines).flat_map(|_| ["--line", &line]).collect();
+        duty.run(&[&["aid", "request"], &asked[..], &what].concat())?;
         until("the request arrives", || Ok(duty.run(&["aid", "show", &request]).ok().map(|_| ())))?;
         Ok(request)
     };
     let requests = askers.iter().map(ask).collect::<Result<_>>()?;
-    Ok(Contention { requests, pledges: made.into_iter().map(|(pledge, _)| pledge).collect() })
+    Ok(Contention { requests, lines, pledges: made.into_iter().map(|(pledge, _)| pledge).collect() })
 }
