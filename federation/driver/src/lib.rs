@@ -56,6 +56,7 @@ pub use shouwang_store::{Finding, Findings, Remedy};
 pub use status::{Contact, Heard, RecordStatus, SyncStats, Touch};
 pub use storage::Storage;
 pub use tail::Change;
+pub use transport::packing::{Packer as FramePacker, Unpacker as FrameUnpacker};
 pub use transport::wire::from_wire as raft_message;
 pub use transport::{AuthenticatedPeer, ConnectError, PeerConnector, Replication};
 pub use watch::{WatchCursor, WatchError};

@@ -3,6 +3,7 @@
 mod fetch;
 mod history;
 mod outbox;
+pub(crate) mod packing;
 mod peer;
 mod service;
 pub(crate) mod wire;
@@ -53,7 +54,9 @@ pub trait PeerConnector: Send + Sync + 'static {
 }
 
 /// The version of the contract between nodes that this program speaks.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+/// From this version on a node takes packed frames.
+const PACKS_FROM: u32 = 2;
 /// Largest frame accepted, in bytes: a frame's worth of small items and one entry of the largest size, with room.
 pub(crate) const FRAME_BYTES_MAX: usize = 32 << 20;
 

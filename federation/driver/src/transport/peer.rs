@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use shouwang_domain::ids::NodeId;
 use shouwang_proto::replication::v1 as proto;
 use shouwang_proto::replication::v1::replication_service_client::ReplicationServiceClient;
@@ -14,7 +15,8 @@ use tonic::codec::CompressionEncoding;
 use tonic::transport::Channel;
 
 use super::outbox::{Head, Item, Outbox};
-use super::{FRAME_BYTES_MAX, Transport, VERSION, lock};
+use super::packing::Packer;
+use super::{FRAME_BYTES_MAX, PACKS_FROM, Transport, VERSION, lock};
 use crate::metrics;
 use crate::record::RaftMsg;
 
@@ -23,6 +25,14 @@ const FRAMES_AHEAD: usize = 2;
 /// After so long without a frame, one without records says what this node's clock shows: well within
 /// [`shouwang_replica::CLOCK_HEARD_MS_MAX`].
 const CLOCK_WORD: Duration = Duration::from_secs(5);
+
+/// An open stream to a peer.
+struct Line {
+    frames: mpsc::Sender<proto::StreamRequest>,
+    answers: Streaming<proto::StreamResponse>,
+    /// None for a peer that takes frames only as they are.
+    packer: Option<Packer>,
+}
 
 /// One peer as this node dials it.
 pub(crate) struct Peer {
@@ -52,11 +62,11 @@ impl Peer {
         let mut pause = options.backoff_min;
         loop {
             match timeout(options.connect_timeout, self.open(&transport)).await {
-                Ok(Ok((frames, answers))) => {
+                Ok(Ok(line)) => {
                     pause = options.backoff_min;
                     tracing::info!(peer = %self.node, "stream to peer open");
                     lock(&self.outbox).set_connected(true);
-                    let why = self.pump(&transport, frames, answers).await;
+                    let why = self.pump(&transport, line).await;
                     tracing::info!(peer = %self.node, why, "stream to peer ended");
                 }
                 Ok(Err(why)) => tracing::debug!(peer = %self.node, why, "peer cannot be reached"),
@@ -72,30 +82,30 @@ impl Peer {
         }
     }
 
-    async fn open(
-        &self,
-        transport: &Transport,
-    ) -> Result<(mpsc::Sender<proto::StreamRequest>, Streaming<proto::StreamResponse>), String> {
+    async fn open(&self, transport: &Transport) -> Result<Line, String> {
         let channel = transport.connector.connect(self.node).await.map_err(|error| error.to_string())?;
-        let mut client = client(channel.clone(), transport.options.compress);
+        // Frames are packed here, one after the other; the library would compress each by itself.
+        let mut client = client(channel.clone(), false);
         let (frames, receiver) = mpsc::channel(FRAMES_AHEAD);
         let hello =
             proto::Hello { cluster: transport.cluster.to_vec().into(), node_id: transport.me.get(), version: VERSION };
         let first = proto::PeerFrame { hello: Some(hello), sent_at_ms: transport.clock.now().0, records: Vec::new() };
+        let first = proto::StreamRequest { frame: Some(first), packed: Bytes::new() };
         // The channel is new and has room.
-        frames.send(proto::StreamRequest { frame: Some(first) }).await.map_err(|error| error.to_string())?;
+        frames.send(first).await.map_err(|error| error.to_string())?;
         let answers = client.stream(ReceiverStream::new(receiver)).await.map_err(|status| status.to_string())?;
+        let mut answers = answers.into_inner();
+        let hello = answers.message().await.map_err(|status| status.to_string())?;
+        let hello = hello.and_then(|answer| answer.frame?.hello).ok_or("the peer does not say hello")?;
+        let packs = transport.options.compress && hello.version >= PACKS_FROM;
+        let packer = packs.then(Packer::new).transpose().map_err(|error| error.to_string())?;
         *lock(&self.channel) = Some(channel);
-        Ok((frames, answers.into_inner()))
+        Ok(Line { frames, answers, packer })
     }
 
     /// Sends frames until the stream breaks; says why it did.
-    async fn pump(
-        &self,
-        transport: &Transport,
-        frames: mpsc::Sender<proto::StreamRequest>,
-        mut answers: Streaming<proto::StreamResponse>,
-    ) -> String {
+    async fn pump(&self, transport: &Transport, line: Line) -> String {
+        let Line { frames, mut answers, mut packer } = line;
         let send = async {
             loop {
                 let next = {
@@ -110,9 +120,12 @@ impl Peer {
                     None => continue,
                 };
                 let frame = proto::PeerFrame { hello: None, sent_at_ms: transport.clock.now().0, records };
-                match timeout(transport.options.frame_timeout, frames.send(proto::StreamRequest { frame: Some(frame) }))
-                    .await
-                {
+                let request = match packer.as_mut().map(|packer| packer.pack(&frame)) {
+                    None => proto::StreamRequest { frame: Some(frame), packed: Bytes::new() },
+                    Some(Ok(packed)) => proto::StreamRequest { frame: None, packed },
+                    Some(Err(error)) => return format!("a frame cannot be packed: {error}"),
+                };
+                match timeout(transport.options.frame_timeout, frames.send(request)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return "the stream takes nothing any more".to_owned(),
                     Err(_) => return "the stream does not move".to_owned(),

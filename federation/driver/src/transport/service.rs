@@ -17,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::packing::Unpacker;
 use super::{AuthenticatedPeer, FRAME_BYTES_MAX, Transport, VERSION, wire};
 use crate::record::{RaftMsg, RecordPort, Verdict};
 
@@ -83,13 +84,14 @@ impl ReplicationService for Replication {
         let hello = proto::PeerFrame { hello: Some(hello), sent_at_ms, records: Vec::new() };
         // The channel is new and has room.
         let _ = answers.try_send(Ok(proto::StreamResponse { frame: Some(hello) }));
+        let mut unpacker = Unpacker::new().map_err(|error| Status::resource_exhausted(error.to_string()))?;
         self.transport.listen(peer, async move {
             let mut next = Some(frame);
             while let Some(frame) = next {
                 transport.note_clock(peer, frame.sent_at_ms);
                 frame.records.into_iter().for_each(|record| receive(&transport, peer, record));
                 next = tokio::select! {
-                    message = frames.message() => message.ok().flatten().map(|request| request.frame.unwrap_or_default()),
+                    message = frames.message() => message.ok().flatten().and_then(|request| plain(peer, request, &mut unpacker)),
                     () = answers.closed() => None,
                 };
             }
@@ -179,6 +181,15 @@ fn check_hello(transport: &Transport, peer: NodeId, hello: Option<&proto::Hello>
         return Err(Status::invalid_argument("hello without a version"));
     }
     Ok(())
+}
+
+/// The frame as it was before it was packed; none if it cannot be read, and nothing behind it can.
+fn plain(peer: NodeId, request: proto::StreamRequest, unpacker: &mut Unpacker) -> Option<proto::PeerFrame> {
+    if request.packed.is_empty() {
+        return Some(request.frame.unwrap_or_default());
+    }
+    let unpacked = unpacker.unpack(&request.packed);
+    unpacked.inspect_err(|error| tracing::warn!(%peer, %error, "a frame that cannot be unpacked; the stream ends")).ok()
 }
 
 /// Hands one record's part of a frame over, after checking who may say what.

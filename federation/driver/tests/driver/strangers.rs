@@ -53,7 +53,7 @@ async fn a_stream_begins_with_an_honest_hello() {
     ];
     for (name, peer, frame, refused) in cases {
         let mut client = client(surface(&cluster, peer.map(node_id)).await).await;
-        let first = proto::StreamRequest { frame: Some(frame) };
+        let first = proto::StreamRequest { frame: Some(frame), ..Default::default() };
         let answer = client.stream(tokio_stream::iter([first])).await;
         assert_eq!(answer.as_ref().err().map(tonic::Status::code), refused, "{name}");
         if let Ok(answer) = answer {
@@ -114,7 +114,10 @@ async fn who_is_not_in_the_group_is_not_heard() {
             ..proto::RecordFrame::default()
         };
         let frame = proto::PeerFrame { records: vec![record], ..hello([7; 32], node_id(peer)) };
-        let answer = client.stream(tokio_stream::iter([proto::StreamRequest { frame: Some(frame) }])).await.unwrap();
+        let answer = client
+            .stream(tokio_stream::iter([proto::StreamRequest { frame: Some(frame), ..Default::default() }]))
+            .await
+            .unwrap();
         // It ends when all frames have been looked at.
         let mut answer = answer.into_inner();
         while answer.message().await.unwrap().is_some() {}
@@ -129,7 +132,7 @@ async fn a_peer_is_heard_on_its_newest_stream_alone() {
     let mut client = client(surface(&cluster, Some(node_id(2))).await).await;
     let mut open = Vec::new();
     for _ in 0..2 {
-        let first = proto::StreamRequest { frame: Some(hello([7; 32], node_id(2))) };
+        let first = proto::StreamRequest { frame: Some(hello([7; 32], node_id(2))), ..Default::default() };
         let endless = tokio_stream::StreamExt::chain(tokio_stream::iter([first]), tokio_stream::pending());
         let mut answers = client.stream(endless).await.unwrap().into_inner();
         assert!(answers.message().await.unwrap().is_some(), "it says hello");

@@ -5,6 +5,7 @@ mod checkpoint;
 mod command;
 mod config;
 mod ledger;
+mod packed;
 mod page;
 pub mod peer;
 mod planted;
@@ -60,9 +61,10 @@ const fn decoder(
     Decoder { name, memory_bytes: memory_mib * MIB, memory_factor, make }
 }
 
-/// The ten most exposed: what a peer, an operator, a file from outside or a damaged disk can bring.
-pub static ALL: [&Decoder; 10] = [
+/// The most exposed: what a peer, an operator, a file from outside or a damaged disk can bring.
+pub static ALL: [&Decoder; 11] = [
     &decoder("peer-frame", 1, 64, || Box::new(peer::Frames::new())),
+    &decoder("packed-frame", 64, 64, || Box::new(packed::Packed::new())),
     &decoder("command", 4, 64, || Box::new(command::Commands::new())),
     &decoder("checkpoint", 16, 64, || Box::new(checkpoint::Checkpoints::new())),
     &decoder("ledger", 16, 64, || Box::new(ledger::Segments::new())),

@@ -114,7 +114,7 @@ fn frame(messages: Vec<proto::Message>) -> proto::StreamRequest {
         roll_call: Some(proto::RollCall { nodes: vec![word] }),
     };
     let frame = proto::PeerFrame { hello: Some(hello), sent_at_ms: 1_700_000_000_000, records: vec![record] };
-    proto::StreamRequest { frame: Some(frame) }
+    proto::StreamRequest { frame: Some(frame), ..Default::default() }
 }
 
 /// A message that reads well and says something that is not so.

@@ -153,7 +153,7 @@ pub async fn lying_peer(scene: &Scene<'_>) -> Result<Held> {
     }
     let channel = connect(&scene.target(true), &scene.peer()?).await?;
     let mut client = proto::replication_service_client::ReplicationServiceClient::new(channel);
-    let requests = frames.into_iter().map(|frame| proto::StreamRequest { frame: Some(frame) });
+    let requests = frames.into_iter().map(|frame| proto::StreamRequest { frame: Some(frame), ..Default::default() });
     let answers = client.stream(tokio_stream::iter(requests)).await?;
     let mut answers = answers.into_inner();
     // It ends when the node has read everything, or has had enough.
