@@ -26,6 +26,11 @@ use crate::transport::Transport;
 const BATCH_BYTES: usize = 256 << 10;
 /// Batches of this node whose outcome is open; more commands than these hold gather into larger batches.
 const OWN_BATCHES_MAX: usize = 16;
+/// So many of them go out as soon as a command waits. A batch costs every node a signature to check, an entry and a frame,
+/// whatever it holds: while these are on their way, others gather for the next …
+const OWN_BATCHES_AT_ONCE: usize = 2;
+/// … but not for longer than this: on a far line they would wait for another's way there and back.
+const GATHER: Duration = Duration::from_millis(5);
 /// Entries of this leader that are not applied yet; more batches than these hold gather into larger entries.
 const ENTRIES_MAX: usize = 16;
 /// Bytes of batches that wait for a place in an entry.
@@ -86,6 +91,10 @@ pub(crate) struct Proposer {
     retry_after: Duration,
     queue: VecDeque<Command>,
     own: BTreeMap<u64, Own>,
+    /// When the last batch was signed.
+    signed_at: Instant,
+    /// When what gathers is to be signed; none while nobody leads.
+    sign_at: Option<Instant>,
     intake: VecDeque<Intake>,
     intake_bytes: usize,
     blocked: Option<Instant>,
@@ -110,6 +119,8 @@ impl Proposer {
             retry_after: 2 * election,
             queue: VecDeque::new(),
             own: BTreeMap::new(),
+            signed_at: Instant::now(),
+            sign_at: None,
             intake: VecDeque::new(),
             intake_bytes: 0,
             blocked: None,
@@ -197,11 +208,12 @@ impl Proposer {
     pub fn pump(&mut self, core: &Core, moment: &Moment) -> Vec<Input> {
         self.blocked = self.blocked.filter(|until| *until > moment.now);
         self.resend(core, moment);
-        while self.own.len() < OWN_BATCHES_MAX && !self.queue.is_empty() && moment.leader.is_some() {
+        while moment.leader.is_some() && self.goes_out_at().is_some_and(|at| at <= moment.now) {
             if !self.sign(core, moment) {
                 break;
             }
         }
+        self.sign_at = moment.leader.and_then(|_| self.goes_out_at());
         let mut inputs = Vec::new();
         if moment.ready && !core.disk.is_full() && self.blocked.is_none() {
             while self.entries.len() + self.proposals.len() < ENTRIES_MAX && !self.intake.is_empty() {
@@ -215,10 +227,18 @@ impl Proposer {
         inputs
     }
 
-    /// The earliest moment at which something is to be sent again.
+    /// The earliest moment at which something is to be signed, or sent again.
     pub fn wake_at(&self) -> Option<Instant> {
         let retries = self.own.values().filter_map(|own| own.retry);
-        retries.chain(self.blocked.filter(|_| !self.intake.is_empty())).min()
+        retries.chain(self.blocked.filter(|_| !self.intake.is_empty())).chain(self.sign_at).min()
+    }
+
+    /// When what waits is to be signed; none if nothing waits, or too much is on its way.
+    fn goes_out_at(&self) -> Option<Instant> {
+        let open = self.own.len();
+        let at_once = open < OWN_BATCHES_AT_ONCE || self.queue.len() >= BATCH_COMMANDS_MAX;
+        let gathered = self.signed_at + if at_once { Duration::ZERO } else { GATHER };
+        (!self.queue.is_empty() && open < OWN_BATCHES_MAX).then_some(gathered)
     }
 
     fn resend(&mut self, core: &Core, moment: &Moment) {
@@ -252,6 +272,7 @@ impl Proposer {
         }
         let batch = Batch::unsigned(core.id, core.epoch.load(Ordering::Relaxed), core.node, commands);
         let (bytes, hash) = signed(batch, self.signer.among(&core.keys.load()));
+        self.signed_at = moment.now;
         self.next_ticket += 1;
         self.own.insert(self.next_ticket, Own { bytes, hash, keys, signed_with: 0, sent: 0, retry: None });
         self.dispatch(core, self.next_ticket, moment);
