@@ -1,7 +1,7 @@
 //! The thread that indexes one record's ledger: page after page, newest gap first, then it waits for the bell.
 //!
-//! It works in pages and rests as long as it worked, so that building an index anew leaves half a core to the node. No
-//! error of the index goes further than this thread.
+//! It works in pages and rests as long as it worked, so that building an index anew leaves half a core to the node; once it
+//! has caught up, it lets a page's worth gather for a moment. No error of the index goes further than this thread.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,7 +28,8 @@ use crate::tail::Change;
 const PAGE: usize = 512;
 /// Entries read at once when an index is checked.
 const ENTRIES: usize = 1024;
-/// The longest rest between two pages.
+/// The longest rest between two pages, and the rest after one that closed a gap: a page costs the same in the index whatever
+/// it holds, and one a commit would cost more than the commits.
 const REST_MAX: Duration = Duration::from_millis(50);
 /// How often to look without being rung: whether another record has condemned the index that all share.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -99,11 +100,11 @@ impl<M: Machine> Indexer<M> {
         while !bell.is_closed() {
             let began = Instant::now();
             match self.step() {
-                Ok(true) => {
+                Ok(Some(closed)) => {
                     pause = PAUSE.0;
-                    std::thread::sleep(began.elapsed().min(REST_MAX));
+                    std::thread::sleep(if closed { REST_MAX } else { began.elapsed().min(REST_MAX) });
                 }
-                Ok(false) => {
+                Ok(None) => {
                     pause = PAUSE.0;
                     bell.take(Some(Instant::now() + LOOK_AGAIN), &mut rung);
                     rung.clear();
@@ -139,14 +140,14 @@ impl<M: Machine> Indexer<M> {
         }
     }
 
-    /// One piece of work; false if nothing is left to do.
-    fn step(&mut self) -> Result<bool, Trouble> {
+    /// One page, and whether it closed its gap; none if nothing is left to do.
+    fn step(&mut self) -> Result<Option<bool>, Trouble> {
         let opened = self.home.open().map_err(Trouble::Later)?;
         if opened.generation != self.generation {
             (self.generation, self.loaded) = (opened.generation, false);
         }
         if !self.loaded && !self.load(&opened)? {
-            return Ok(false);
+            return Ok(None);
         }
         self.compare()?;
         let core = &self.shared.core;
@@ -157,10 +158,9 @@ impl<M: Machine> Indexer<M> {
             if core.index.flush.swap(false, Ordering::Relaxed) {
                 opened.index.flush_durable().map_err(Trouble::of_index)?;
             }
-            return Ok(false);
+            return Ok(None);
         };
-        self.page(&opened, first, last)?;
-        Ok(true)
+        self.page(&opened, first, last).map(Some)
     }
 
     /// Takes up what another life of this thread has left, if all of it is there; false if the node stops meanwhile.
@@ -194,11 +194,11 @@ impl<M: Machine> Indexer<M> {
         }
     }
 
-    /// Indexes the beginning of a gap.
-    fn page(&mut self, opened: &Opened, first: u64, last: u64) -> Result<(), Trouble> {
+    /// Indexes the beginning of a gap; says whether that was all of it.
+    fn page(&mut self, opened: &Opened, first: u64, last: u64) -> Result<bool, Trouble> {
         let most = usize::try_from(last - first + 1).unwrap_or(PAGE).min(PAGE);
         let changes = self.read(first, most).map_err(Trouble::Later)?;
-        let Some(end) = changes.last() else { return Ok(()) };
+        let Some(end) = changes.last() else { return Ok(true) };
         let run = Run { first, last: end.record.revision, leaf: merkle::leaf(&end.bytes) };
         let mut coverage = self.coverage.clone();
         let mut batch = IndexBatch::new();
@@ -213,7 +213,7 @@ impl<M: Machine> Indexer<M> {
         opened.index.apply(&batch).map_err(Trouble::of_index)?;
         self.coverage = coverage;
         self.publish();
-        Ok(())
+        Ok(run.last >= last)
     }
 
     fn read(&self, first: u64, most: usize) -> Result<Vec<Arc<Change<M::Event>>>, StoreError> {
