@@ -14,3 +14,4 @@ mod recovery;
 mod replication;
 mod roll_call;
 mod strangers;
+mod versions;

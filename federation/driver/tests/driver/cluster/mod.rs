@@ -46,6 +46,13 @@ pub struct Network {
     cut: Mutex<Vec<NodeId>>,
 }
 
+impl Network {
+    /// From now on `caller` finds `callee` here.
+    pub fn reach(&self, callee: u32, caller: u32, at: SocketAddr) {
+        self.ports.lock().unwrap().insert((node_id(callee), node_id(caller)), at);
+    }
+}
+
 struct Connector {
     me: NodeId,
     network: Arc<Network>,
@@ -178,7 +185,7 @@ impl Cluster {
             servers.push(tokio::spawn(async move {
                 Server::builder().add_service(service).serve_with_incoming(incoming).await.unwrap();
             }));
-            self.network.ports.lock().unwrap().insert((node_id(n), node_id(caller)), address);
+            self.network.reach(n, caller, address);
         }
         self.nodes.insert(n, Node { n, driver, counter, servers });
     }
