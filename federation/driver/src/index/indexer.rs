@@ -96,25 +96,26 @@ impl<M: Machine> Indexer<M> {
     pub fn run(mut self) {
         let shared = self.shared.clone();
         let (bell, label) = (&shared.core.index.bell, &shared.core.label);
-        let (mut rung, mut pause) = (Vec::new(), PAUSE.0);
+        let mut pause = PAUSE.0;
+        // However often it rings meanwhile; but a node that stops waits for nobody's rest.
+        let rest = |pause: Duration| {
+            let until = Instant::now() + pause;
+            while Instant::now() < until && bell.take(Some(until), &mut Vec::new()) {}
+        };
         while !bell.is_closed() {
             let began = Instant::now();
             match self.step() {
                 Ok(Some(closed)) => {
                     pause = PAUSE.0;
-                    std::thread::sleep(if closed { REST_MAX } else { began.elapsed().min(REST_MAX) });
+                    rest(if closed { REST_MAX } else { began.elapsed().min(REST_MAX) });
                 }
                 Ok(None) => {
                     pause = PAUSE.0;
-                    bell.take(Some(Instant::now() + LOOK_AGAIN), &mut rung);
-                    rung.clear();
+                    bell.take(Some(Instant::now() + LOOK_AGAIN), &mut Vec::new());
                 }
                 Err(trouble) => {
                     self.failed(trouble);
-                    let until = Instant::now() + pause;
-                    while Instant::now() < until && bell.take(Some(until), &mut rung) {
-                        rung.clear();
-                    }
+                    rest(pause);
                     pause = (pause * 2).min(PAUSE.1);
                 }
             }
