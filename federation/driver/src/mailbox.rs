@@ -61,6 +61,18 @@ impl<T> Mailbox<T> {
         !(state.closed && into.is_empty())
     }
 
+    /// Waits until then, whatever is put in meanwhile; sooner only if the box is closed.
+    pub fn rest(&self, until: Instant) {
+        let mut state = self.lock();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if state.closed || left.is_zero() {
+                return;
+            }
+            state = self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// Whether it takes no more items.
     pub fn is_closed(&self) -> bool {
         self.lock().closed
@@ -86,6 +98,8 @@ impl<T> Mailbox<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -103,6 +117,24 @@ mod tests {
         assert!(mailbox.take(None, &mut taken));
         assert_eq!(std::mem::take(&mut taken), [4]);
         assert!(!mailbox.take(None, &mut taken));
+    }
+
+    #[test]
+    fn a_rest_ends_with_its_time_or_with_the_box_and_takes_nothing() {
+        let mailbox = Mailbox::default();
+        mailbox.push(1);
+        let (until, far) = (Instant::now() + Duration::from_millis(5), Instant::now() + Duration::from_mins(10));
+        mailbox.rest(until);
+        assert!(Instant::now() >= until, "what waits does not end it");
+        std::thread::scope(|scope| {
+            let resting = scope.spawn(|| mailbox.rest(far));
+            mailbox.close();
+            resting.join().unwrap();
+        });
+        assert!(Instant::now() < far);
+        let mut taken = Vec::new();
+        assert!(mailbox.take(None, &mut taken));
+        assert_eq!(taken, [1]);
     }
 
     #[test]

@@ -97,17 +97,12 @@ impl<M: Machine> Indexer<M> {
         let shared = self.shared.clone();
         let (bell, label) = (&shared.core.index.bell, &shared.core.label);
         let mut pause = PAUSE.0;
-        // However often it rings meanwhile; but a node that stops waits for nobody's rest.
-        let rest = |pause: Duration| {
-            let until = Instant::now() + pause;
-            while Instant::now() < until && bell.take(Some(until), &mut Vec::new()) {}
-        };
         while !bell.is_closed() {
             let began = Instant::now();
             match self.step() {
                 Ok(Some(closed)) => {
                     pause = PAUSE.0;
-                    rest(if closed { REST_MAX } else { began.elapsed().min(REST_MAX) });
+                    bell.rest(Instant::now() + if closed { REST_MAX } else { began.elapsed().min(REST_MAX) });
                 }
                 Ok(None) => {
                     pause = PAUSE.0;
@@ -115,7 +110,7 @@ impl<M: Machine> Indexer<M> {
                 }
                 Err(trouble) => {
                     self.failed(trouble);
-                    rest(pause);
+                    bell.rest(Instant::now() + pause);
                     pause = (pause * 2).min(PAUSE.1);
                 }
             }
