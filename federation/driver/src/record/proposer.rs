@@ -93,8 +93,6 @@ pub(crate) struct Proposer {
     own: BTreeMap<u64, Own>,
     /// When the last batch was signed.
     signed_at: Instant,
-    /// When what gathers is to be signed; none while nobody leads.
-    sign_at: Option<Instant>,
     intake: VecDeque<Intake>,
     intake_bytes: usize,
     blocked: Option<Instant>,
@@ -120,7 +118,6 @@ impl Proposer {
             queue: VecDeque::new(),
             own: BTreeMap::new(),
             signed_at: Instant::now(),
-            sign_at: None,
             intake: VecDeque::new(),
             intake_bytes: 0,
             blocked: None,
@@ -208,12 +205,11 @@ impl Proposer {
     pub fn pump(&mut self, core: &Core, moment: &Moment) -> Vec<Input> {
         self.blocked = self.blocked.filter(|until| *until > moment.now);
         self.resend(core, moment);
-        while moment.leader.is_some() && self.goes_out_at().is_some_and(|at| at <= moment.now) {
+        while self.goes_out_at(moment.leader).is_some_and(|at| at <= moment.now) {
             if !self.sign(core, moment) {
                 break;
             }
         }
-        self.sign_at = moment.leader.and_then(|_| self.goes_out_at());
         let mut inputs = Vec::new();
         if moment.ready && !core.disk.is_full() && self.blocked.is_none() {
             while self.entries.len() + self.proposals.len() < ENTRIES_MAX && !self.intake.is_empty() {
@@ -228,13 +224,15 @@ impl Proposer {
     }
 
     /// The earliest moment at which something is to be signed, or sent again.
-    pub fn wake_at(&self) -> Option<Instant> {
+    pub fn wake_at(&self, leader: Option<u64>) -> Option<Instant> {
         let retries = self.own.values().filter_map(|own| own.retry);
-        retries.chain(self.blocked.filter(|_| !self.intake.is_empty())).chain(self.sign_at).min()
+        let blocked = self.blocked.filter(|_| !self.intake.is_empty());
+        retries.chain(blocked).chain(self.goes_out_at(leader)).min()
     }
 
-    /// When what waits is to be signed; none if nothing waits, or too much is on its way.
-    fn goes_out_at(&self) -> Option<Instant> {
+    /// When what waits is to be signed; none if nothing waits, nobody leads, or too much is on its way.
+    fn goes_out_at(&self, leader: Option<u64>) -> Option<Instant> {
+        leader?;
         let open = self.own.len();
         let at_once = open < OWN_BATCHES_AT_ONCE || self.queue.len() >= BATCH_COMMANDS_MAX;
         let gathered = self.signed_at + if at_once { Duration::ZERO } else { GATHER };

@@ -87,7 +87,7 @@ impl RaftLoop {
         // The first step carries out what the start has decided.
         self.step(&mut inputs);
         loop {
-            let until = self.proposer.wake_at().map_or(self.next_tick, |wake| wake.min(self.next_tick));
+            let until = self.proposer.wake_at(self.leader).map_or(self.next_tick, |wake| wake.min(self.next_tick));
             if !core.inbox.take(Some(until), &mut messages) {
                 break;
             }
