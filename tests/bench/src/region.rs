@@ -150,7 +150,7 @@ impl Region {
 
 /// Ten suits leave 阿拉善, eight arrive in 乌海. Answers the mission.
 fn disagree(federation: &mut Federation) -> Result<String> {
-    let contention = contend(federation, &[10], &[WUHAI], 1)?;
+    let contention = contend(federation, &[10], &[WUHAI])?;
     let mut story = Story::new(federation);
     story.request.clone_from(&contention.requests[0]);
     story.open_store()?;

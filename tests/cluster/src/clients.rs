@@ -190,7 +190,7 @@ impl Storm {
     }
 
     /// A client holds, releases and looks until the storm is over. Answers what he still holds, by stock.
-    fn work(&self, terminal: &Terminal, (request, lines): (&str, u64), mut rng: Rng) -> Result<Vec<u64>> {
+    fn work(&self, terminal: &Terminal, (request, lines): (&str, usize), mut rng: Rng) -> Result<Vec<u64>> {
         let mut held: Vec<Vec<(String, u64)>> = vec![Vec::new(); self.stocks.len()];
         while !self.stop.load(Ordering::SeqCst) {
             // Where nothing has room any more the storm was too long for its stocks; that is said in the end.
@@ -211,7 +211,7 @@ impl Storm {
                 }
                 _ => {
                     let (qty, mission) = (1 + rng.below(6), id());
-                    let (text, line) = (qty.to_string(), (1 + rng.below(lines)).to_string());
+                    let (text, line) = (qty.to_string(), (1 + rng.index(lines)).to_string());
                     let what = ["--line", &line, "--pledge", pledge, "--qty", &text, "--mission", &mission];
                     let hold = [&["aid", "hold", request, "--minutes", HOLD_MINUTES][..], &what].concat();
                     let done = self.insist(terminal, &hold)?;

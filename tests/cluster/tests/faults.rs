@@ -19,7 +19,7 @@ fn three() -> Vec<MemberSpec> {
 
 /// A region with one request for a million suits and one pledge of a million, so that holds of one contend for both.
 fn contended(federation: &mut Federation) -> Result<(String, String)> {
-    let Contention { requests, pledges, .. } = contend(federation, &[1_000_000], &[WUHAI], 1)?;
+    let Contention { requests, pledges, .. } = contend(federation, &[1_000_000], &[WUHAI])?;
     Ok((requests.concat(), pledges.concat()))
 }
 

@@ -38,7 +38,7 @@ fn silent_lines_lose_nothing_and_are_used_again_at_once() -> Result<()> {
     federation.start_all()?;
     let each = lasts.unwrap_or_default();
     let stocks = CONTENDED + usize::try_from(each.as_secs())?;
-    let contention = contend(&mut federation, &vec![CAPACITY; stocks], &ASKERS, 1 + each.as_secs() / 4)?;
+    let contention = contend(&mut federation, &vec![CAPACITY; stocks], &ASKERS)?;
     let newcomer = WUHAI_REGION.iter().find(|member| member.code == NEWCOMER).context("one of the six")?;
     admitted(&mut federation, newcomer, &[ORDOS, YINCHUAN])?;
     let at_each = VOTERS.map(|code| federation.terminal(code, "duty"));

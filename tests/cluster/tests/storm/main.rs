@@ -51,7 +51,7 @@ fn what_clients_saw_in_a_storm_was_possible() -> Result<()> {
     let (mut federation, disk) = found(folder.path())?;
     // A longer storm has more stocks, of which ten are contended for at any time, so that no history is full before its end.
     let pledged = vec![CAPACITY; CONTENDED + usize::try_from(seconds)?];
-    let contention = contend(&mut federation, &pledged, &ASKERS, 1 + seconds / 4)?;
+    let contention = contend(&mut federation, &pledged, &ASKERS)?;
     let at_each = VOTERS.map(|code| federation.terminal(code, "duty"));
     let watchers: Vec<Watcher> = at_each.iter().map(Watcher::at).collect::<Result<_>>()?;
     let storm = Storm::over(contention.pledges.clone(), lasts);
