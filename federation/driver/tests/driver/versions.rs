@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cluster::counter::Counter;
 use crate::cluster::{Cluster, PATIENCE, fast, genesis, node_id};
 use shouwang_driver::{FrameUnpacker, HostSpec};
 use shouwang_proto::replication::v1 as proto;
@@ -71,7 +72,8 @@ async fn said_to(version: u32) -> (proto::StreamRequest, proto::StreamRequest) {
     let mut cluster = Cluster::start(&[], fast()).await;
     cluster.network.reach(2, 1, address);
     let driver = cluster.open(1).await;
-    let counter = driver.host(HostSpec::found(genesis(&[1, 2]), cluster.options_of(1))).await.unwrap();
+    let spec = HostSpec::<Counter>::found(genesis(&[1, 2]), cluster.options_of(1));
+    let _counter = driver.host(spec).await.unwrap();
     let mut next = async || tokio::time::timeout(PATIENCE, all.recv()).await.unwrap().unwrap();
     let hello = next().await;
     let frame = loop {
@@ -80,7 +82,6 @@ async fn said_to(version: u32) -> (proto::StreamRequest, proto::StreamRequest) {
             break frame;
         }
     };
-    drop::<shouwang_driver::Handle<crate::cluster::counter::Counter>>(counter);
     driver.stop(Duration::from_secs(1)).await;
     server.abort();
     (hello, frame)
