@@ -112,7 +112,8 @@ pub struct Applied<E> {
     pub written: Vec<Written<E>>,
     /// The outcome of every readable command, those that left no record included.
     pub outcomes: Vec<((MunicipalityCode, CommandId), Outcome)>,
-    /// Batches that were dropped whole (digest of their bytes): not for this record, or not signed by a key in force.
+    /// Batches (digest of their bytes) that were dropped whole: not for this record, or not signed by a key in force; and
+    /// those whose rest was dropped, because one of their own commands ended that key.
     pub dropped: Vec<Hash32>,
 }
 
@@ -305,6 +306,12 @@ impl<M: Machine> Record<M> {
         // Each on its own would cost the square of the batch.
         let paths = merkle::paths(&batch.leaves());
         for (index, (command, path)) in (0..).zip(batch.commands.iter().zip(paths)) {
+            // The one before may have ended the key or the membership: what follows was not said by a member, and who looks
+            // at the ledger later asks which keys were in force right before each record.
+            if !self.machine.signers(batch.node, now).contains(&signer) {
+                applied.dropped.push(Hash32::of(&[bytes]));
+                return;
+            }
             let proof = CommandProof {
                 node: batch.node,
                 public_key: Bytes(signer.public_key.clone()),

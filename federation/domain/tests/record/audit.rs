@@ -72,3 +72,35 @@ fn an_auditor_who_decides_once_more_notices_every_alteration() {
         assert!(!before.agrees(&written), "revision {} once more", written.revision);
     }
 }
+
+/// The batch was signed while the key was in force; what follows the command that ends it was not said by a member.
+#[test]
+fn the_rest_of_a_batch_falls_with_the_key_that_signed_it() {
+    let parties = [150_300, 152_900, 150_800].map(municipality);
+    let [hub, other, leaving] = parties;
+    let mut auditor = Record::<Region>::found(&charter("r", &parties, None)).expect("a region");
+    let mut desk = Desk { record: auditor.clone(), ledger: Vec::new() };
+    let propose = |n, by, base_version, change| {
+        envelope(n, leader(by), NOW.plus_ms(DAY_MS), R::ProposeChange { base_version, change })
+    };
+    let gone = desk.speak(NOW, &[propose(1, hub, 1, CharterChange::RemoveMember(leaving))]);
+    assert_eq!(verdicts(&gone), [Verdict::Accepted]);
+    let sign = R::SignChange { change: CommandId::from_u128(1) };
+    let commands = [
+        propose(2, leaving, 1, CharterChange::RemoveMember(other)),
+        envelope(3, leader(leaving), NOW.plus_ms(DAY_MS), sign),
+        propose(4, leaving, 2, CharterChange::RemoveMember(other)),
+        propose(5, leaving, 2, CharterChange::RemoveMember(other)),
+    ];
+    let batch = desk.batch(leaving, commands.iter().map(code::encode).collect());
+    let applied = desk.enter(NOW, std::slice::from_ref(&batch));
+    assert!(desk.record.machine().signers(node_of(leaving), NOW).is_empty(), "the change is in force");
+    assert_eq!(verdicts(&applied), [Verdict::Accepted, Verdict::Accepted]);
+    assert_eq!(applied.written.len(), 2);
+    assert_eq!(applied.dropped, [Hash32::of(&[&code::encode(&batch)])], "once, so that who waits for the rest is told");
+    for bytes in &desk.ledger {
+        let written: LedgerRecord<RegionEvent> = code::decode("ledger record", bytes).expect("a ledger record");
+        assert!(auditor.agrees(&written), "revision {}", written.revision);
+        auditor.replay(bytes).expect("the next ledger record");
+    }
+}
