@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
-use shouwang_domain::hash::{Hash32, SignatureAlgorithm, Verifier};
+use shouwang_domain::command::Batch;
+use shouwang_domain::hash::{Bytes, Hash32, SignatureAlgorithm, Verifier};
+use shouwang_domain::merkle;
 
 /// Signs with a key of the node, which its municipality certified in the charter.
 pub trait Signer: Send + Sync + 'static {
@@ -92,6 +94,12 @@ impl Signer for Ed25519Signer {
     fn among(&self, _: &[Vec<u8>]) -> &dyn Signer {
         self
     }
+}
+
+/// Signs a batch with a key of the node that it names.
+pub fn sign_batch(batch: &mut Batch, key: &dyn Signer) {
+    batch.signature_algorithm = key.algorithm();
+    batch.signature = Bytes(key.sign(&batch.signed_message(&merkle::root(&batch.leaves()))));
 }
 
 /// The verifier of every node.

@@ -46,7 +46,7 @@ pub use driver::{Driver, Parts};
 pub use error::DriverError;
 pub use handle::{Handle, View};
 pub use index::{History, Indexed, Recalled};
-pub use keys::{CachedVerifier, Ed25519Signer, Ed25519Verifier, KeyRing, Signer};
+pub use keys::{CachedVerifier, Ed25519Signer, Ed25519Verifier, KeyRing, Signer, sign_batch};
 pub use options::{DriverOptions, HostSpec, RecordOptions, TransportOptions};
 pub use proof::InclusionProof;
 pub use record::{AcceptedLoss, CheckedRecord, NewLife, Rescue};

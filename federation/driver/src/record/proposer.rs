@@ -10,7 +10,6 @@ use bytes::Bytes;
 use shouwang_domain::code;
 use shouwang_domain::command::{BATCH_COMMANDS_MAX, Batch};
 use shouwang_domain::hash::{self, Hash32};
-use shouwang_domain::merkle;
 use shouwang_domain::record::Entry;
 use shouwang_domain::time::Timestamp;
 use shouwang_replica::{Input, RefusalReason};
@@ -19,7 +18,7 @@ use super::waiters::{CommandKey, Progress};
 use super::{Core, Verdict};
 use crate::clock::Clock;
 use crate::error::DriverError;
-use crate::keys::Signer;
+use crate::keys::{Signer, sign_batch};
 use crate::transport::Transport;
 
 /// Bytes of commands after which a batch is closed.
@@ -382,8 +381,7 @@ impl Proposer {
 
 /// The batch with a signature, encoded, and its hash.
 fn signed(mut batch: Batch, key: &dyn Signer) -> (Bytes, Hash32) {
-    batch.signature_algorithm = key.algorithm();
-    batch.signature = hash::Bytes(key.sign(&batch.signed_message(&merkle::root(&batch.leaves()))));
+    sign_batch(&mut batch, key);
     let bytes = code::encode(&batch);
     let hash = Hash32::of(&[&bytes]);
     (bytes.into(), hash)
