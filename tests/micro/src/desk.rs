@@ -19,6 +19,11 @@ pub(crate) fn key_of(code: MunicipalityCode) -> Ed25519Signer {
     Ed25519Signer::from_seed(&seed).expect("32 bytes are a seed")
 }
 
+/// The first node of a municipality.
+pub(crate) fn node_of(code: MunicipalityCode) -> NodeId {
+    NodeId::new(code, 1).expect("node 1 of a valid code")
+}
+
 /// The record before its node.
 #[derive(Clone)]
 pub(crate) struct Desk<M: Machine> {
@@ -34,9 +39,8 @@ pub(crate) struct Desk<M: Machine> {
 impl<M: Machine> Desk<M> {
     /// The desk of the first node of this municipality.
     pub fn new(record: Record<M>, now: Timestamp, of: MunicipalityCode) -> Self {
-        let node = NodeId::new(of, 1).expect("node 1 of a valid code");
         let (key, verifier) = (Arc::new(key_of(of)), Arc::new(CachedVerifier::new(Ed25519Verifier)));
-        Self { record, now, node, key, verifier, said: 0 }
+        Self { record, now, node: node_of(of), key, verifier, said: 0 }
     }
 
     /// The key it signs with.

@@ -1,4 +1,4 @@
-//! A region of three in which ten suits have left and eight arrived, and what the two sides make of it: the command that
+//! A region in which ten suits have left and eight arrived, and what the two sides make of it: the command that
 //! `scripts/bench` gives as well.
 
 use shouwang_domain::actor::{Actor, Role};
@@ -16,9 +16,12 @@ use shouwang_domain::testing::{Named, Rng, World, actor, charter, lot, municipal
 use shouwang_domain::time::HOUR_MS;
 use shouwang_driver::Signer as _;
 
-use crate::desk::{Desk, key_of};
+use crate::desk::{Desk, key_of, node_of};
 
+/// Three of them speak.
 const PARTIES: [u32; 3] = [150_300, 152_900, 640_200];
+/// The first of those who only belong to it.
+const FURTHER: u32 = 330_101;
 /// 乌海 asks, 阿拉善 gives.
 const ASKS: usize = 0;
 const GIVES: usize = 1;
@@ -32,10 +35,16 @@ pub(crate) fn mission() -> MissionId {
     MissionId::from_u128(4)
 }
 
-/// A world of one region whose nodes have keys that sign.
-fn world() -> World {
+/// A world of one region of so many members, whose nodes have keys that sign.
+fn world(members: usize) -> World {
     let mut world = World::new(&PARTIES, 0);
     let mut charter = charter("region", &world.parties, None);
+    for code in (FURTHER..).map(municipality).take(members.saturating_sub(PARTIES.len())) {
+        let mut further = charter.members[0].clone();
+        (further.code, further.name, further.short) = (code, format!("市{code}"), code.to_string());
+        (further.nodes[0].node, further.nodes[0].voter) = (node_of(code), false);
+        charter.members.push(further);
+    }
     for member in &mut charter.members {
         member.nodes[0].public_key = Bytes(key_of(member.code).public_key());
     }
@@ -101,9 +110,9 @@ fn deliver_short(world: &mut World) {
     world.settle();
 }
 
-/// The region before the node of who asked.
-pub(crate) fn desk() -> Desk<Region> {
-    let mut world = world();
+/// A region of so many members, three at least, before the node of who asked.
+pub(crate) fn desk(members: usize) -> Desk<Region> {
+    let mut world = world(members);
     deliver_short(&mut world);
     let record = world.regions.swap_remove(0).record;
     Desk::new(record, world.now, world.parties[ASKS])

@@ -24,6 +24,9 @@ use crate::{stock, strife};
 const BATCH: usize = 64;
 /// Commands a record remembers beforehand.
 const BEFORE: usize = 512;
+/// Members of a region, and of one as large as a country's.
+const MEMBERS: usize = 3;
+const MEMBERS_MANY: usize = 340;
 /// Ledger records in a page of the index.
 const PAGE: u64 = 512;
 
@@ -52,7 +55,7 @@ impl Work {
 
 /// All that do the same instructions each time.
 pub fn steady() -> Vec<Work> {
-    let region = Busy::region();
+    let (region, large) = (Busy::region(MEMBERS, BEFORE), Busy::region(MEMBERS_MANY, BATCH));
     vec![
         region.decide(),
         region.encode(),
@@ -60,8 +63,10 @@ pub fn steady() -> Vec<Work> {
         region.merkle(),
         region.sign(),
         region.verify(),
-        region.apply(),
-        region.apply_alone(),
+        region.apply("apply_region", BATCH),
+        // What comes alone bears all that is done once for a batch and an entry.
+        region.apply("apply_region_alone", 1),
+        large.apply("apply_large_region_alone", 1),
         registry_apply(),
         registry_records(),
         registry_digest(),
@@ -76,9 +81,9 @@ struct Busy {
 }
 
 impl Busy {
-    fn region() -> Self {
-        let (mut desk, mut rng) = (strife::desk(), Rng(1));
-        desk.carry_out(strife::findings(BEFORE, &mut rng));
+    fn region(members: usize, before: usize) -> Self {
+        let (mut desk, mut rng) = (strife::desk(members), Rng(1));
+        desk.carry_out(strife::findings(before, &mut rng));
         let findings = strife::findings(BATCH, &mut rng);
         let said = findings.into_iter().map(|(actor, body)| desk.envelope(actor, body)).collect();
         let before = desk.record.clone();
@@ -156,13 +161,9 @@ impl Busy {
         Work::new("verify_batch", (1, "batch of 64"), round)
     }
 
-    fn apply(&self) -> Work {
-        apply("apply_region", self.desk.clone(), self.commands())
-    }
-
-    /// What comes alone bears all that is done once for a batch and an entry.
-    fn apply_alone(&self) -> Work {
-        apply("apply_region_alone", self.desk.clone(), self.commands().into_iter().take(1).collect())
+    /// The first commands in an entry of their own.
+    fn apply(&self, name: &'static str, count: usize) -> Work {
+        apply(name, self.desk.clone(), self.commands().into_iter().take(count).collect())
     }
 }
 
