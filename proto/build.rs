@@ -17,6 +17,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Payloads are handed from buffer to buffer, never copied per hop.
     tonic_prost_build::configure()
         .bytes(".shouwang.replication.v1")
+        .bytes(".shouwang.v1.Call")
+        .bytes(".shouwang.v1.CallAnswer")
         .include_file("packages.rs")
         .compile_fds(descriptors)?;
     Ok(())

@@ -15,9 +15,12 @@ use tracing::Instrument as _;
 use super::convert::words;
 use super::deadline::Deadline;
 use super::rights::TABLE;
-use super::status;
-use crate::auth::{Denied, Full, Identity, Municipality, PeerInfo, Places, Role};
-use crate::lang::Bilingual;
+use super::{Limits, status};
+use crate::auth::{Denied, Full, Identity, Municipality, PeerInfo, Place, Places, Role};
+use crate::lang::{Bilingual, shortened};
+
+/// Most characters that are told of the name of a method that was denied.
+const METHOD_CHARS_MAX: usize = 200;
 
 /// An operator whose right to the method has been checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +32,7 @@ pub struct Caller {
     /// His role.
     pub role: Role,
     /// What his certificate says, by which places are shared out.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
 }
 
 impl Caller {
@@ -50,10 +53,10 @@ impl Caller {
     ///
     /// # Errors
     /// `UNAUTHENTICATED` for a node: it is nobody's operator.
-    pub fn new(identity: &Identity) -> Result<Self, Status> {
-        let Identity::Operator { municipality, id, role, .. } = identity else { return Err(unknown()) };
+    pub fn new(identity: &Arc<Identity>) -> Result<Self, Status> {
+        let Identity::Operator { municipality, id, role, .. } = &**identity else { return Err(unknown()) };
         let municipality = MunicipalityCode::new(municipality.code()).map_err(|_| unknown())?;
-        Ok(Self { municipality, operator: id.clone(), role: *role, identity: identity.clone() })
+        Ok(Self { municipality, operator: id.clone(), role: *role, identity: Arc::clone(identity) })
     }
 }
 
@@ -68,14 +71,33 @@ pub struct Door {
     own: Municipality,
     federation: String,
     calls: Places,
+    /// What streams of calls may take of `calls`.
+    streamed: Places,
     timeout: Duration,
 }
 
+/// The places that a call takes while it is worked on; one that came in a stream holds one of the streams' too.
+type Taken = (Place, Option<Place>);
+
 impl Door {
-    /// A door of a node of `own` in `federation` that lets `calls` in at once, and gives `timeout` to one that names no
-    /// deadline.
-    pub fn new(own: Municipality, federation: &str, calls: Places, timeout: Duration) -> Self {
-        Self { own, federation: federation.to_owned(), calls, timeout }
+    /// A door of a node of `own` in `federation` that lets in as many calls at once, and gives as much time to one that
+    /// names no deadline, as `limits` say.
+    pub fn new(own: Municipality, federation: &str, limits: &Limits) -> Self {
+        let (calls, each) = (limits.calls, limits.caller_calls);
+        // Who sends many calls at once takes turns with himself; a quarter is left to calls that come by themselves.
+        let [calls_streamed, each_streamed] = [calls, each].map(|places| places - places / 4);
+        Self {
+            own,
+            federation: federation.to_owned(),
+            calls: Places::new(calls, each),
+            streamed: Places::new(calls_streamed, each_streamed),
+            timeout: limits.request_timeout,
+        }
+    }
+
+    /// How long a call may take that names no deadline.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Whether this peer may call this method; gives the caller and the method's name in the table.
@@ -83,39 +105,89 @@ impl Door {
     /// # Errors
     /// `UNAUTHENTICATED`, `PERMISSION_DENIED`, or `UNIMPLEMENTED` for a method that is not in the table.
     pub fn admit(&self, method: &str, peer: Option<&PeerInfo>) -> Result<(Caller, &'static str), Status> {
-        let identity = peer.ok_or_else(unknown)?.identity();
+        let admitted = self.judge(method, peer);
+        if let Err(denied) = &admitted {
+            // In a stream a name may be as long as a message.
+            let method = shortened(method, METHOD_CHARS_MAX);
+            tracing::info!(method, code = ?denied.code(), peer = ?peer.map(|peer| peer.identity().to_string()), "denied");
+        }
+        admitted
+    }
+
+    fn judge(&self, method: &str, peer: Option<&PeerInfo>) -> Result<(Caller, &'static str), Status> {
+        let identity = peer.ok_or_else(unknown)?.shared_identity();
         if identity.federation() != self.federation {
             return Err(unknown());
         }
         let row = TABLE.check(method, identity, self.own).map_err(|denied: Denied| status::denied(&denied))?;
         Ok((Caller::new(identity)?, row.method))
     }
+
+    /// Places for a call of a stream, as soon as there are any for it: whoever asks by a stream waits, and is not sent away.
+    ///
+    /// # Errors
+    /// What is told to any call for which there is no place, when there was none until `by`.
+    pub async fn places_in_turn(&self, caller: &Caller, by: Instant) -> Result<Taken, Status> {
+        let identity = &caller.identity;
+        let in_turn = async {
+            let streamed = self.streamed.wait(identity).await?;
+            Ok((self.calls.wait(identity).await?, Some(streamed)))
+        };
+        let waited = tokio::time::timeout_at(by.into(), in_turn).await;
+        // Which of the places are taken is seen when all the waiting was in vain.
+        let last_look = || Ok((self.calls.take(identity)?, Some(self.streamed.take(identity)?)));
+        waited.unwrap_or_else(|_| last_look()).map_err(too_many)
+    }
+}
+
+/// A call that has been let in.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Who calls.
+    pub caller: Caller,
+    /// Its method, as the table of rights has it.
+    pub method: &'static str,
+    /// When it came.
+    pub since: Instant,
+    /// By when it must be answered.
+    pub deadline: Deadline,
+    /// Given back when it has been.
+    pub places: Taken,
+}
+
+impl Admitted {
+    /// Lets `service` work on the request, which has caller and deadline with it, until it is answered or overdue.
+    pub async fn carry_out<F>(self, mut request: HttpRequest, service: impl FnOnce(HttpRequest) -> F) -> HttpResponse
+    where
+        F: Future<Output = HttpResponse>,
+    {
+        let Self { caller, method, since, deadline, places } = self;
+        let span = tracing::info_span!("call", method, operator = %caller.operator, municipality = %caller.municipality, role = %caller.role);
+        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(deadline);
+        let answer = tokio::time::timeout_at(deadline.patience().into(), service(request).instrument(span)).await;
+        let response = answer.unwrap_or_else(|_| overdue().into_http());
+        drop(places);
+        record(method, &response, since);
+        response
+    }
 }
 
 /// Lets a call in, or answers it at the door.
-pub async fn pass(State(door): State<Arc<Door>>, mut request: HttpRequest, next: Next) -> HttpResponse {
-    let started = Instant::now();
+pub async fn pass(State(door): State<Arc<Door>>, request: HttpRequest, next: Next) -> HttpResponse {
+    let since = Instant::now();
     let peer = request.extensions().get::<PeerInfo>().cloned();
     let (caller, method) = match door.admit(request.uri().path(), peer.as_ref()) {
         Ok(admitted) => admitted,
-        Err(denied) => {
-            tracing::info!(method = request.uri().path(), code = ?denied.code(), peer = ?peer.map(|peer| peer.identity().to_string()), "denied");
-            return denied.into_http();
-        }
+        Err(denied) => return denied.into_http(),
     };
     let place = match door.calls.take(&caller.identity) {
         Ok(place) => place,
         Err(full) => return too_many(full).into_http(),
     };
     let deadline = Deadline::begin(request.headers(), door.timeout);
-    let span = tracing::info_span!("call", method, operator = %caller.operator, municipality = %caller.municipality, role = %caller.role);
-    request.extensions_mut().insert(caller);
-    request.extensions_mut().insert(deadline);
-    let answer = tokio::time::timeout_at(deadline.patience().into(), next.run(request).instrument(span)).await;
-    let response = answer.unwrap_or_else(|_| overdue().into_http());
-    drop(place);
-    record(method, &response, started);
-    response
+    let admitted = Admitted { caller, method, since, deadline, places: (place, None) };
+    admitted.carry_out(request, |request| next.run(request)).await
 }
 
 fn too_many(full: Full) -> Status {
@@ -164,7 +236,7 @@ mod tests {
 
     #[test]
     fn the_door_asks_the_table() {
-        let door = Door::new(Municipality::new(150_300).unwrap(), "wuhai", Places::new(8, 8), Duration::from_secs(1));
+        let door = door(Duration::from_secs(1));
         let lots = "/shouwang.v1.RegistryService/ListLots";
         let pledge = "/shouwang.v1.RegistryService/MakePledge";
         let missions = "/shouwang.v1.MissionService/ListMissions";
@@ -199,6 +271,16 @@ mod tests {
 
     const LOTS: &str = "/shouwang.v1.RegistryService/ListLots";
     const PATIENCE: Duration = Duration::from_secs(30);
+    const LIMITS: Limits = Limits {
+        calls: 8,
+        caller_calls: 8,
+        watches: 0,
+        caller_watches: 0,
+        streams: 0,
+        caller_streams: 0,
+        message_bytes: 1 << 20,
+        request_timeout: PATIENCE,
+    };
 
     /// How the door answers a call that says `timeout`, with `service` behind it.
     async fn answered<S, F>(door: Door, timeout: Option<&str>, service: S) -> (Option<String>, Duration)
@@ -224,7 +306,8 @@ mod tests {
     }
 
     fn door(timeout: Duration) -> Door {
-        Door::new(Municipality::new(150_300).unwrap(), "wuhai", Places::new(8, 8), timeout)
+        let limits = Limits { request_timeout: timeout, ..LIMITS };
+        Door::new(Municipality::new(150_300).unwrap(), "wuhai", &limits)
     }
 
     /// What a service says that waits for its outcome as long as it may.

@@ -19,7 +19,17 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// The deadline of a call with these headers that begins now; `otherwise` is how long one may take that says nothing.
     pub fn begin(headers: &HeaderMap, otherwise: Duration) -> Self {
-        Self(Instant::now() + allowed(headers, otherwise))
+        Self::within(Instant::now(), said(headers), otherwise)
+    }
+
+    /// The deadline of a call that has begun at a moment, and says that it may take so long.
+    pub fn within(from: Instant, said: Option<Duration>, otherwise: Duration) -> Self {
+        Self(from + allowed(said, otherwise))
+    }
+
+    /// When it is over.
+    pub fn moment(self) -> Instant {
+        self.0
     }
 
     /// When the door stops waiting: only for what does not look at its deadline, such as a request whose end does not come.
@@ -33,8 +43,11 @@ pub fn of<T>(request: &Request<T>) -> Instant {
     request.extensions().get::<Deadline>().map_or_else(Instant::now, |deadline| deadline.0)
 }
 
-fn allowed(headers: &HeaderMap, otherwise: Duration) -> Duration {
-    let said = headers.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?));
+fn said(headers: &HeaderMap) -> Option<Duration> {
+    headers.get("grpc-timeout").and_then(|value| parse(value.to_str().ok()?))
+}
+
+fn allowed(said: Option<Duration>, otherwise: Duration) -> Duration {
     // A little is left for the answer to travel: a deadline that passes here comes with a reason, on the wire without.
     said.map_or(otherwise, |said| said.mul_f32(0.95)).min(MAX)
 }
@@ -86,7 +99,7 @@ mod tests {
             if let Some(header) = header {
                 headers.insert("grpc-timeout", header.parse().unwrap());
             }
-            let got = allowed(&headers, otherwise);
+            let got = allowed(said(&headers), otherwise);
             assert!(got.abs_diff(expected) < Duration::from_millis(1), "{header:?} {otherwise:?}: {got:?}");
         }
     }

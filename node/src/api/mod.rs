@@ -33,6 +33,7 @@ use shouwang_domain::registry::Registry;
 use shouwang_driver::Handle;
 use shouwang_proto::admin::v1::admin_service_server::AdminServiceServer;
 use shouwang_proto::v1::aid_service_server::AidServiceServer;
+use shouwang_proto::v1::call_service_server::CallServiceServer;
 use shouwang_proto::v1::compensation_service_server::CompensationServiceServer;
 use shouwang_proto::v1::ledger_service_server::LedgerServiceServer;
 use shouwang_proto::v1::mission_service_server::MissionServiceServer;
@@ -45,7 +46,7 @@ use tonic::Status;
 use tonic::service::Routes;
 
 use self::caller::Door;
-use self::services::Services;
+use self::services::{Calls, Services};
 use crate::auth::{Municipality, Places};
 use crate::lang::Bilingual;
 
@@ -63,6 +64,10 @@ pub struct Limits {
     pub watches: usize,
     /// Those of one caller.
     pub caller_watches: usize,
+    /// Open streams of calls; one more is told to come again.
+    pub streams: usize,
+    /// Those of one caller.
+    pub caller_streams: usize,
     /// The largest message taken, bytes.
     pub message_bytes: usize,
     /// How long a call that names no deadline may take, the reading of its request included; at most [`deadline::MAX`].
@@ -107,6 +112,7 @@ pub struct Node {
     registry: RegistryKept,
     regions: ArcSwap<BTreeMap<RegionId, HostedRegion>>,
     watches: Places,
+    streams: Places,
     /// Whether open streams are to end, because the node stops.
     leaving: watch::Sender<bool>,
     backups: Arc<Semaphore>,
@@ -130,6 +136,7 @@ impl Node {
             registry,
             regions: ArcSwap::default(),
             watches: Places::new(limits.watches, limits.caller_watches),
+            streams: Places::new(limits.streams, limits.caller_streams),
             leaving: watch::Sender::new(false),
             backups: Arc::new(Semaphore::new(1)),
             limits,
@@ -137,8 +144,8 @@ impl Node {
         }
     }
 
-    /// Ends the streams of all who watch: by themselves they never end, and the node is about to stop.
-    pub fn leave_watchers(&self) {
+    /// Ends open streams, of who watches and of who calls: by themselves they never end, and the node is about to stop.
+    pub fn end_streams(&self) {
         self.leaving.send_replace(true);
     }
 
@@ -190,12 +197,14 @@ impl fields::Regions for Node {
 /// [`crate::auth::PeerInfo`], and adds health and reflection beside them.
 pub fn router(node: Arc<Node>) -> Routes {
     let limits = node.limits;
-    let calls = Places::new(limits.calls, limits.caller_calls);
-    let door = Arc::new(Door::new(node.municipality, &node.federation, calls, limits.request_timeout));
+    let door = Arc::new(Door::new(node.municipality, &node.federation, &limits));
     let services = Services::new(node);
     macro_rules! sized {
         ($server:ident) => {
-            $server::new(services.clone())
+            sized!($server, services.clone())
+        };
+        ($server:ident, $service:expr) => {
+            $server::new($service)
                 .max_decoding_message_size(limits.message_bytes)
                 .max_encoding_message_size(MESSAGE_BYTES_MAX)
         };
@@ -209,6 +218,9 @@ pub fn router(node: Arc<Node>) -> Routes {
         .add_service(sized!(WatchServiceServer))
         .add_service(sized!(LedgerServiceServer))
         .add_service(sized!(AdminServiceServer));
+    // What a stream carries goes to the services themselves: it has passed the door call by call.
+    let calls = Calls::new(services.clone(), Arc::clone(&door), routes.clone().prepare().into_axum_router());
+    let routes = routes.add_service(sized!(CallServiceServer, calls));
     let guarded = routes.into_axum_router().layer(axum::middleware::from_fn_with_state(door, caller::pass));
     Routes::from(guarded)
 }

@@ -91,6 +91,11 @@ const fn shared(method: &'static str) -> Right {
     Right { method, effect: Effect::Read, roles: Roles::ALL, scope: Scope::Federation }
 }
 
+/// A stream of calls: whoever may call anything may open one, and each call in it goes by its own row.
+const fn calls(method: &'static str) -> Right {
+    Right { method, effect: Effect::Read, roles: Roles::ALL, scope: Scope::Federation }
+}
+
 /// A change of this node itself.
 const fn admin(method: &'static str) -> Right {
     Right { method, effect: Effect::Change, roles: Roles::of(&[Role::Admin]), scope: Scope::Own }
@@ -174,6 +179,7 @@ const ROWS: &[Right] = &[
     region("/shouwang.v1.CompensationService/AcceptFinding", "accept_finding"),
     shared("/shouwang.v1.WatchService/WatchRegion"),
     own("/shouwang.v1.WatchService/WatchRegistry"),
+    calls("/shouwang.v1.CallService/Calls"),
     shared("/shouwang.v1.LedgerService/ListRegionHistory"),
     own("/shouwang.v1.LedgerService/ListRegistryHistory"),
     shared("/shouwang.v1.RegionService/ListRegions"),
@@ -240,7 +246,8 @@ mod tests {
              # Rights at the door\n\n\
              Which role may call which method of the API, and of which municipality: *own* is the municipality of the \
              node that is\ncalled, *members* is every member of the region. What changes a record is checked once more \
-             when it is applied, on every\nnode alike ([routing.md](routing.md)). A method without a row is refused.\n\n\
+             when it is applied, on every\nnode alike ([routing.md](routing.md)). A method without a row is refused.\n\
+             A stream of calls changes nothing by itself: each call in it goes by the row of its own method.\n\n\
              | method | | whose operators |",
         );
         let columns = Role::ALL.map(|role| format!(" {} {role} |", role.name().zh)).concat();

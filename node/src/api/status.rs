@@ -170,6 +170,12 @@ pub fn too_slow() -> Status {
     error(Code::DeadlineExceeded, "TOO_SLOW", &text, &[])
 }
 
+/// A stream that ends because the node does, or what it does not begin any more.
+pub fn stopping() -> Status {
+    let en = "this node is stopping; go to another one, or come again in a moment";
+    error(Code::Unavailable, "STOPPED", &Bilingual::fixed("本节点正在停止，请改用其他节点，或稍后再试", en), &[])
+}
+
 /// A failure of this node that no caller can mend.
 pub fn internal(what: &'static str) -> Status {
     tracing::error!(what, "an internal failure");

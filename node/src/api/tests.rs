@@ -37,6 +37,7 @@ use crate::auth::{PeerInfo, Surface};
 use crate::countersign::Countersigner;
 use crate::courier::Courier;
 
+mod calls;
 mod countersign;
 mod every_method;
 mod history;
@@ -170,6 +171,8 @@ impl Town {
             caller_calls: 16,
             watches: 64,
             caller_watches: 16,
+            streams: 64,
+            caller_streams: 16,
             message_bytes: MESSAGE_BYTES_MAX,
             request_timeout: PATIENCE,
         };

@@ -63,7 +63,7 @@ pub struct PeerInfo(Arc<PeerFacts>);
 
 #[derive(Debug)]
 struct PeerFacts {
-    identity: Identity,
+    identity: Arc<Identity>,
     remote: SocketAddr,
     surface: Surface,
 }
@@ -71,11 +71,16 @@ struct PeerFacts {
 impl PeerInfo {
     /// The identity of a caller of `surface`, at the address `remote`.
     pub fn new(identity: Identity, remote: SocketAddr, surface: Surface) -> Self {
-        Self(Arc::new(PeerFacts { identity, remote, surface }))
+        Self(Arc::new(PeerFacts { identity: Arc::new(identity), remote, surface }))
     }
 
     /// Who the caller is, by its verified certificate.
     pub fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    /// The same, for whoever keeps it.
+    pub fn shared_identity(&self) -> &Arc<Identity> {
         &self.0.identity
     }
 
@@ -273,7 +278,7 @@ impl Door {
         Some(async move {
             match tokio::time::timeout(deadline, shake_hands(tcp, remote, surface, (config, revoked))).await {
                 Ok(Ok((stream, peer))) => {
-                    let place = match places.take(peer.identity()) {
+                    let place = match places.take(peer.shared_identity()) {
                         Ok(place) => place,
                         Err(full) => return closed(surface, &peer, full),
                     };

@@ -12,7 +12,7 @@ use crate::auth::identity::Identity;
 #[derive(Clone, Debug)]
 struct Shares {
     each: usize,
-    held: Arc<Mutex<BTreeMap<Identity, usize>>>,
+    held: Arc<Mutex<BTreeMap<Arc<Identity>, Arc<Semaphore>>>>,
 }
 
 impl Shares {
@@ -21,33 +21,50 @@ impl Shares {
         Self { each, held: Arc::default() }
     }
 
-    /// One more for `identity`; `None` when it holds all it may.
-    fn take(&self, identity: &Identity) -> Option<Share> {
+    /// The share of `identity`, of which nothing is held yet.
+    fn of_one(&self, identity: &Arc<Identity>) -> Share {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = held.get(identity).copied().unwrap_or_default();
-        if count >= self.each {
-            return None;
-        }
-        held.insert(identity.clone(), count + 1);
-        Some(Share { shares: self.clone(), identity: identity.clone() })
+        let share = match held.get(identity) {
+            Some(share) => Arc::clone(share),
+            None => Arc::clone(held.entry(Arc::clone(identity)).or_insert(Arc::new(Semaphore::new(self.each)))),
+        };
+        Share { shares: self.clone(), identity: Arc::clone(identity), places: Some(share), held: None }
+    }
+
+    /// One more for `identity`; `None` when it holds all it may.
+    fn take(&self, identity: &Arc<Identity>) -> Option<Share> {
+        let mut one = self.of_one(identity);
+        one.held = Some(Arc::clone(one.places.as_ref()?).try_acquire_owned().ok()?);
+        Some(one)
+    }
+
+    /// One more for `identity`, after whoever has waited longer for one of his.
+    async fn wait(&self, identity: &Arc<Identity>) -> Option<Share> {
+        let mut one = self.of_one(identity);
+        let share = Arc::clone(one.places.as_ref()?);
+        one.held = Some(share.acquire_owned().await.ok()?);
+        Some(one)
     }
 }
 
-/// One that is held; dropping it gives it back.
+/// One that is held or waited for; dropping it gives it back.
 #[derive(Debug)]
 struct Share {
     shares: Shares,
-    identity: Identity,
+    identity: Arc<Identity>,
+    /// There until this is dropped, as is the next.
+    places: Option<Arc<Semaphore>>,
+    held: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        // Counts change in one step each: whole after any panic.
+        // Under the lock, so that nobody finds the share between the last look at it and its end.
         let mut held = self.shares.held.lock().unwrap_or_else(PoisonError::into_inner);
-        match held.get_mut(&self.identity) {
-            Some(count) if *count > 1 => *count -= 1,
-            // Who holds nothing is forgotten, so that this does not grow with everybody who ever called.
-            _ => drop(held.remove(&self.identity)),
+        drop((self.held.take(), self.places.take()));
+        // Who neither holds nor waits is forgotten, so that this does not grow with everybody who ever called.
+        if held.get(&self.identity).is_some_and(|share| Arc::strong_count(share) == 1) {
+            held.remove(&self.identity);
         }
     }
 }
@@ -85,19 +102,31 @@ impl Places {
     ///
     /// # Errors
     /// [`Full`].
-    pub fn take(&self, identity: &Identity) -> Result<Place, Full> {
+    pub fn take(&self, identity: &Arc<Identity>) -> Result<Place, Full> {
         let share = self.shares.take(identity).ok_or(Full::Caller)?;
         let one = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Full::All)?;
+        Ok(Place { _one_of_all: one, _share: share })
+    }
+
+    /// A place for `identity` as soon as there is one, in turn with others who wait.
+    ///
+    /// # Errors
+    /// None: nobody closes what is waited for.
+    pub async fn wait(&self, identity: &Arc<Identity>) -> Result<Place, Full> {
+        let share = self.shares.wait(identity).await.ok_or(Full::Caller)?;
+        let one = Arc::clone(&self.all).acquire_owned().await.map_err(|_| Full::All)?;
         Ok(Place { _one_of_all: one, _share: share })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
 
-    fn name(n: u32) -> Identity {
-        format!("spiffe://wuhai/municipality/150300/node/{n}").parse().unwrap()
+    fn name(n: u32) -> Arc<Identity> {
+        Arc::new(format!("spiffe://wuhai/municipality/150300/node/{n}").parse().unwrap())
     }
 
     #[test]
@@ -114,5 +143,30 @@ mod tests {
         drop((second, other, again));
         assert!(places.shares.held.lock().unwrap().is_empty(), "who holds nothing is forgotten");
         assert_eq!(places.all.available_permits(), 3);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_gets_the_next_place_and_leaves_no_trace_when_he_goes() {
+        let places = Places::new(2, 1);
+        let [first, third] = [name(1), name(3)];
+        let held = places.take(&first).unwrap();
+        let mut gone = Box::pin(places.wait(&first));
+        assert!(gone.as_mut().now_or_never().is_none(), "his share is taken");
+        let mut waits = Box::pin(places.wait(&first));
+        assert!(waits.as_mut().now_or_never().is_none());
+        drop(gone);
+        // Another's place is no place for him.
+        drop(places.take(&name(2)).unwrap());
+        assert!(waits.as_mut().now_or_never().is_none());
+        drop(held);
+        let held = waits.await.unwrap();
+        let others = [name(2), name(3)].map(|name| places.take(&name));
+        assert!(others[0].is_ok() && others[1].as_ref().is_err_and(|full| *full == Full::All));
+        let mut waits = Box::pin(places.wait(&third));
+        assert!(waits.as_mut().now_or_never().is_none(), "all are taken");
+        drop(held);
+        drop(waits.await.unwrap());
+        drop(others);
+        assert!(places.shares.held.lock().unwrap().is_empty(), "who holds nothing is forgotten");
     }
 }

@@ -246,11 +246,13 @@ short = "{short}"
 [limits]
 # peer_connections = 512
 # operator_connections = 1024
-# caller_connections = 32    # of one certificate, as the two below
+# caller_connections = 32    # of one certificate, as all that begin with caller_
 # calls = 512
 # caller_calls = 64
 # watches = 2048
 # caller_watches = 64
+# streams = 128              # of calls
+# caller_streams = 16
 # message_bytes = 4194304
 # request_seconds = 30
 # drain_seconds = 10

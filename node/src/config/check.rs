@@ -99,9 +99,10 @@ impl Checker<'_> {
         let peer_connections = size("limits.peer_connections", 1, 100_000);
         let operator_connections = size("limits.operator_connections", 1, 100_000);
         let caller_connections = size("limits.caller_connections", 1, 100_000);
-        let [calls, watches] = ["limits.calls", "limits.watches"].map(|key| size(key, 1, 100_000));
-        let [caller_calls, caller_watches] =
-            ["limits.caller_calls", "limits.caller_watches"].map(|key| size(key, 1, 100_000));
+        let [calls, watches, streams] =
+            ["limits.calls", "limits.watches", "limits.streams"].map(|key| size(key, 1, 100_000));
+        let [caller_calls, caller_watches, caller_streams] =
+            ["limits.caller_calls", "limits.caller_watches", "limits.caller_streams"].map(|key| size(key, 1, 100_000));
         let message_bytes = size("limits.message_bytes", 64 << 10, 64 << 20);
         let request = self.number("limits.request_seconds", 1, deadline::MAX.as_secs());
         let drain = self.number("limits.drain_seconds", 1, 600);
@@ -114,6 +115,8 @@ impl Checker<'_> {
                 caller_calls: caller_calls?,
                 watches: watches?,
                 caller_watches: caller_watches?,
+                streams: streams?,
+                caller_streams: caller_streams?,
                 message_bytes: message_bytes?,
                 request_timeout: Duration::from_secs(request?),
             },

@@ -87,6 +87,13 @@ pub static KEYS: &[Key] = &[
     number("limits.caller_calls", Some("64"), "每个证书同时的调用数上限", "calls of one certificate worked on at once"),
     number("limits.watches", Some("2048"), "订阅数上限", "open watch streams"),
     number("limits.caller_watches", Some("64"), "每个证书的订阅数上限", "open watch streams of one certificate"),
+    number("limits.streams", Some("128"), "批量调用流数上限", "open streams of calls"),
+    number(
+        "limits.caller_streams",
+        Some("16"),
+        "每个证书的批量调用流数上限",
+        "open streams of calls of one certificate",
+    ),
     number("limits.message_bytes", Some("4194304"), "单条消息字节上限", "largest message of an operator, bytes"),
     number(
         "limits.request_seconds",

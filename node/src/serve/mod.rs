@@ -103,7 +103,7 @@ pub async fn run(config: Config, sources: Sources) -> Result<(), Failure> {
     ready.store(false, Ordering::SeqCst);
     // Whoever still listens stops taking calls; the couriers end.
     let _ = stop.send(true);
-    services.leave_watchers();
+    services.end_streams();
     if tokio::time::timeout(config.limits.drain_timeout, async { while tasks.join_next().await.is_some() {} })
         .await
         .is_err()

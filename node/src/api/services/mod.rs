@@ -3,6 +3,7 @@
 mod admin;
 mod aid;
 mod backup;
+mod calls;
 mod compensation;
 mod ledger;
 mod mission;
@@ -14,6 +15,7 @@ mod watch;
 use std::ops::Deref;
 use std::sync::Arc;
 
+pub use self::calls::Calls;
 use super::Node;
 
 /// What implements every service; a clone is one counter.

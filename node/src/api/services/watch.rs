@@ -118,7 +118,7 @@ impl<M: Machine> Watch<M> {
             };
             let next = tokio::select! {
                 next = tokio::time::timeout(IDLE, watch.cursor.next()) => next,
-                () = leaving => return Some((Err(stopping()), None)),
+                () = leaving => return Some((Err(status::stopping()), None)),
             };
             let item = match next {
                 Ok(Ok(change)) => Ok(record(&change.record)),
@@ -130,14 +130,10 @@ impl<M: Machine> Watch<M> {
     }
 }
 
-fn stopping() -> Status {
-    let en = "this node is stopping; watch another one, or this one again in a moment";
-    let text = Bilingual::fixed("本节点正在停止，请改用其他节点，或稍后再订阅", en);
-    status::error(Code::Unavailable, "STOPPED", &text, &[])
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -151,7 +147,7 @@ mod tests {
     fn one_stream_too_many_is_told_to_come_again() {
         let asks = |n: u32| {
             let identity = format!("spiffe://wuhai/municipality/150300/operator/op-{n}/duty").parse().unwrap();
-            Caller::new(&identity).unwrap()
+            Caller::new(&Arc::new(identity)).unwrap()
         };
         let refused = |watches: &Places, n| status::reason(&place(watches, &asks(n)).unwrap_err());
         let watches = Places::new(2, 1);

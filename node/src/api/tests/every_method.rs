@@ -3,6 +3,7 @@
 
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+use shouwang_proto::v1::call_service_client::CallServiceClient;
 use tonic::Request;
 use tonic::client::Grpc;
 use tonic_prost::ProstCodec;
@@ -51,18 +52,45 @@ fn peer(identity: &Identity) -> PeerInfo {
     PeerInfo::new(identity.clone(), "127.0.0.1:1".parse().unwrap(), Surface::Operator)
 }
 
+/// The same as a call of a stream, through the same door.
+async fn knock_in_stream(town: &Town, method: &str, peer: PeerInfo) -> Result<(), (Code, String)> {
+    use v1::call_answer::Result as Said;
+    let service = town.routes.clone().map_request(move |mut request: http::Request<Body>| {
+        request.extensions_mut().insert(peer.clone());
+        request
+    });
+    let call = v1::Call { tag: 7, ..v1::Call::default() };
+    let calls = v1::MethodCalls { method: method.to_owned(), calls: vec![call] };
+    let frame = v1::CallsRequest { methods: vec![calls] };
+    let mut answers = CallServiceClient::new(service).calls(tokio_stream::iter([frame])).await.unwrap().into_inner();
+    let mut frame = answers.message().await.unwrap().unwrap();
+    assert_eq!((frame.answers.len(), frame.answers[0].tag), (1, 7));
+    assert!(answers.message().await.unwrap().is_none(), "the stream goes on after its caller has ended");
+    let Some(Said::Status(told)) = frame.answers.remove(0).result else { return Ok(()) };
+    let status = Status::with_details(told.code.into(), told.message.clone(), told.encode_to_vec().into());
+    Err((status.code(), super::status::reason(&status).unwrap_or_default()))
+}
+
 /// Whoever may not is told so at the door; whoever may gets past it; who is no member of the region sees nothing of it.
 async fn check(town: &Town, (method, streams): (&str, bool), of: u32, role: Role) {
     let caller = Identity::operator("wuhai", Municipality::new(of).unwrap(), "op-1", role).unwrap();
     let allowed = rights::TABLE.check(method, &caller, Municipality::new(OWN).unwrap());
     let answer = knock(town, (method, streams), Some(peer(&caller))).await;
     let what = format!("{method} by {role} of {of}: {answer:?}");
+    let streamed = knock_in_stream(town, method, peer(&caller)).await;
+    if streams && allowed.is_ok() {
+        assert_eq!(streamed, Err((Code::InvalidArgument, "NOT_IN_A_STREAM".to_owned())), "{what}");
+    } else {
+        assert_eq!(streamed, answer, "{what}");
+    }
     match (allowed, answer) {
         (Err(denied), Err((code, reason))) => {
             assert_eq!((code, reason.as_str()), (Code::PermissionDenied, denied.code()), "{what}");
         }
         (Err(_), Ok(())) => panic!("{what}: not denied"),
         (Ok(_), Err((code, reason))) => assert!(!reason.starts_with("DENIED") && code != Code::Unimplemented, "{what}"),
+        // What a stream carries is judged for itself.
+        (Ok(_), Ok(())) if method.ends_with("/Calls") => {}
         (Ok(_), Ok(())) => assert!(of != STRANGER || method.ends_with("/ListRegions"), "{what}"),
     }
 }

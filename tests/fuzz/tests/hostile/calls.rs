@@ -26,6 +26,8 @@ use crate::{Held, Scene};
 const CALLS: usize = 300;
 /// Watches that one caller opens.
 const WATCHES: usize = 300;
+/// Streams of calls that one caller opens.
+const STREAMS: usize = 100;
 /// Longer than the node of this test lets a call go on.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -150,6 +152,36 @@ pub async fn unread(scene: &Scene<'_>) -> Result<Held> {
     }
     println!("hostile: {} watches held, {refused} refused", held.len());
     ensure!(!held.is_empty() && refused > 0, "one caller held {} watches", held.len());
+    Ok(held)
+}
+
+/// Streams full of calls whose answers nobody reads: the node stops reading them, and one caller has only so many.
+pub async fn stuffed(scene: &Scene<'_>) -> Result<Held> {
+    let call = |tag| v1::Call { tag, request: Bytes::new(), timeout_ms: 0 };
+    let method = "/shouwang.v1.RegistryService/ListLots".to_owned();
+    let frame = v1::CallsRequest { methods: vec![v1::MethodCalls { method, calls: (0..4096).map(call).collect() }] };
+    let frame = frame.encode_to_vec();
+    let store = scene.operator("duty")?;
+    let (mut held, mut refused): (Held, usize) = (Vec::new(), 0);
+    for _ in 0..4 {
+        let channel = connect(&scene.target(false), &store).await?;
+        for _ in 0..STREAMS / 4 {
+            let mut grpc = Grpc::new(channel.clone());
+            grpc.ready().await?;
+            let path = PathAndQuery::from_static("/shouwang.v1.CallService/Calls");
+            let endless = tonic::Request::new(tokio_stream::iter(std::iter::repeat(frame.clone())));
+            let open = grpc.streaming(endless, path, Raw);
+            match tokio::time::timeout(PATIENCE, open).await.context("a stream neither opens nor is refused")? {
+                Ok(stream) => held.push(Box::new(stream)),
+                Err(status) => {
+                    ensure!(status.code() == Code::ResourceExhausted, "{status:?}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    println!("hostile: {} streams of calls held, {refused} refused", held.len());
+    ensure!(!held.is_empty() && refused > 0, "one caller held {} streams", held.len());
     Ok(held)
 }
 

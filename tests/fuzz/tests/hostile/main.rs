@@ -94,6 +94,7 @@ fn hostile_callers_neither_stop_a_node_nor_fill_its_memory() -> Result<()> {
     attack(&mut guest, "messages that are too large", runtime.block_on(calls::oversized(&scene)))?;
     attack(&mut guest, "calls without an end", runtime.block_on(calls::endless(&scene)))?;
     attack(&mut guest, "watches that nobody reads", runtime.block_on(calls::unread(&scene)))?;
+    attack(&mut guest, "streams of calls that nobody reads", runtime.block_on(calls::stuffed(&scene)))?;
     attack(&mut guest, "messages that look valid", runtime.block_on(messages::through_reflection(&scene)))?;
     attack(&mut guest, "transfers that nobody takes", runtime.block_on(calls::untaken(&scene)))?;
     attack(&mut guest, "frames of a member that lies", runtime.block_on(messages::lying_peer(&scene)))?;
