@@ -9,6 +9,7 @@ pub mod costs;
 pub mod etcd;
 pub mod figures;
 pub mod floor;
+pub mod gateway;
 pub mod load;
 pub mod payload;
 pub mod region;

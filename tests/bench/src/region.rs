@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use prost::Message as _;
 use shouwang_cluster::affairs::{leader_of, revision_of};
 use shouwang_cluster::contention::contend;
 use shouwang_cluster::story::{ALXA, SHIZUISHAN, SUITS, Sent, Story, WUHAI, until};
@@ -20,6 +21,7 @@ use tokio::task::block_in_place;
 use tonic::Request;
 use tonic::transport::Channel;
 
+use crate::gateway::Gateway;
 use crate::payload::{self, Mark};
 use crate::system::{CALL_TIMEOUT, CONNECTIONS_MAX, Client, NODES, System};
 use crate::tls::{Dialler, Papers};
@@ -34,7 +36,12 @@ const SETTINGS: [(&str, u32); 2] = [("limits.calls", 2048), ("limits.caller_call
 pub struct RegionClient {
     channel: Channel,
     mission: String,
+    /// What carries its writes, if not each is a call by itself.
+    gateway: Option<Gateway>,
 }
+
+/// The method that writes.
+const WRITE: &str = "/shouwang.v1.CompensationService/ProposeFinding";
 
 fn call<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
@@ -52,8 +59,13 @@ impl Client for RegionClient {
             kind: v1::DiscrepancyKind::DeliveryShort.into(),
             finding: Some(finding),
         };
-        let answer = CompensationServiceClient::new(self.channel.clone()).propose_finding(call(request)).await?;
-        let outcome = answer.into_inner().outcome.context("an answer without an outcome")?;
+        let answer = if let Some(gateway) = &self.gateway {
+            v1::ProposeFindingResponse::decode(gateway.call(request.encode_to_vec()).await?)?
+        } else {
+            let mut client = CompensationServiceClient::new(self.channel.clone());
+            client.propose_finding(call(request)).await?.into_inner()
+        };
+        let outcome = answer.outcome.context("an answer without an outcome")?;
         ensure!(outcome.verdict() == v1::Verdict::Accepted && outcome.revision > 0, "not accepted: {outcome:?}");
         Ok(())
     }
@@ -132,6 +144,18 @@ impl Region {
         revision_of(&self.federation.terminal(MEMBERS[0], "admin"))
     }
 
+    async fn connected(&self, node: usize, count: usize, in_streams: bool) -> Result<Vec<RegionClient>> {
+        let dialler = self.diallers.get(node).context("only the two sides of the discrepancy take part")?;
+        let mut clients = Vec::with_capacity(count);
+        for n in 0..count.min(CONNECTIONS_MAX) {
+            let channel = dialler.connect(self.federation.nodes[node].ports.operator).await?;
+            let gateway = if in_streams { Some(Gateway::open(channel.clone(), WRITE).await?) } else { None };
+            let client = RegionClient { channel, mission: self.mission.clone(), gateway };
+            clients.extend((n..count).step_by(CONNECTIONS_MAX).map(|_| client.clone()));
+        }
+        Ok(clients)
+    }
+
     /// The member whose node leads, of the two that the load goes to; if it is the third, it hands the lead over.
     fn find_leader(&self) -> Result<usize> {
         let known = |at: u32| leader_of(&self.federation.terminal(at, "admin"));
@@ -185,14 +209,11 @@ impl System for Region {
     }
 
     async fn clients(&self, node: usize, count: usize) -> Result<Vec<RegionClient>> {
-        let dialler = self.diallers.get(node).context("only the two sides of the discrepancy take part")?;
-        let mut clients = Vec::with_capacity(count);
-        for n in 0..count.min(CONNECTIONS_MAX) {
-            let channel = dialler.connect(self.federation.nodes[node].ports.operator).await?;
-            let client = RegionClient { channel, mission: self.mission.clone() };
-            clients.extend((n..count).step_by(CONNECTIONS_MAX).map(|_| client.clone()));
-        }
-        Ok(clients)
+        self.connected(node, count, false).await
+    }
+
+    async fn gateways(&self, node: usize, count: usize) -> Result<Vec<RegionClient>> {
+        self.connected(node, count, true).await
     }
 
     fn processes(&self) -> Vec<u32> {

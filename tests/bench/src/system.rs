@@ -61,6 +61,11 @@ pub trait System {
     /// It does not answer.
     fn clients(&self, node: usize, count: usize) -> impl Future<Output = Result<Vec<Self::Client>>>;
 
+    /// As [`System::clients`], but those of a connection send their calls in one stream, where the system has that.
+    fn gateways(&self, node: usize, count: usize) -> impl Future<Output = Result<Vec<Self::Client>>> {
+        self.clients(node, count)
+    }
+
     /// The processes that run now.
     fn processes(&self) -> Vec<u32>;
 

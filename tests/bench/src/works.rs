@@ -31,8 +31,15 @@ pub struct Work {
 }
 
 /// All works, in the order in which they are told.
-pub const WORKS: [Work; 8] = [
+pub const WORKS: [Work; 9] = [
     Work { name: COMMIT, clients: &[1, 16, 64, 256], unit: "/s", about: "commands accepted, one a call", more: true },
+    Work {
+        name: STREAM,
+        clients: &[64, 256],
+        unit: "/s",
+        about: "commands accepted, those of a connection in one stream; etcd one a call",
+        more: true,
+    },
     Work {
         name: LATENCY,
         clients: &[1],
@@ -73,6 +80,7 @@ pub const WORKS: [Work; 8] = [
 ];
 
 const COMMIT: &str = "commit_unary";
+const STREAM: &str = "commit_stream";
 const LATENCY: &str = "commit_latency";
 const CPU: &str = "cpu_per_commit";
 const BYTES: &str = "bytes_per_commit";
@@ -176,6 +184,11 @@ impl Bench {
             let floor = block_in_place(|| Floor::measure(&plan.folder))?;
             both!(commits(plan, (clients, floor)));
         }
+        if plan.asks(STREAM) {
+            for clients in [64, 256] {
+                both!(streamed(plan, clients));
+            }
+        }
         if plan.asks(READ) {
             for clients in [64, 256] {
                 both!(reads(plan, clients));
@@ -230,6 +243,28 @@ async fn commits<S: System>(
         cpu.as_secs_f64() * 1e6 / number(run.all),
         millis(floor.sync),
         millis(floor.round_trip),
+    ));
+    Ok(())
+}
+
+/// Clients that write, those of a connection in one stream where there is such a thing.
+async fn streamed<S: System>(system: &mut S, plan: &Plan, clients: usize, sheet: &mut Sheet) -> Result<()> {
+    let leader = system.leader().await?;
+    let writers = system.gateways(leader, clients).await?;
+    costs::rest(system).await?;
+    let processes = system.processes();
+    let before = costs::cpu(&processes)?;
+    let mut run = drive(writers, Ask::Write, plan.span).await?;
+    costs::rest(system).await?;
+    let cpu = costs::cpu(&processes)?.saturating_sub(before);
+    sheet.note(STREAM, clients, S::NAME, run.rate());
+    let (half, most) = (time(&mut run, 0.5)?, time(&mut run, 0.99)?);
+    say::<S>(&format!(
+        "{clients} writing in streams: {:.0}/s, p50 {:.2} ms, p99 {:.2} ms, {:.0} µs of processor each",
+        run.rate(),
+        millis(half),
+        millis(most),
+        cpu.as_secs_f64() * 1e6 / number(run.all),
     ));
     Ok(())
 }

@@ -25,14 +25,16 @@ async fn what_is_counted_is_in_the_ledger() -> Result<()> {
     let bytes = between_nodes(&region)?;
     let span = Span { warm: Duration::from_millis(100), measured: Duration::from_millis(400) };
     let run = drive(region.clients(leader, 16).await?, Ask::Write, span).await?;
+    let streamed = drive(region.gateways(leader, 16).await?, Ask::Write, span).await?;
     costs::rest(&region).await?;
     let after = block_in_place(|| region.revision())?;
-    ensure!(after - before == run.all, "{} accepted, {} in the ledger", run.all, after - before);
-    ensure!(seen.load(Ordering::SeqCst) == run.all, "{} accepted, {} seen", run.all, seen.load(Ordering::SeqCst));
+    let all = run.all + streamed.all;
+    ensure!(after - before == all, "{all} accepted, {} in the ledger", after - before);
+    ensure!(seen.load(Ordering::SeqCst) == all, "{all} accepted, {} seen", seen.load(Ordering::SeqCst));
     ensure!(!watching.is_finished(), "the watch ended");
     if let (Some(before), Some(after)) = (bytes, between_nodes(&region)?) {
         let sent = after - before;
-        ensure!(sent > 2 * 256 * run.all, "{sent} bytes for {} commits on two followers", run.all);
+        ensure!(sent > 2 * 256 * all, "{sent} bytes for {all} commits on two followers");
     }
     let read = drive(region.clients(leader, 16).await?, Ask::Read, span).await?;
     ensure!(read.all > 0 && block_in_place(|| region.revision())? == after, "a read left a trace");
