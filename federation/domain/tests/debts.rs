@@ -5,8 +5,10 @@ mod common;
 use common::{ALXA, HELD, PLEDGED, Scene, WUHAI, debt, lot, mission, new_lot, request, text};
 use shouwang_domain::actor::Role;
 use shouwang_domain::charter::Basis;
+use shouwang_domain::machine::Machine as _;
 use shouwang_domain::quantity::{Fen, Qty};
 use shouwang_domain::region::command::RegionCommand as R;
+use shouwang_domain::region::event::RegionEvent;
 use shouwang_domain::region::lifecycle::{MissionState as M, ObligationState as O};
 use shouwang_domain::region::state::{DebtKind, DiscrepancyKind as D, Finding};
 use shouwang_domain::region::view::LineState;
@@ -217,6 +219,13 @@ fn nobody_owes_himself_for_his_own_goods_out_of_anothers_keeping() {
     assert_eq!(scene.state(1), M::Accounted);
 }
 
+/// What the check of a state against the one before it says if request 1 closes now, whatever is open.
+fn closed_all_the_same(scene: &Scene) -> Result<(), String> {
+    let mut after = scene.region().clone();
+    after.evolve(scene.world.now, &RegionEvent::RequestClosed { request: request(1) });
+    after.check_after(scene.region())
+}
+
 #[test]
 fn a_request_closes_when_nothing_of_it_is_open() {
     let mut scene = Scene::used();
@@ -224,6 +233,7 @@ fn a_request_closes_when_nothing_of_it_is_open() {
     let still = |scene: &mut Scene, why: &str| {
         let refusal = scene.ask(WUHAI, close.clone()).expect_err(why);
         assert_eq!(refusal.code(), "STILL_OPEN", "{why}");
+        assert!(closed_all_the_same(scene).is_err(), "{why}");
         refusal.en()
     };
     assert!(still(&mut scene, "a mission").contains("mission"));
@@ -236,7 +246,22 @@ fn a_request_closes_when_nothing_of_it_is_open() {
     scene.ask(WUHAI, Scene::recognise(false)).unwrap();
     restock(&mut scene, 1, 9);
     verify(&mut scene, 1, 9, 0);
+    assert_eq!(closed_all_the_same(&scene), Ok(()));
     scene.ask(WUHAI, close).unwrap();
     scene.settle();
     assert_eq!(scene.region().line_state(request(1), 1), Some(LineState::Closed));
+}
+
+#[test]
+fn what_turns_up_after_closing_opens_its_mission_again() {
+    let mut scene = Scene::reach(M::Accounted);
+    scene.must_ask(WUHAI, R::CloseRequest { request: request(1) });
+    scene.settle();
+    // Three that nobody had written down: a fact all the same, and once both sides agree somebody must give them back.
+    scene.must(WUHAI, scene.receive(1, HELD + Qty(3), Qty::ZERO));
+    scene.settle();
+    assert_eq!(scene.state(1), M::Accounted);
+    scene.agree(D::DeliveryOver, 0);
+    scene.settle();
+    assert_eq!(scene.state(1), M::Delivered);
 }

@@ -1,10 +1,11 @@
-//! The region's history only grows (domain.md §6.13 and 15): nothing recorded goes away, no total falls, no clock moves
-//! later.
+//! The region's history only grows (domain.md §6.11, 13 and 15): nothing recorded goes away, no total falls, no clock moves
+//! later, and nothing closes that is open.
 
 use super::Region;
 use super::heads::Countersignature;
+use super::lifecycle::ObligationState;
 use super::state::{Amounts, Channel, Mission, Obligation, Pledge, Request};
-use crate::ids::NodeId;
+use crate::ids::{MissionId, NodeId};
 use crate::succession::{first_broken, grows, stays};
 
 /// Checks a state against the one before it.
@@ -24,7 +25,7 @@ pub(super) fn check(before: &Region, after: &Region) -> Result<(), String> {
     }
     grows("mission", &before.missions, &after.missions, mission)?;
     grows("pledge", &before.pledges, &after.pledges, pledge)?;
-    grows("request", &before.requests, &after.requests, request)?;
+    grows("request", &before.requests, &after.requests, |was, is| request(after, was, is))?;
     grows("obligation", &before.obligations, &after.obligations, obligation)?;
     grows("answer", &before.answers, &after.answers, |_, _| None)?;
     grows("discrepancy", &before.discrepancies, &after.discrepancies, |_, _| None)?;
@@ -76,13 +77,28 @@ fn pledge(before: &Pledge, after: &Pledge) -> Option<&'static str> {
     ])
 }
 
-fn request(before: &Request, after: &Request) -> Option<&'static str> {
+fn request(region: &Region, before: &Request, after: &Request) -> Option<&'static str> {
+    let closes = before.closed_at.is_none() && after.closed_at.is_some();
     let mut lines = before.lines.iter().zip(&after.lines);
     let kept = lines.all(|(before, after)| after.missions.starts_with(&before.missions));
     first_broken(&[
         (before.made == after.made && before.requester == after.requester, "asks for something else now"),
         (kept && before.lines.len() == after.lines.len(), "lost a mission of a line"),
+        (stays(before.closed_at.as_ref(), after.closed_at.as_ref()), "closed at another time, or not any more"),
+        (
+            !closes || !after.lines.iter().flat_map(|line| &line.missions).any(|id| is_open(region, *id)),
+            "closed with something of it open",
+        ),
     ])
+}
+
+/// domain.md §6.11, in the moment in which a request closes: a fact that comes later may open a mission again.
+fn is_open(region: &Region, id: MissionId) -> bool {
+    let mut apart = region.discrepancies.iter().filter(|((of, _), _)| *of == id);
+    let mut debts = region.obligations.iter().filter(|((of, _), _)| *of == id);
+    region.missions.get(&id).is_some_and(|mission| !mission.state.is_over())
+        || apart.any(|(_, known)| known.closed_at.is_none())
+        || debts.any(|(_, debt)| debt.state != ObligationState::Settled)
 }
 
 fn obligation(before: &Obligation, after: &Obligation) -> Option<&'static str> {
