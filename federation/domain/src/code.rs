@@ -18,9 +18,13 @@ pub struct CodeError {
     pub detail: String,
 }
 
+/// Up to this many bytes a value is small.
+const SMALL: usize = 512;
+
 /// The bytes of a value.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(128);
+    // Most values are ledger records of about that size; growing by steps would copy them several times.
+    let mut bytes = Vec::with_capacity(512);
     // Writing to memory cannot fail, and our types have no serializer that refuses.
     ciborium::into_writer(value, &mut bytes).expect("domain values always encode");
     bytes
@@ -32,8 +36,13 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 /// Bytes that are not CBOR, not a `T`, or longer than one value.
 pub fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, CodeError> {
     let mut rest = bytes;
-    let value = ciborium::from_reader_with_buffer(&mut rest, &mut [0; 4096])
-        .map_err(|e| CodeError { what, detail: e.to_string() })?;
+    // Room for the texts within, none of which is longer than the whole; for the small it is not worth to clear much.
+    let value = if bytes.len() <= SMALL {
+        ciborium::from_reader_with_buffer(&mut rest, &mut [0; SMALL])
+    } else {
+        ciborium::from_reader_with_buffer(&mut rest, &mut [0; 4096])
+    };
+    let value = value.map_err(|e| CodeError { what, detail: e.to_string() })?;
     if rest.is_empty() { Ok(value) } else { Err(CodeError { what, detail: format!("{} bytes too many", rest.len()) }) }
 }
 

@@ -72,7 +72,10 @@ impl Draft {
 
 /// A text that people wrote.
 pub(crate) fn check_text(field: &str, text: &str, max: usize) -> Result<(), Refusal> {
-    if (1..=max).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+    // Letter by letter only what is not plain ASCII.
+    let plain = text.len() <= max && text.bytes().all(|byte| (b' '..0x7f).contains(&byte));
+    let fits = || (1..=max).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    if !text.is_empty() && (plain || fits()) {
         Ok(())
     } else {
         Err(Refusal::field(field, &format!("1 to {max} characters, no control characters")))
