@@ -5,7 +5,7 @@ use shouwang_domain::code;
 use shouwang_domain::hash::Hash32;
 
 /// Changes when entries are made in another way: an index made in the old way is then built anew.
-const SCHEME: u32 = 1;
+const SCHEME: u32 = 2;
 /// Most runs kept apart. Each is left by a checkpoint that was installed before older history had come.
 const RUNS_MAX: usize = 32;
 
@@ -35,9 +35,9 @@ impl Tally {
     }
 
     /// Counts an entry in, which must be new.
-    pub fn count(&mut self, key: &[u8]) {
+    pub fn count(&mut self, key: &[u8], value: &[u8]) {
         let mut head = [0; 8];
-        head.copy_from_slice(&Hash32::of(&[key]).0[..8]);
+        head.copy_from_slice(&Hash32::of(&[&key.len().to_be_bytes(), key, value]).0[..8]);
         self.count += 1;
         self.sum = self.sum.wrapping_add(u64::from_be_bytes(head));
     }
@@ -167,13 +167,14 @@ mod tests {
         let tally = |keys: &[&str]| {
             let mut tally = Tally::default();
             for key in keys {
-                tally.count(key.as_bytes());
+                let (key, value) = key.split_once('=').unwrap_or((key, ""));
+                tally.count(key.as_bytes(), value.as_bytes());
             }
             tally
         };
         let known = tally(&["a", "b", "c"]);
         assert_eq!(known, tally(&["c", "a", "b"]));
-        for wrong in [&["a", "b"][..], &["a", "b", "d"], &["a", "b", "c", "d"], &["a", "b", "b"]] {
+        for wrong in [&["a", "b"][..], &["a", "b", "d"], &["a", "b", "c", "d"], &["a", "b", "b"], &["a", "b", "c=1"]] {
             assert_ne!(known, tally(wrong), "{wrong:?}");
         }
     }

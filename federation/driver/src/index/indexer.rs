@@ -3,7 +3,7 @@
 //! It works in pages and rests as long as it worked, so that building an index anew leaves half a core to the node; once it
 //! has caught up, it lets a page's worth gather for a moment. No error of the index goes further than this thread.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -19,13 +19,11 @@ use shouwang_store::index::{Index, IndexBatch, MAX_KEY_BYTES};
 
 use super::coverage::{Coverage, Run, Tally};
 use super::home::{Home, Opened};
-use super::{Indexed, at_revision, of_command, of_record, of_subject};
+use super::{Group, Indexed, PAGE, at_revision, of_command, of_record, of_subject};
 use crate::metrics;
 use crate::record::Shared;
 use crate::tail::Change;
 
-/// Ledger records indexed at once.
-const PAGE: usize = 512;
 /// Entries read at once when an index is checked.
 const ENTRIES: usize = 1024;
 /// The longest rest between two pages, and the rest after one that closed a gap: a page costs the same in the index whatever
@@ -61,8 +59,8 @@ pub(super) fn counted(index: &Index, id: RecordId, go_on: impl Fn() -> bool) -> 
     let (prefix, mut tally, mut after) = (of_record(id), Tally::default(), None);
     while go_on() {
         let page = index.scan_prefix(&prefix, after.as_deref(), ENTRIES).map_err(Trouble::of_index)?;
-        for (key, _) in &page {
-            tally.count(key);
+        for (key, value) in &page {
+            tally.count(key, value);
         }
         match page.into_iter().next_back() {
             Some((last, _)) if tally.is_within(&noted.tally) => after = Some(last),
@@ -198,9 +196,10 @@ impl<M: Machine> Indexer<M> {
         let run = Run { first, last: end.record.revision, leaf: merkle::leaf(&end.bytes) };
         let mut coverage = self.coverage.clone();
         let mut batch = IndexBatch::new();
-        for key in changes.iter().flat_map(|change| self.keys(change)) {
-            coverage.tally.count(&key);
-            batch.put(key, []);
+        for (name, group) in self.groups(&changes) {
+            let (key, value) = (at_revision(name, group.first), group.value());
+            coverage.tally.count(&key, &value);
+            batch.put(key, value);
         }
         if !coverage.add(run) {
             return Err(Trouble::Damaged("its ledger has come in too many parts".to_owned()));
@@ -219,21 +218,32 @@ impl<M: Machine> Indexer<M> {
         }
     }
 
-    /// Everything that leads to a ledger record.
-    fn keys(&self, change: &Change<M::Event>) -> BTreeSet<Vec<u8>> {
-        let (id, revision) = (self.shared.core.id, change.record.revision);
-        let mut keys = BTreeSet::new();
+    /// Everything that leads to these ledger records, and to which of them.
+    fn groups(&self, changes: &[Arc<Change<M::Event>>]) -> BTreeMap<Vec<u8>, Group> {
+        let mut groups: BTreeMap<_, Group> = BTreeMap::new();
+        for change in changes {
+            let revision = change.record.revision;
+            for name in self.names(change) {
+                groups.entry(name).or_insert_with(|| Group::of(revision)).add(revision);
+            }
+        }
+        // A name that long was never given by a command of ours, and cannot be asked for.
+        groups.retain(|name, _| at_revision(name.clone(), 0).len() <= MAX_KEY_BYTES);
+        groups
+    }
+
+    /// Everything that leads to a ledger record; some of it may come twice.
+    fn names(&self, change: &Change<M::Event>) -> Vec<Vec<u8>> {
+        let id = self.shared.core.id;
+        let subjects = change.record.events.iter().flat_map(M::subjects);
+        let mut names: Vec<_> = subjects.map(|subject| of_subject(id, &subject)).collect();
         if let Cause::Command { bytes, proof } = &change.record.cause
             && let Ok(envelope) = code::decode::<Envelope<M::Command>>("command", &bytes.0)
             && !M::is_numbered(&envelope.body)
         {
-            keys.insert(at_revision(of_command(id, proof.node.municipality(), envelope.id), revision));
+            names.push(of_command(id, proof.node.municipality(), envelope.id));
         }
-        let subjects = change.record.events.iter().flat_map(M::subjects);
-        keys.extend(subjects.map(|subject| at_revision(of_subject(id, &subject), revision)));
-        // A name that long was never given by a command of ours, and cannot be asked for.
-        keys.retain(|key| key.len() <= MAX_KEY_BYTES);
-        keys
+        names
     }
 
     fn publish(&self) {

@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout_at;
 
 use super::home::Opened;
-use super::{Indexed, at_revision, of_command, of_subject, revision_of};
+use super::{Group, Indexed, PAGE, at_revision, of_command, of_subject};
 use crate::Result;
 use crate::error::DriverError;
 use crate::handle::Handle;
@@ -155,11 +155,19 @@ impl<M: Machine> Look<M> {
         let Some(opened) = opened else { return Default::default() };
         let mut found = BTreeSet::new();
         for prefix in prefixes {
-            let from = at_revision(prefix.clone(), after);
-            match opened.index.scan_prefix(prefix, Some(&from), most) {
-                Ok(entries) => found.extend(entries.iter().filter_map(|(key, _)| revision_of(key))),
+            // A group may begin a page before what it leads to, and so many of them may lead to nothing behind `after`.
+            let from = at_revision(prefix.clone(), after.saturating_sub(PAGE as u64));
+            let entries = opened.index.scan_prefix(prefix, Some(&from), most.saturating_add(PAGE));
+            let groups = entries.map_err(|error| error.to_string()).and_then(|entries| {
+                let groups = entries.iter().map(|(key, value)| Group::read(key, value));
+                groups.collect::<Option<Vec<_>>>().ok_or_else(|| "an entry is none".to_owned())
+            });
+            match groups {
+                Ok(groups) => {
+                    found.extend(groups.iter().flat_map(Group::revisions).filter(|revision| *revision > after));
+                }
                 Err(error) => {
-                    tracing::warn!(record = %self.shared.core.label, %error, "the index does not read");
+                    tracing::warn!(record = %self.shared.core.label, error, "the index does not read");
                     self.condemn(opened.generation);
                     return Default::default();
                 }
