@@ -91,9 +91,9 @@ impl Batch {
         Ok(batch)
     }
 
-    /// Whether the signature is that of `public_key`.
-    pub fn is_signed_by(&self, public_key: &[u8], verifier: &dyn Verifier) -> bool {
-        let message = self.signed_message(&merkle::root(&self.leaves()));
+    /// Whether the signature over the commands with this Merkle root is that of `public_key`.
+    pub fn is_signed_by(&self, public_key: &[u8], root: &Hash32, verifier: &dyn Verifier) -> bool {
+        let message = self.signed_message(root);
         verifier.verify(self.signature_algorithm, public_key, &message, &self.signature.0)
     }
 }

@@ -12,7 +12,7 @@ use crate::command::{Batch, CommandProof, Envelope};
 use crate::hash::{Bytes, Hash32, Verifier};
 use crate::ids::{CommandId, MunicipalityCode, NodeId, RecordId};
 use crate::level::TooOld;
-use crate::machine::{Context, Machine};
+use crate::machine::{Context, Machine, Signer};
 use crate::merkle::{self, Frontier};
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
@@ -108,6 +108,8 @@ pub struct Written<E> {
 /// What one entry did.
 #[derive(Clone, Debug)]
 pub struct Applied<E> {
+    /// When its leader stamped it; nothing if its bytes are no entry.
+    pub stamp: Option<Timestamp>,
     /// New ledger records, in order.
     pub written: Vec<Written<E>>,
     /// The outcome of every readable command, those that left no record included.
@@ -115,6 +117,12 @@ pub struct Applied<E> {
     /// Batches (digest of their bytes) that were dropped whole: not for this record, or not signed by a key in force; and
     /// those whose rest was dropped, because one of their own commands ended that key.
     pub dropped: Vec<Hash32>,
+}
+
+impl<E> Default for Applied<E> {
+    fn default() -> Self {
+        Self { stamp: None, written: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +133,14 @@ struct Remembered {
 }
 
 type CommandKey = (MunicipalityCode, CommandId);
+
+/// A batch that a member signed.
+struct Verified {
+    batch: Batch,
+    /// The hashes of its commands.
+    leaves: Vec<Hash32>,
+    signer: Signer,
+}
 
 /// What a command comes to.
 enum Judged<E> {
@@ -258,8 +274,9 @@ impl<M: Machine> Record<M> {
     /// The entry raises the record above what this program goes along with: nothing of it has happened here.
     pub fn apply(&mut self, entry: &[u8], verifier: &dyn Verifier) -> Result<Applied<M::Event>, TooOld> {
         let before = self.clone();
-        let mut applied = Applied { written: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
+        let mut applied = Applied::default();
         if let Ok(entry) = code::decode::<Entry>("entry", entry) {
+            applied.stamp = Some(entry.stamp);
             self.carry_out(&entry, verifier, &mut applied);
         }
         let raised = self.goes_along(self.machine.level());
@@ -298,13 +315,13 @@ impl<M: Machine> Record<M> {
     }
 
     fn apply_batch(&mut self, bytes: &[u8], now: Timestamp, verifier: &dyn Verifier, applied: &mut Applied<M::Event>) {
-        let Some((batch, signer)) = self.verify(bytes, now, verifier) else {
+        let Some(Verified { batch, leaves, signer }) = self.verify(bytes, now, verifier) else {
             applied.dropped.push(Hash32::of(&[bytes]));
             return;
         };
         let count = u32::try_from(batch.commands.len()).unwrap_or(u32::MAX);
         // Each on its own would cost the square of the batch.
-        let paths = merkle::paths(&batch.leaves());
+        let paths = merkle::paths(&leaves);
         for (index, (command, path)) in (0..).zip(batch.commands.iter().zip(paths)) {
             // The one before may have ended the key or the membership: what follows was not said by a member, and who looks
             // at the ledger later asks which keys were in force right before each record.
@@ -326,17 +343,18 @@ impl<M: Machine> Record<M> {
     }
 
     /// The batch and the key that signed it, if it is meant for this record and the key is in force.
-    fn verify(&self, bytes: &[u8], now: Timestamp, verifier: &dyn Verifier) -> Option<(Batch, crate::machine::Signer)> {
+    fn verify(&self, bytes: &[u8], now: Timestamp, verifier: &dyn Verifier) -> Option<Verified> {
         let batch = Batch::decode(bytes).ok()?;
         if batch.record != self.id || batch.epoch != self.epoch {
             return None;
         }
-        let signer = self
-            .machine
-            .signers(batch.node, now)
-            .into_iter()
-            .find(|s| s.algorithm == batch.signature_algorithm && batch.is_signed_by(&s.public_key, verifier))?;
-        Some((batch, signer))
+        let leaves = batch.leaves();
+        let root = merkle::root(&leaves);
+        let signer =
+            self.machine.signers(batch.node, now).into_iter().find(|s| {
+                s.algorithm == batch.signature_algorithm && batch.is_signed_by(&s.public_key, &root, verifier)
+            })?;
+        Some(Verified { batch, leaves, signer })
     }
 
     fn apply_command(
@@ -477,7 +495,7 @@ impl<M: Machine> Record<M> {
         let envelope = self.understood(&bytes).ok_or_else(unreadable)?;
         let now = self.time.max(now);
         let events = decide(&self.machine, now, &envelope.body)?;
-        let mut applied = Applied { written: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
+        let mut applied = Applied::default();
         let key = (proof.node.municipality(), envelope.id);
         let digest = Hash32::of(&[&bytes.0]);
         let outcome = self.write(now, Cause::Command { bytes, proof }, events, None, &mut applied);

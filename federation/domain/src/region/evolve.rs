@@ -1,5 +1,7 @@
 //! Lets region events happen. No guards, no decisions: whatever arrives here has been decided.
 
+use std::sync::Arc;
+
 use super::Region;
 use super::event::RegionEvent as E;
 use super::heads;
@@ -100,14 +102,14 @@ fn membership(region: &mut Region, event: &E) {
         }
         E::CharterChanged { change, version } => put_in_force(region, *change, *version),
         E::KeyRetired { node } => {
-            if let Ok(entry) = region.head.charter.node_mut(*node)
+            if let Ok(entry) = Arc::make_mut(&mut region.head.charter).node_mut(*node)
                 && let Some((_, until)) = entry.retiring.take()
             {
                 region.timers.remove(&(until, Timer::KeyRetires(*node)));
             }
         }
         E::VoterSet { node, voter } => {
-            if let Ok(entry) = region.head.charter.node_mut(*node) {
+            if let Ok(entry) = Arc::make_mut(&mut region.head.charter).node_mut(*node) {
                 entry.voter = *voter;
             }
         }
@@ -116,7 +118,8 @@ fn membership(region: &mut Region, event: &E) {
         }
         E::LevelRaised { to } => region.head.level = *to,
         E::Rescued { voters, .. } => {
-            let nodes = region.head.charter.members.iter_mut().flat_map(|member| member.nodes.iter_mut());
+            let charter = Arc::make_mut(&mut region.head.charter);
+            let nodes = charter.members.iter_mut().flat_map(|member| member.nodes.iter_mut());
             nodes.for_each(|entry| entry.voter = voters.contains(&entry.node));
             // What was said of them stays said, of its epoch; nobody speaks of them any more.
             region.heads.clear();
@@ -131,7 +134,7 @@ fn put_in_force(region: &mut Region, id: crate::ids::CommandId, version: u32) {
     let what = change.change.clone();
     let before: Vec<_> = region.head.charter.nodes().map(|(_, entry)| entry.node).collect();
     if let CharterChange::RotateKey { node, old_until, .. } = &what {
-        if let Ok(entry) = region.head.charter.node_mut(*node)
+        if let Some((_, entry)) = region.head.charter.nodes().find(|(_, entry)| entry.node == *node)
             && let Some((_, until)) = &entry.retiring
         {
             region.timers.remove(&(*until, Timer::KeyRetires(*node)));
@@ -144,7 +147,7 @@ fn put_in_force(region: &mut Region, id: crate::ids::CommandId, version: u32) {
     }
     // The decision has tried this very change on this very charter.
     if let Ok(charter) = region.head.charter.changed(&what) {
-        region.head.charter = charter;
+        region.head.charter = Arc::new(charter);
     }
     for node in before {
         if !region.head.charter.nodes().any(|(_, entry)| entry.node == node) {

@@ -6,7 +6,7 @@ use super::event::RegionEvent;
 use super::levels;
 use super::lifecycle::ObligationState;
 use super::state::{Change, Discrepancy, DiscrepancyKey, Obligation, Pledge};
-use crate::charter::CharterChange;
+use crate::charter::{Charter, CharterChange};
 use crate::ids::{CommandId, MunicipalityCode, NodeId};
 use crate::machine::{Context, Signer};
 use crate::refusal::Refusal;
@@ -133,7 +133,7 @@ pub(super) fn set_voter(draft: &mut Draft, context: &Context<'_>, node: NodeId, 
     if !draft.is_hub(context) {
         return Err(Refusal::not_yours(context.actor.municipality, "set voters"));
     }
-    let mut charter = draft.region.head.charter.clone();
+    let mut charter = Charter::clone(&draft.region.head.charter);
     let entry = charter.node_mut(node)?;
     if entry.voter == voter {
         return Ok(());

@@ -26,6 +26,8 @@ mod timers;
 mod up;
 pub mod view;
 
+use std::sync::Arc;
+
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
@@ -52,8 +54,8 @@ use crate::time::Timestamp;
 /// What is not a map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
-    /// The charter in force.
-    pub charter: Charter,
+    /// The charter in force; shared, for every decision is made on a copy of the state.
+    pub charter: Arc<Charter>,
     /// The order of holds so far.
     pub holds: u64,
     /// The feature level of the record.
@@ -117,7 +119,7 @@ impl Machine for Region {
             return Err(Refusal::field("charter.version", "the first charter is version 1"));
         }
         Ok(Self {
-            head: Head { charter: genesis.clone(), holds: 0, level: level::FIRST },
+            head: Head { charter: Arc::new(genesis.clone()), holds: 0, level: level::FIRST },
             changes: OrdMap::new(),
             retired_nodes: OrdMap::new(),
             channels: OrdMap::new(),

@@ -1,11 +1,9 @@
 //! The apply thread of a record: committed entries into the state, and the news to everyone who waits for it.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use serde::Deserialize;
 use shouwang_domain::code;
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::level::TooOld;
@@ -40,17 +38,6 @@ pub(crate) enum ApplyWork {
     Install { index: u64, term: u64 },
     /// Take a checkpoint now.
     Checkpoint(Option<oneshot::Sender<Result<CheckpointInfo>>>),
-}
-
-/// The stamp of an entry, without its batches.
-#[derive(Deserialize)]
-struct Stamp {
-    stamp: Timestamp,
-}
-
-/// When its leader stamped an entry; nothing if that cannot be read.
-pub(super) fn stamp_of(data: &[u8]) -> Option<Timestamp> {
-    code::decode::<Stamp>("entry", data).ok().map(|entry| entry.stamp)
 }
 
 /// What has happened and nobody has been told yet.
@@ -127,7 +114,7 @@ impl<M: Machine> ApplyLoop<M> {
     fn apply_entry(&mut self, data: &Bytes) -> Result<(), TooOld> {
         let Some(record) = &mut self.record else { return Ok(()) };
         let applied = record.apply(data, &*self.shared.verifier)?;
-        self.note.stamp = self.note.stamp.max(stamp_of(data).unwrap_or_default());
+        self.note.stamp = self.note.stamp.max(applied.stamp.unwrap_or_default());
         self.news.outcomes.extend(applied.outcomes);
         self.news.dropped.extend(applied.dropped);
         for written in applied.written {
@@ -158,15 +145,13 @@ impl<M: Machine> ApplyLoop<M> {
         self.note.next_due = record.next_due();
         let revision = record.revision();
         let changes = std::mem::take(&mut self.news.changes);
-        let digests: BTreeMap<u64, Option<Hash32>> =
-            changes.iter().map(|change| (change.record.revision, command_digest(&change.record.cause))).collect();
         if !changes.is_empty() {
             let kept = changes.iter().map(|change| (change.record.revision, change.bytes.clone())).collect();
             let kept = Kept { records: kept, root: record.ledger_root().0 };
+            metrics::applied(&core.label, changes.len() as u64, revision);
             self.shared.tail.extend(changes, core.keeper_position());
             core.keeper_backlog.fetch_add(kept.bytes(), std::sync::atomic::Ordering::Relaxed);
             core.keeper.push(KeeperJob::Append(kept));
-            metrics::applied(&core.label, digests.len() as u64, revision);
         }
         let group = record.machine().group();
         let keys = keys_in_force(record, core.node);
@@ -176,7 +161,7 @@ impl<M: Machine> ApplyLoop<M> {
         self.shared.record.store(Some(Arc::new(record.clone())));
         core.published.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
         let outcomes = std::mem::take(&mut self.news.outcomes);
-        core.waiters.resolve(outcomes, |at| digests.get(&at).copied().unwrap_or_else(|| self.digest_at(at)));
+        core.waiters.resolve(outcomes, |at| self.digest_at(at));
         let dropped = std::mem::take(&mut self.news.dropped);
         if !dropped.is_empty() {
             tracing::warn!(record = %core.label, count = dropped.len(), "batches dropped: not signed by a key in force");
@@ -196,7 +181,7 @@ impl<M: Machine> ApplyLoop<M> {
         }
     }
 
-    /// The digest of the command that an earlier revision holds.
+    /// The digest of the command that a revision holds.
     fn digest_at(&self, revision: u64) -> Option<Hash32> {
         let held = self.shared.tail.read(revision, 1).and_then(|held| held.into_iter().next());
         if let Some(change) = held {

@@ -18,7 +18,6 @@ use shouwang_store::ledger::{Ledger, LedgerReader};
 use shouwang_store::log::{self, LogWrite};
 use shouwang_store::{Disk, Remedy, StoreError};
 
-use super::apply::stamp_of;
 use super::checkpoints::{self, At};
 use super::found::{Dirs, LOG_LOST, RECORDS, is_damage, open_ledger, slot_of, unfit};
 use super::life::NewLife;
@@ -100,8 +99,8 @@ pub(super) fn apply<M: Machine>(mut record: Record<M>, index: u64, entries: &[En
     let mut stamp = record.time();
     for entry in entries.iter().filter(|entry| entry.get_index() > index) {
         if let CommittedKind::Normal(data) = committed_kind(entry.clone()) {
-            stamp = stamp.max(stamp_of(&data).unwrap_or_default());
             let applied = record.apply(&data, &Ed25519Verifier)?;
+            stamp = stamp.max(applied.stamp.unwrap_or_default());
             from_log.extend(applied.written.into_iter().map(|written| (written.record.revision, written.bytes)));
         }
     }
