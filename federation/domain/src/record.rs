@@ -1,6 +1,7 @@
 //! A record: a machine with its ledger position, its memory of commands, and its time. [`Record::apply`] is the whole
 //! of what a log entry does, on every node alike.
 
+mod ledger;
 mod replay;
 
 use imbl::{OrdMap, OrdSet};
@@ -17,113 +18,13 @@ use crate::merkle::{self, Frontier};
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
 
+pub use self::ledger::{Applied, Cause, Entry, LedgerRecord, Outcome, Verdict, Written};
 pub use self::replay::ReplayError;
 
 /// Most timers that one entry fires; the rest fire with the next entry.
 pub const TIMERS_PER_ENTRY_MAX: usize = 256;
 /// A command may be valid for at most this long after it arrives (7 days): the memory of ids is bounded by it.
 pub const VALIDITY_MS_MAX: i64 = 7 * crate::time::DAY_MS;
-
-/// The data of one Raft log entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// The leader's time.
-    pub stamp: Timestamp,
-    /// Encoded [`Batch`]es as their nodes signed them; none in an entry that only lets timers fire.
-    pub batches: Vec<Bytes>,
-}
-
-/// What came of a command.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// The ledger record that holds it; 0 when the command left none ([`Verdict::Expired`], [`Verdict::IdReused`], a
-    /// numbered message that moved nothing).
-    pub revision: u64,
-    /// Record time of the decision.
-    pub at: Timestamp,
-    /// Yes or no.
-    pub verdict: Verdict,
-}
-
-/// Yes, no, or no answer of the machine's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Verdict {
-    /// It happened.
-    Accepted,
-    /// The record said no, and why.
-    Refused(Refusal),
-    /// It arrived after its `valid_until` (or claimed to be valid for longer than [`VALIDITY_MS_MAX`]).
-    Expired,
-    /// The id was used before for another command.
-    IdReused,
-}
-
-/// What the ledger keeps, one per revision.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(bound(deserialize = "E: serde::de::DeserializeOwned"))]
-pub struct LedgerRecord<E> {
-    /// Dense count of ledger records, from 1.
-    pub revision: u64,
-    /// Record time.
-    pub at: Timestamp,
-    /// What caused it.
-    pub cause: Cause,
-    /// What happened.
-    pub events: Vec<E>,
-    /// The refusal, if the command was refused.
-    pub refusal: Option<Refusal>,
-}
-
-impl<E> LedgerRecord<E> {
-    /// What came of the command that caused it.
-    pub fn outcome(&self) -> Outcome {
-        let verdict = self.refusal.clone().map_or(Verdict::Accepted, Verdict::Refused);
-        Outcome { revision: self.revision, at: self.at, verdict }
-    }
-}
-
-/// Why a ledger record exists.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Cause {
-    /// A command, with the bytes as received and what proves them.
-    Command {
-        /// The encoded envelope.
-        bytes: Bytes,
-        /// Who signed it, and how to check that.
-        proof: CommandProof,
-    },
-    /// A deadline passed.
-    Timer,
-}
-
-/// One ledger record as it leaves [`Record::apply`]: the value and its bytes, which are what the Merkle tree covers.
-#[derive(Clone, Debug)]
-pub struct Written<E> {
-    /// The value.
-    pub record: LedgerRecord<E>,
-    /// Its encoded form.
-    pub bytes: Vec<u8>,
-}
-
-/// What one entry did.
-#[derive(Clone, Debug)]
-pub struct Applied<E> {
-    /// When its leader stamped it; nothing if its bytes are no entry.
-    pub stamp: Option<Timestamp>,
-    /// New ledger records, in order.
-    pub written: Vec<Written<E>>,
-    /// The outcome of every readable command, those that left no record included.
-    pub outcomes: Vec<((MunicipalityCode, CommandId), Outcome)>,
-    /// Batches (digest of their bytes) that were dropped whole: not for this record, or not signed by a key in force; and
-    /// those whose rest was dropped, because one of their own commands ended that key.
-    pub dropped: Vec<Hash32>,
-}
-
-impl<E> Default for Applied<E> {
-    fn default() -> Self {
-        Self { stamp: None, written: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() }
-    }
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Remembered {
