@@ -1,11 +1,12 @@
 //! What the kernel counts while a system works: processor time of its processes, bytes between its nodes.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::system::System;
+use crate::system::Served;
 
 /// Clock ticks a second in `/proc`: part of Linux's interface, whatever the kernel's own clock is.
 const TICKS_PER_SECOND: u64 = 100;
@@ -16,25 +17,52 @@ const REST_CPU: Duration = Duration::from_millis(20);
 /// How long that is waited for.
 const REST_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Processor time that processes have used, in user and kernel mode.
+/// Processor time that processes and all they have started have used, in user and kernel mode, whether those still run or
+/// have ended and been waited for.
 ///
 /// # Errors
 /// One of them is gone.
 pub fn cpu(processes: &[u32]) -> Result<Duration> {
-    let of = |process: &u32| {
-        let text = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-        ticks(&text).with_context(|| format!("/proc/{process}/stat: {text}"))
-    };
-    let ticks: u64 = processes.iter().map(of).sum::<Result<u64>>()?;
+    let all = running()?;
+    let mut ticks = 0;
+    let mut left = processes.to_vec();
+    while let Some(process) = left.pop() {
+        let known = all.get(&process).with_context(|| format!("process {process} is gone"))?;
+        ticks += known.ticks;
+        left.extend(all.iter().filter(|(_, other)| other.parent == process).map(|(number, _)| *number));
+    }
     Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
-/// The 14th and 15th field, counted behind the name, which may hold anything.
-fn ticks(stat: &str) -> Option<u64> {
-    let (_, behind) = stat.rsplit_once(')')?;
-    let mut fields = behind.split_whitespace().skip(11);
-    let [user, kernel] = [fields.next()?, fields.next()?].map(str::parse::<u64>);
-    Some(user.ok()? + kernel.ok()?)
+/// What `/proc/PID/stat` says of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    /// Who started it.
+    parent: u32,
+    /// Its own time, and that of those it waited for.
+    ticks: u64,
+}
+
+impl Stat {
+    /// The 4th and the 14th to 17th field, counted behind the name, which may hold anything.
+    fn of(text: &str) -> Option<Self> {
+        let (_, behind) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = behind.split_whitespace().collect();
+        let times = fields.get(11..15)?.iter().map(|field| field.parse::<u64>().ok());
+        Some(Self { parent: fields[1].parse().ok()?, ticks: times.sum::<Option<u64>>()? })
+    }
+}
+
+/// All processes of this machine. One that ends meanwhile is left out: whoever waits for it has its time from then on.
+fn running() -> Result<BTreeMap<u32, Stat>> {
+    let entries = std::fs::read_dir("/proc").context("/proc")?;
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let stats =
+        numbers.filter_map(|number| Some((number, std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?)));
+    let read = |(number, text): (u32, String)| {
+        Ok((number, Stat::of(&text).with_context(|| format!("/proc/{number}/stat: {text}"))?))
+    };
+    stats.map(read).collect()
 }
 
 /// Waits until nothing is left of what a system does behind its answers: what it puts off is counted, and is not in the
@@ -42,7 +70,7 @@ fn ticks(stat: &str) -> Option<u64> {
 ///
 /// # Errors
 /// It never comes to rest, or one of its processes is gone.
-pub async fn rest<S: System>(system: &S) -> Result<()> {
+pub async fn rest<S: Served>(system: &S) -> Result<()> {
     let (processes, deadline) = (system.processes(), Instant::now() + REST_PATIENCE);
     let mut before = cpu(&processes)?;
     loop {
@@ -90,14 +118,18 @@ fn bytes_of(line: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::process::Stdio;
+
     use super::*;
 
     #[test]
     fn processor_time_is_read_behind_any_name() {
-        let fields = "S 1 2 3 4 5 6 7 8 9 10 30 12 0 0 20 0 9 0 100";
-        assert_eq!(ticks(&format!("77 (etcd) {fields}")), Some(42));
-        assert_eq!(ticks(&format!("77 (a) b) (c) {fields}")), Some(42));
-        assert_eq!((ticks("77 (etcd) S 1 2"), ticks("")), (None, None));
+        let fields = "S 7 2 3 4 5 6 7 8 9 10 30 12 500 100 20 0 9 0 100";
+        let expected = Some(Stat { parent: 7, ticks: 642 });
+        assert_eq!(Stat::of(&format!("77 (etcd) {fields}")), expected);
+        assert_eq!(Stat::of(&format!("77 (a) b) (c) {fields}")), expected);
+        assert_eq!((Stat::of("77 (etcd) S 1 2"), Stat::of("")), (None, None));
     }
 
     #[test]
@@ -110,6 +142,27 @@ mod tests {
             assert!(began.elapsed() < Duration::from_mins(1), "{sum}");
         }
         assert!(cpu(&[0]).is_err());
+    }
+
+    #[test]
+    fn the_time_of_those_it_started_counts_with_it_while_they_run_and_after() {
+        let works = "sh -c 'while :; do :; done' & worker=$!";
+        let script = format!("{works}; read -r line; kill $worker; wait $worker; echo ended; read -r line");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut shell = shell.spawn().unwrap();
+        let (used, began) = (Duration::from_millis(200), Instant::now());
+        while cpu(&[shell.id()]).unwrap() < used {
+            assert!(began.elapsed() < Duration::from_mins(1), "the worker's time is not counted");
+        }
+        shell.stdin.as_mut().unwrap().write_all(b"end it\n").unwrap();
+        let mut said = [0; 6];
+        shell.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"ended\n");
+        assert!(cpu(&[shell.id()]).unwrap() >= used, "it is lost with the worker");
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        assert!(cpu(&[shell.id()]).is_err(), "a process that is gone has no time");
     }
 
     #[test]

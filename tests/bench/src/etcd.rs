@@ -12,7 +12,7 @@ use tonic::Request;
 use tonic::transport::Channel;
 
 use crate::payload::Mark;
-use crate::system::{CALL_TIMEOUT, CONNECTIONS_MAX, Client, NODES, System};
+use crate::system::{CALL_TIMEOUT, CONNECTIONS_MAX, Client, NODES, Served, System};
 use crate::tls::{Dialler, Papers};
 
 /// The messages of etcd's client API.
@@ -207,14 +207,32 @@ impl Etcd {
         bail!("{} after {PATIENCE:?}: {why}\n{}", member.name, member.log_tail())
     }
 
+    /// Its name and the version that matters, as it says itself.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub async fn version(&self) -> Result<String> {
+        let version = self.status(0).await?.version;
+        let mut parts = version.split('.');
+        let (major, minor) = (parts.next().unwrap_or_default(), parts.next().context("etcd says no version")?);
+        Ok(format!("{} {major}.{minor}", Self::NAME))
+    }
+
     fn running(&self) -> Vec<usize> {
         (0..NODES).filter(|node| self.members[*node].child.is_some()).collect()
     }
 }
 
+impl Served for Etcd {
+    const NAME: &'static str = "etcd";
+
+    fn processes(&self) -> Vec<u32> {
+        self.members.iter().filter_map(|member| member.child.as_ref().map(Child::id)).collect()
+    }
+}
+
 impl System for Etcd {
     type Client = EtcdClient;
-    const NAME: &'static str = "etcd";
 
     async fn leader(&mut self) -> Result<usize> {
         for node in self.running() {
@@ -240,10 +258,6 @@ impl System for Etcd {
             clients.extend(all.map(|n| EtcdClient::new(channel.clone(), &format!("bench/{n}"))));
         }
         Ok(clients)
-    }
-
-    fn processes(&self) -> Vec<u32> {
-        self.members.iter().filter_map(|member| member.child.as_ref().map(Child::id)).collect()
     }
 
     fn peer_ports(&self) -> [u16; NODES] {

@@ -1,7 +1,8 @@
-//! How fast a region is, beside what people would use instead: etcd. Both run as three voters on loopback with TLS
-//! everywhere and durable writes, under one load generator, in turns.
+//! How fast a region is, and how fast a registry, beside what people would use instead: etcd for the one, both as three
+//! voters; PostgreSQL for the other. All run on loopback with TLS everywhere and durable writes, under one load generator,
+//! in turns.
 //!
-//! Entry point: [`works::Bench`]. What must never stand here: a figure that is not measured, a shortcut that only one of
+//! Entry points: [`works::Bench`], [`movements::Bench`]. What must never stand here: a figure that is not measured, a shortcut that only one of
 //! the two gets, and anything that reaches into a node past its command line, its listeners, its signals and what the
 //! kernel tells about its process.
 
@@ -11,9 +12,13 @@ pub mod figures;
 pub mod floor;
 pub mod gateway;
 pub mod load;
+pub mod movements;
 pub mod payload;
+pub mod postgres;
 pub mod region;
+pub mod registry;
 pub mod report;
+pub mod stock;
 pub mod system;
 pub mod tls;
 pub mod works;

@@ -50,26 +50,53 @@ impl Run {
     }
 }
 
+/// Somebody with one call under way.
+pub trait Asker: Send + 'static {
+    /// Asks once, and waits.
+    ///
+    /// # Errors
+    /// It was refused, or there was no answer in time.
+    fn ask(&mut self) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// A client that asks the same again and again.
+struct Asking<C>(C, Ask);
+
+impl<C: Client> Asker for Asking<C> {
+    async fn ask(&mut self) -> Result<()> {
+        match self.1 {
+            Ask::Write => self.0.write(Mark::next()).await,
+            Ask::Read => self.0.read().await,
+        }
+    }
+}
+
 /// Lets every client ask and wait, again and again.
 ///
 /// # Errors
-/// The first call that failed: nothing here is killed, so none may.
+/// As [`repeat`].
 pub async fn drive<C: Client>(clients: Vec<C>, ask: Ask, span: Span) -> Result<Run> {
+    let askers = clients.into_iter().map(|client| Asking(client, ask)).collect();
+    repeat(askers, span).await.map(|(run, _)| run)
+}
+
+/// Lets everybody ask and wait, again and again, and gives them back.
+///
+/// # Errors
+/// The first call that failed: nothing here is killed, so none may.
+pub async fn repeat<A: Asker>(askers: Vec<A>, span: Span) -> Result<(Run, Vec<A>)> {
     let begin = Instant::now() + span.warm;
     let end = begin + span.measured;
     let mut working = JoinSet::new();
-    for client in clients {
+    for mut asker in askers {
         working.spawn(async move {
             let mut own = Run::default();
             loop {
                 let asked = Instant::now();
                 if asked >= end {
-                    return anyhow::Ok(own);
+                    return anyhow::Ok((own, asker));
                 }
-                match ask {
-                    Ask::Write => client.write(Mark::next()).await?,
-                    Ask::Read => client.read().await?,
-                }
+                asker.ask().await?;
                 let answered = Instant::now();
                 own.all += 1;
                 if (begin..end).contains(&answered) {
@@ -79,17 +106,18 @@ pub async fn drive<C: Client>(clients: Vec<C>, ask: Ask, span: Span) -> Result<R
             }
         });
     }
-    let mut run = Run { took: span.measured, ..Run::default() };
+    let (mut run, mut askers) = (Run { took: span.measured, ..Run::default() }, Vec::new());
     while let Some(ended) = working.join_next().await {
-        let own = ended.context("a client ended badly")??;
+        let (own, asker) = ended.context("a client ended badly")??;
         run.done += own.done;
         run.all += own.all;
         run.latencies.extend(own.latencies);
+        askers.push(asker);
     }
     if run.done == 0 {
         bail!("no call was answered within {:?}", span.measured);
     }
-    Ok(run)
+    Ok((run, askers))
 }
 
 /// When a write was asked for, accepted, and seen by a watcher.

@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use shouwang_bench::load::Span;
-use shouwang_bench::works::{Bench, Plan, WORKS, folder};
+use shouwang_bench::report::Sheet;
+use shouwang_bench::works::{Plan, all, folder, named};
+use shouwang_bench::{movements, works};
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "usage: shouwang-bench [--quick] [--json] [--alone] [--rounds N] [--seconds N] [--dir DIR] [WORK…]
   --quick      two rounds of two seconds each: a first look
   --json       an object a line on standard output; the table goes to standard error
-  --alone      Shouwang only, where there is no etcd
+  --alone      Shouwang only, where there is no etcd and no PostgreSQL
   --rounds N   how often each is measured (5)
   --seconds N  for how long each time (5)
-  --dir DIR    where both keep their data: on the disk that is meant";
+  --dir DIR    where all keep their data: on the disk that is meant
+  WORK         one of the works; `region` is all those of a region, as if none were named; `registry` those of a registry";
 
 #[derive(Debug)]
 struct Options {
@@ -41,12 +44,14 @@ fn options() -> Result<Options> {
             "--rounds" => options.plan.rounds = value()?.parse().context("--rounds")?,
             "--seconds" => options.plan.span.measured = Duration::from_secs(value()?.parse().context("--seconds")?),
             "--dir" => options.within = Some(value()?.into()),
-            work if WORKS.iter().any(|known| known.name == work) => options.plan.works.push(work.to_owned()),
-            _ => {
-                let works = WORKS.map(|work| format!("  {:<20} {}", work.name, work.about)).join("\n");
-                bail!("{USAGE}\nworks:\n{works}\nand there is no {word}");
-            }
+            _ => options.plan.works.extend(named(&word).with_context(|| {
+                let works: Vec<_> = all().map(|work| format!("  {:<20} {}", work.name, work.about)).collect();
+                format!("{USAGE}\nworks:\n{}\nand there is no {word}", works.join("\n"))
+            })?),
         }
+    }
+    if options.plan.works.is_empty() {
+        options.plan.works.extend(named("region").unwrap_or_default());
     }
     ensure!(options.plan.rounds > 0 && !options.plan.span.measured.is_zero(), "nothing would be measured\n{USAGE}");
     Ok(options)
@@ -55,8 +60,14 @@ fn options() -> Result<Options> {
 async fn measure(mut options: Options) -> Result<()> {
     let folder = folder(options.within.as_deref())?;
     options.plan.folder = folder.path().to_owned();
-    let mut bench = Bench::found(options.plan).await?;
-    let sheet = bench.run().await?;
+    let (plan, mut sheet) = (options.plan, Sheet::default());
+    // One after the other: what runs for one group is not in the way of the next.
+    if plan.asks_any(&works::WORKS) {
+        works::Bench::found(plan.clone()).await?.run(&mut sheet).await?;
+    }
+    if plan.asks_any(&movements::WORKS) {
+        movements::Bench::found(plan).await?.run(&mut sheet).await?;
+    }
     if options.json {
         eprintln!("\n{}", sheet.table());
         print!("{}", sheet.json());

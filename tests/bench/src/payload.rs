@@ -43,13 +43,18 @@ impl Mark {
         Some(Self(id.as_u64_pair().1 & ((1 << (8 * MARK_BYTES)) - 1)))
     }
 
-    /// A request id, made now, that ends with it.
+    /// A request id, made now, that ends with it, as text.
     pub fn request_id(self) -> String {
+        self.id().to_string()
+    }
+
+    /// A request id, made now, that ends with it.
+    pub fn id(self) -> uuid::Uuid {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let mut random = [0; 10];
         random[4..].copy_from_slice(&self.0.to_be_bytes()[2..]);
         let ms = u64::try_from(since.as_millis()).unwrap_or_default();
-        uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid().to_string()
+        uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid()
     }
 }
 

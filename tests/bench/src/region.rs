@@ -23,13 +23,13 @@ use tonic::transport::Channel;
 
 use crate::gateway::Gateway;
 use crate::payload::{self, Mark};
-use crate::system::{CALL_TIMEOUT, CONNECTIONS_MAX, Client, NODES, System};
+use crate::system::{CALL_TIMEOUT, CONNECTIONS_MAX, Client, NODES, OWN, Served, System};
 use crate::tls::{Dialler, Papers};
 
 /// The members; the first two have the discrepancy between them.
 const MEMBERS: [u32; NODES] = [WUHAI, ALXA, SHIZUISHAN];
 /// What a bureau sets whose gateway has one certificate for all its desks.
-const SETTINGS: [(&str, u32); 2] = [("limits.calls", 2048), ("limits.caller_calls", 2048)];
+pub(crate) const SETTINGS: [(&str, u32); 2] = [("limits.calls", 2048), ("limits.caller_calls", 2048)];
 
 /// One client.
 #[derive(Clone)]
@@ -191,14 +191,22 @@ fn disagree(federation: &mut Federation) -> Result<String> {
     Ok(mission)
 }
 
-fn operator(federation: &Federation, code: u32, operator: &str) -> Result<Papers> {
+/// The papers of a member's operator.
+pub(crate) fn operator(federation: &Federation, code: u32, operator: &str) -> Result<Papers> {
     let cert = federation.operator_certificate(code, operator)?;
     Ok(Papers { ca: cert.with_file_name("ca.pem"), key: cert.with_extension("key"), cert })
 }
 
+impl Served for Region {
+    const NAME: &'static str = OWN;
+
+    fn processes(&self) -> Vec<u32> {
+        self.federation.nodes.iter().filter_map(shouwang_cluster::NodeProcess::pid).collect()
+    }
+}
+
 impl System for Region {
     type Client = RegionClient;
-    const NAME: &'static str = "shouwang";
 
     async fn leader(&mut self) -> Result<usize> {
         block_in_place(|| self.find_leader())
@@ -214,10 +222,6 @@ impl System for Region {
 
     async fn gateways(&self, node: usize, count: usize) -> Result<Vec<RegionClient>> {
         self.connected(node, count, true).await
-    }
-
-    fn processes(&self) -> Vec<u32> {
-        self.federation.nodes.iter().filter_map(shouwang_cluster::NodeProcess::pid).collect()
     }
 
     fn peer_ports(&self) -> [u16; NODES] {

@@ -1,4 +1,5 @@
-//! What both systems offer to the load generator: three nodes, clients at one of them, and what it takes to kill one.
+//! What systems offer to the load generator: that they run as processes here; and those of three nodes, clients at one of
+//! them, and what it takes to kill one.
 
 use std::time::Duration;
 
@@ -12,6 +13,17 @@ pub const NODES: usize = 3;
 pub const CONNECTIONS_MAX: usize = 8;
 /// How long one call may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// What we are called in tables, whatever of us is measured.
+pub const OWN: &str = "shouwang";
+
+/// What runs on this machine, and what the kernel counts of.
+pub trait Served {
+    /// Its name in tables.
+    const NAME: &'static str;
+
+    /// The processes that run now; what they have started counts with them.
+    fn processes(&self) -> Vec<u32>;
+}
 
 /// One client. Clones are the same client; several may share a connection.
 pub trait Client: Clone + Send + Sync + 'static {
@@ -38,13 +50,10 @@ pub trait Client: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<tokio::task::JoinHandle<anyhow::Error>>> + Send;
 }
 
-/// A running system.
-pub trait System {
+/// A running system of three nodes.
+pub trait System: Served {
     /// Its clients.
     type Client: Client;
-
-    /// Its name in tables.
-    const NAME: &'static str;
 
     /// The node that leads now, of those that take writes from clients.
     ///
@@ -65,9 +74,6 @@ pub trait System {
     fn gateways(&self, node: usize, count: usize) -> impl Future<Output = Result<Vec<Self::Client>>> {
         self.clients(node, count)
     }
-
-    /// The processes that run now.
-    fn processes(&self) -> Vec<u32>;
 
     /// Where the nodes listen to each other.
     fn peer_ports(&self) -> [u16; NODES];

@@ -1,4 +1,5 @@
-//! How the load generator dials: TLS 1.3 with a client's certificate over HTTP/2, the same for both systems.
+//! How the load generator dials: TLS 1.3 with a client's certificate, over HTTP/2 where the other side speaks it, the same
+//! for all systems.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// How long connecting may take, the handshake included.
@@ -49,6 +51,16 @@ impl Dialler {
             .with_client_auth_cert(certificates(&papers.cert)?, key)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Self(Arc::new(config)))
+    }
+
+    /// TLS over this connection to a server of loopback that speaks no HTTP.
+    ///
+    /// # Errors
+    /// The other side is not of the authority, or lets nobody in with these papers.
+    pub async fn secure(&self, tcp: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut config = ClientConfig::clone(&self.0);
+        config.alpn_protocols.clear();
+        TlsConnector::from(Arc::new(config)).connect(ServerName::from(std::net::Ipv4Addr::LOCALHOST), tcp).await
     }
 
     /// One connection to a port of loopback. It dials again by itself when it breaks.

@@ -11,9 +11,10 @@ use crate::etcd::Etcd;
 use crate::figures::{millis, number, quantile};
 use crate::floor::Floor;
 use crate::load::{Ask, Pace, Run, Span, drive};
+use crate::movements;
 use crate::region::Region;
 use crate::report::Sheet;
-use crate::system::{Client as _, System};
+use crate::system::{Client as _, Served, System};
 
 /// One work: a name, and for how many clients at once.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,21 @@ pub struct Work {
 }
 
 /// All works, in the order in which they are told.
+pub fn all() -> impl Iterator<Item = &'static Work> {
+    WORKS.iter().chain(&movements::WORKS)
+}
+
+/// The works that a word stands for: one of them, or a whole group.
+pub fn named(word: &str) -> Option<Vec<&'static str>> {
+    let names = |works: &'static [Work]| works.iter().map(|work| work.name).collect();
+    match word {
+        "region" => Some(names(&WORKS)),
+        "registry" => Some(names(&movements::WORKS)),
+        _ => all().find(|work| work.name == word).map(|work| vec![work.name]),
+    }
+}
+
+/// The works of a region.
 pub const WORKS: [Work; 9] = [
     Work { name: COMMIT, clients: &[1, 16, 64, 256], unit: "/s", about: "commands accepted, one a call", more: true },
     Work {
@@ -99,21 +115,27 @@ const FAILOVER_MAX: Duration = Duration::from_secs(30);
 /// How much is measured.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Which works; all if it names none.
-    pub works: Vec<String>,
+    /// Which works.
+    pub works: Vec<&'static str>,
     /// How often each.
     pub rounds: usize,
     /// Each run.
     pub span: Span,
-    /// Where both systems keep their data: on the disk that is meant to be measured.
+    /// Where all systems keep their data: on the disk that is meant to be measured.
     pub folder: PathBuf,
-    /// Only Shouwang: there is nothing to compare with, and etcd need not be there.
+    /// Only Shouwang: there is nothing to compare with, and the other systems need not be there.
     pub alone: bool,
 }
 
 impl Plan {
-    fn asks(&self, work: &str) -> bool {
-        self.works.is_empty() || self.works.iter().any(|named| named == work)
+    /// Whether this work is to be done.
+    pub fn asks(&self, work: &str) -> bool {
+        self.works.contains(&work)
+    }
+
+    /// Whether any of these works is to be done.
+    pub fn asks_any(&self, works: &[Work]) -> bool {
+        works.iter().any(|work| self.asks(work.name))
     }
 
     fn clients_that_write(&self) -> Vec<usize> {
@@ -153,13 +175,15 @@ impl Bench {
     ///
     /// # Errors
     /// What went wrong first: there is no figure of a run that was not whole.
-    pub async fn run(&mut self) -> Result<Sheet> {
-        let mut sheet = Sheet::default();
+    pub async fn run(mut self, sheet: &mut Sheet) -> Result<()> {
+        if let Some(etcd) = &self.etcd {
+            sheet.introduce(Etcd::NAME, etcd.version().await?);
+        }
         for round in 0..self.plan.rounds {
             eprintln!("round {} of {}", round + 1, self.plan.rounds);
-            self.round(round, &mut sheet).await?;
+            self.round(round, sheet).await?;
         }
-        Ok(sheet)
+        Ok(())
     }
 
     async fn round(&mut self, round: usize, sheet: &mut Sheet) -> Result<()> {
@@ -359,15 +383,16 @@ async fn failover<S: System>(system: &mut S, plan: &Plan, sheet: &mut Sheet) -> 
     costs::rest(system).await
 }
 
-fn time(run: &mut Run, part: f64) -> Result<Duration> {
+/// The time within which so much of the calls were answered.
+pub(crate) fn time(run: &mut Run, part: f64) -> Result<Duration> {
     quantile(&mut run.latencies, part).context("no call was answered")
 }
 
-fn say<S: System>(what: &str) {
-    eprintln!("  {:<8} {what}", S::NAME);
+pub(crate) fn say<S: Served>(what: &str) {
+    eprintln!("  {:<10} {what}", S::NAME);
 }
 
-/// The folder for both, on the disk to measure.
+/// The folder for all, on the disk to measure.
 ///
 /// # Errors
 /// It cannot be made.
@@ -375,5 +400,24 @@ pub fn folder(within: Option<&Path>) -> Result<tempfile::TempDir> {
     let mut builder = tempfile::Builder::new();
     builder.prefix("shouwang-bench-");
     let made = within.map_or_else(|| builder.tempdir(), |within| builder.tempdir_in(within));
-    made.context("a folder for the data of both systems")
+    made.context("a folder for the data of all systems")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_word_stands_for_a_work_or_for_a_group() {
+        let (region, registry) = (named("region").unwrap(), named("registry").unwrap());
+        let names: BTreeSet<&str> = region.iter().chain(&registry).copied().collect();
+        assert_eq!(names.len(), region.len() + registry.len(), "a name that two works have");
+        assert!(all().map(|work| work.name).eq(region.iter().chain(&registry).copied()));
+        for work in &names {
+            assert_eq!(named(work), Some(vec![*work]));
+        }
+        assert_eq!(named("commit"), None);
+    }
 }
