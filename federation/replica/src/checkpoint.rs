@@ -113,7 +113,11 @@ impl Replica {
         if raft.state != StateRole::Leader || self.log_bytes() > self.config.limits.max_log_bytes_in_memory / 2 {
             return u64::MAX;
         }
-        let alive = raft.prs().iter().filter(|(id, progress)| **id != raft.id && progress.recent_active);
+        // Not raft's own word for it: with each check of its quorum it takes nobody for alive until the next answers come, and
+        // within that moment the log would go.
+        let heard_since = self.ticks.saturating_sub(2 * u64::from(self.config.timing.election_ticks));
+        let is_alive = |id: &u64| self.heard.get(id).is_some_and(|heard| *heard >= heard_since);
+        let alive = raft.prs().iter().filter(|(id, _)| **id != raft.id && is_alive(id));
         alive.map(|(_, progress)| progress.matched.max(progress.pending_snapshot)).min().unwrap_or(u64::MAX)
     }
 

@@ -1,6 +1,6 @@
 //! The replica itself: inputs into raft, raft's readies into actions.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use raft::eraftpb::{ConfChangeV2, ConfState, Entry, EntryType, Message, MessageType};
@@ -12,7 +12,7 @@ use crate::error::ReplicaError;
 use crate::input::Input;
 use crate::log_cache::LogCache;
 use crate::logger::raft_logger;
-use crate::membership::{decode_conf_change, sorted};
+use crate::membership::{decode_conf_change, is_member, sorted};
 use crate::persist::{PersistQueue, Released, Waiting};
 use crate::reads::Reads;
 use crate::screen::{self, Verdict};
@@ -23,6 +23,8 @@ pub struct Replica {
     pub(crate) raw: RawNode<LogCache>,
     pub(crate) reads: Reads,
     pub(crate) ticks: u64,
+    /// When each member was last heard, in ticks.
+    pub(crate) heard: BTreeMap<u64, u64>,
     pub(crate) may_campaign: bool,
     /// Ticks this node has led although it is not fit to.
     pub(crate) unfit_ticks: u32,
@@ -58,6 +60,7 @@ impl Replica {
         let mut replica = Self {
             reads: Reads::new(config.id, config.seed, limit, timeout_ticks),
             ticks: 0,
+            heard: BTreeMap::new(),
             may_campaign: true,
             unfit_ticks: 0,
             needed_told: None,
@@ -147,6 +150,7 @@ impl Replica {
                 return;
             }
         }
+        self.heard.insert(m.get_from(), self.ticks);
         match m.get_msg_type() {
             MessageType::MsgSnapshot => self.on_snapshot_offer(m),
             MessageType::MsgTimeoutNow if !self.fit_to_campaign() => {
@@ -259,6 +263,7 @@ impl Replica {
 
     fn adopt_membership(&mut self, index: u64, conf_state: ConfState, out: &mut Vec<Action>) {
         self.conf_index = index;
+        self.heard.retain(|id, _| is_member(&conf_state, *id));
         // A write of its own, before any later entry's: a node that has such an entry never wakes up in the old membership.
         let number = self.persists.issue();
         let released = self.persists.enqueue(Waiting { number, must_sync: true, ..Waiting::default() });

@@ -301,6 +301,11 @@ fn a_leader_keeps_the_log_behind_a_checkpoint_that_is_on_its_way() {
     assert!(lead(&mut leader, 10), "it is silent");
     settle(&mut leader, alive());
     assert!(!lead(&mut leader, 10), "it is there, and will need what follows its checkpoint");
+    let meanwhile: Vec<_> = (0..40).flat_map(|_| [Input::Tick, alive()]).flat_map(|i| settle(&mut leader, i)).collect();
+    assert!(
+        !meanwhile.iter().any(|a| matches!(a, Action::Compacted(_))),
+        "it answers all the while, whenever raft counts anew who is there"
+    );
     let later: Vec<_> = (0..30).flat_map(|_| settle(&mut leader, Input::Tick)).collect();
     assert!(
         later.iter().any(|a| matches!(a, Action::Compacted(_))),
