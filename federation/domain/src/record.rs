@@ -243,6 +243,11 @@ impl<M: Machine> Record<M> {
         }
     }
 
+    /// Whether a batch is meant for this record and signed by a key that is in force where the record stands.
+    pub fn would_take(&self, batch: &[u8], verifier: &dyn Verifier) -> bool {
+        self.verify(batch, self.time, verifier).is_some()
+    }
+
     /// The batch and the key that signed it, if it is meant for this record and the key is in force.
     fn verify(&self, bytes: &[u8], now: Timestamp, verifier: &dyn Verifier) -> Option<Verified> {
         let batch = Batch::decode(bytes).ok()?;

@@ -228,7 +228,7 @@ impl<M: Machine> Indexer<M> {
             }
         }
         // A name that long was never given by a command of ours, and cannot be asked for.
-        groups.retain(|name, _| at_revision(name.clone(), 0).len() <= MAX_KEY_BYTES);
+        groups.retain(|name, _| name.len() + size_of::<u64>() <= MAX_KEY_BYTES);
         groups
     }
 

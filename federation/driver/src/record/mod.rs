@@ -28,11 +28,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
-use shouwang_domain::command::Batch;
-use shouwang_domain::hash::{Hash32, Verifier};
+use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::{NodeId, RecordId};
 use shouwang_domain::machine::{GroupNode, Machine};
-use shouwang_domain::merkle;
 use shouwang_domain::record::Record;
 use shouwang_domain::time::Timestamp;
 use shouwang_replica::eraftpb::{ConfState, Message};
@@ -446,15 +444,7 @@ impl<M: Machine> RecordPort for Shared<M> {
     }
 
     fn is_acceptable(&self, bytes: &[u8]) -> bool {
-        let Some(record) = self.record.load_full() else { return false };
-        let Ok(batch) = Batch::decode(bytes) else { return false };
-        let root = merkle::root(&batch.leaves());
-        batch.record == record.id()
-            && batch.epoch == record.epoch()
-            && record.machine().signers(batch.node, record.time()).iter().any(|signer| {
-                let verifier: &dyn Verifier = &*self.verifier;
-                signer.algorithm == batch.signature_algorithm && batch.is_signed_by(&signer.public_key, &root, verifier)
-            })
+        self.record.load_full().is_some_and(|record| record.would_take(bytes, &*self.verifier))
     }
 
     fn checkpoints(&self) -> &CheckpointStore {

@@ -6,11 +6,11 @@ use shouwang_domain::command::{Batch, CommandProof, Envelope};
 use shouwang_domain::hash::Bytes;
 use shouwang_domain::ids::CommandId;
 use shouwang_domain::machine::Machine;
-use shouwang_domain::merkle;
 use shouwang_domain::record::Record;
 use shouwang_domain::time::{HOUR_MS, Timestamp};
 
 use super::open::{Environment, keys_in_force};
+use crate::keys::sign_batch;
 
 /// The command, now, under the key of this node that the record knows best.
 pub(super) fn signed_here<M: Machine>(
@@ -24,9 +24,10 @@ pub(super) fn signed_here<M: Machine>(
     let now = env.clock.now().max(record.time());
     let envelope = Envelope { id: CommandId(uuid::Uuid::now_v7()), actor, valid_until: now.plus_ms(HOUR_MS), body };
     let bytes = code::encode(&envelope);
-    let batch = Batch::unsigned(record.id(), record.epoch(), node, vec![bytes.clone()]);
-    let signature = Bytes(key.sign(&batch.signed_message(&merkle::root(&batch.leaves()))));
-    let (signature_algorithm, public_key) = (key.algorithm(), Bytes(key.public_key()));
+    let mut batch = Batch::unsigned(record.id(), record.epoch(), node, vec![bytes.clone()]);
+    sign_batch(&mut batch, key);
+    let Batch { signature_algorithm, signature, .. } = batch;
+    let public_key = Bytes(key.public_key());
     let proof = CommandProof { node, public_key, signature_algorithm, signature, index: 0, count: 1, path: Vec::new() };
     (now, Bytes(bytes), proof)
 }
