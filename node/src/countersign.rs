@@ -23,8 +23,19 @@ use crate::api::read::clock;
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// How long it rests when it could not say what it has to say.
 const REST: Duration = Duration::from_secs(5);
+/// The longest rest when the region refuses its word again and again: each time it is twice the last. Within the hour it
+/// is the same command, with the same answer.
+const REST_MAX: Duration = Duration::from_mins(10);
 /// How long one proposal may take.
 const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What came of a look.
+enum Said {
+    Something,
+    Nothing,
+    /// The region did not take it.
+    Refused,
+}
 
 /// Countersigns the heads of one region.
 #[derive(Debug)]
@@ -45,22 +56,31 @@ impl Countersigner {
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let span = info_span!("countersigner", region = %self.name);
         async move {
+            let mut refused = REST;
             loop {
                 let mut region = self.region.watch(self.region.revision() + 1);
-                let rest = match self.speak().await {
-                    Ok(true) => continue,
-                    Ok(false) => LOOK_AGAIN,
+                let (rest, until_news) = match self.speak().await {
+                    Ok(Said::Something) => {
+                        refused = REST;
+                        continue;
+                    }
+                    Ok(Said::Nothing) => (LOOK_AGAIN, true),
+                    Ok(Said::Refused) => {
+                        let rest = refused;
+                        refused = REST_MAX.min(2 * rest);
+                        (rest, false)
+                    }
                     // None of it comes back before the node is started again.
                     Err(DriverError::Stopped | DriverError::Removed | DriverError::Halted { .. }) => return,
                     Err(error) => {
                         failed(&error);
-                        REST
+                        (REST, false)
                     }
                 };
                 tokio::select! {
                     _ = stop.wait_for(|stop| *stop) => return,
                     () = tokio::time::sleep(rest) => {}
-                    Ok(_) = region.next(), if rest == LOOK_AGAIN => {}
+                    Ok(_) = region.next(), if until_news => {}
                 }
             }
         }
@@ -68,13 +88,13 @@ impl Countersigner {
         .await;
     }
 
-    /// Says what there is to say; whether there was anything.
-    async fn speak(&mut self) -> Result<bool, DriverError> {
+    /// Says what there is to say.
+    async fn speak(&mut self) -> Result<Said, DriverError> {
         let view = self.region.view()?;
         let leads = view.leader == Some(self.region.node());
         match view.record.own_word(self.region.node(), leads, clock()) {
-            None => return Ok(false),
-            Some(OwnWord::Mark) => self.propose(&view.record, RegionCommand::MarkHead {}).await?,
+            None => Ok(Said::Nothing),
+            Some(OwnWord::Mark) => self.propose(&view.record, RegionCommand::MarkHead {}).await,
             Some(OwnWord::Countersign { revision }) => {
                 let known = view.record.machine().newest_head().map(|(_, head)| head.root);
                 // Taken: what could not be read whole is read from the beginning the next time.
@@ -88,22 +108,24 @@ impl Countersigner {
                     );
                     self.tree = Frontier::default();
                 }
-                self.propose(&view.record, RegionCommand::Countersign { revision, root }).await?;
-                info!(revision, "countersigned / 已会签");
+                let said = self.propose(&view.record, RegionCommand::Countersign { revision, root }).await?;
+                if matches!(said, Said::Something) {
+                    info!(revision, "countersigned / 已会签");
+                }
+                Ok(said)
             }
         }
-        Ok(true)
     }
 
-    async fn propose(&self, record: &Record<Region>, body: RegionCommand) -> Result<(), DriverError> {
+    async fn propose(&self, record: &Record<Region>, body: RegionCommand) -> Result<Said, DriverError> {
         let envelope = record.own_command(self.region.node(), clock(), body);
         let outcome = self.region.propose(envelope, Instant::now() + PROPOSAL_TIMEOUT).await?;
         match outcome.verdict {
-            Verdict::Accepted => Ok(()),
-            // Somebody was faster; the next look finds what is left to say.
+            Verdict::Accepted => Ok(Said::Something),
+            // Somebody was faster, or it is not to be said; a later look finds what is left to say.
             other => {
                 debug!(?other, "not taken");
-                Err(DriverError::Busy)
+                Ok(Said::Refused)
             }
         }
     }
