@@ -119,7 +119,7 @@ pub struct Persist {
     pub reset_to: Option<LogBase>,
     /// Entries without a hole; whatever the log holds from the first of them on is replaced.
     pub entries: Vec<Entry>,
-    /// Term, vote and commit, if they changed.
+    /// Term, vote and commit, if they changed. That more is committed waits for the next write, or the next tick.
     pub hard_state: Option<HardState>,
     /// Membership and the Raft index that made it, if it changed. Keep both.
     pub conf_state: Option<(u64, ConfState)>,

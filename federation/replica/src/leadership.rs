@@ -16,6 +16,7 @@ impl Replica {
         } else {
             self.wait_without_campaign();
         }
+        self.write_commit(out);
         out.extend(self.reads.tick().into_iter().map(|ticket| Action::ReadRefused { ticket }));
         if self.ticks.is_multiple_of(u64::from(self.config.timing.heartbeat_ticks)) {
             self.needed_told = None;

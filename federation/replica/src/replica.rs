@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use raft::eraftpb::{ConfChangeV2, ConfState, Entry, EntryType, Message, MessageType};
+use raft::eraftpb::{ConfChangeV2, ConfState, Entry, EntryType, HardState, Message, MessageType};
 use raft::{Error, RawNode, Ready, SnapshotStatus, StateRole};
 
 use crate::action::{Action, Committed, CommittedKind, LogBase, Persist, RefusalReason, Role};
@@ -40,6 +40,8 @@ pub struct Replica {
     /// What the driver has reported; raft may be told later.
     pub(crate) applied_reported: u64,
     persists: PersistQueue,
+    /// How far is committed, where that alone is new since the log was last written.
+    unwritten: Option<HardState>,
     seen: (Role, u64, Option<u64>),
 }
 
@@ -70,6 +72,7 @@ impl Replica {
             conf_pending: VecDeque::new(),
             applied_reported: config.applied,
             persists: PersistQueue::new(durable_term),
+            unwritten: None,
             seen: (Role::Learner, 0, None),
             config,
             raw,
@@ -268,8 +271,9 @@ impl Replica {
         let number = self.persists.issue();
         let released = self.persists.enqueue(Waiting { number, must_sync: true, ..Waiting::default() });
         self.carry_out(released, out);
-        let conf = Some((index, conf_state.clone()));
-        out.push(Action::Persist(Persist { number, conf_state: conf, must_sync: true, ..Persist::default() }));
+        let (conf, hard_state) = (Some((index, conf_state.clone())), self.unwritten.take());
+        let persist = Persist { number, hard_state, conf_state: conf, must_sync: true, ..Persist::default() };
+        out.push(Action::Persist(persist));
         out.push(Action::ConfState { index, conf_state });
         if self.raw.raft.state == StateRole::Leader && !self.raw.raft.promotable() {
             // Raft would let a removed leader go on, and fail on it.
@@ -340,7 +344,7 @@ impl Replica {
         };
         let mut waiting = Waiting { ready: ready.number(), must_sync: persist.must_sync, ..Waiting::default() };
         waiting.messages = ready.take_persisted_messages();
-        waiting.term = persist.hard_state.as_ref().map_or(0, raft::eraftpb::HardState::get_term);
+        waiting.term = persist.hard_state.as_ref().map_or(0, HardState::get_term);
         if !ready.snapshot().is_empty() {
             self.restart_log(&ready, &mut persist, &mut waiting, out);
         }
@@ -354,17 +358,28 @@ impl Replica {
         } else {
             send(messages, out);
         }
-        let writes = persist.must_sync || persist.hard_state.is_some();
-        waiting.number = if writes { self.persists.issue() } else { self.persists.last_issued() };
-        persist.number = waiting.number;
-        if writes {
+        // How far is committed Raft finds out again: it need not be written by itself, and nothing waits for it.
+        self.unwritten = persist.hard_state.take().or(self.unwritten.take());
+        if persist.must_sync {
+            persist.hard_state = self.unwritten.take();
+            persist.number = self.persists.issue();
             out.push(Action::Persist(persist));
         }
+        waiting.number = self.persists.last_issued();
         let committed = ready.take_committed_entries();
         self.raw.advance_append_async(ready);
         let released = self.persists.enqueue(waiting);
         self.carry_out(released, out);
         self.hand_out(committed, out);
+    }
+
+    /// Writes down how far is committed, if only that is new. With every tick, so that a node that is killed knows nearly
+    /// all of it; and before it stops, so that it shows all of it when it starts where nobody can be asked.
+    pub fn write_commit(&mut self, out: &mut Vec<Action>) {
+        if let Some(hard_state) = self.unwritten.take() {
+            let (number, hard_state) = (self.persists.issue(), Some(hard_state));
+            out.push(Action::Persist(Persist { number, hard_state, ..Persist::default() }));
+        }
     }
 
     fn restart_log(&mut self, ready: &Ready, persist: &mut Persist, waiting: &mut Waiting, out: &mut Vec<Action>) {

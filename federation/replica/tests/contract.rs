@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
-use shouwang_replica::eraftpb::{ConfState, Entry, EntryType, Message, MessageType};
+use shouwang_replica::eraftpb::{ConfState, Entry, EntryType, HardState, Message, MessageType};
 use shouwang_replica::{
     Action, Checkpoint, Committed, CommittedKind, Config, Input, Limits, MemberChange, Persist, Replica, Restored,
     Role, Timing, conf_change, conf_state_from, decode_conf_change,
@@ -87,6 +87,46 @@ fn nothing_is_applied_or_acknowledged_before_it_is_durable() {
     assert_eq!(applied_indexes(&out), [2]);
     assert!(out.iter().any(|a| matches!(a, Action::Send(m) if m[0].get_index() == 2)), "{out:?}");
     assert!(step(&mut replica, Input::Persisted { number }).is_empty(), "said twice");
+}
+
+/// What is to be written: how many entries, which commit index, and whether it must be synced.
+fn writes(actions: &[Action]) -> Vec<(usize, Option<u64>, bool)> {
+    let writes = actions.iter().filter_map(|a| if let Action::Persist(persist) = a { Some(persist) } else { None });
+    writes.map(|w| (w.entries.len(), w.hard_state.as_ref().map(HardState::get_commit), w.must_sync)).collect()
+}
+
+fn committed_up_to(commit: u64) -> Input {
+    let mut m = message(MessageType::MsgAppend);
+    m.set_index(commit);
+    m.set_log_term(1);
+    m.set_commit(commit);
+    Input::Message(Box::new(m))
+}
+
+#[test]
+fn how_far_is_committed_is_written_with_the_next_write_or_the_next_tick() {
+    let mut replica = founding(&[1, 2], &[]);
+    assert_eq!(writes(&settle(&mut replica, append(vec![entry(2, None)], 1))), [(1, None, true)]);
+    let told = settle(&mut replica, committed_up_to(2));
+    assert_eq!(applied_indexes(&told), [2], "it is applied at once");
+    assert_eq!(writes(&told), [], "and alone not worth a write");
+    assert_eq!(writes(&settle(&mut replica, append(vec![entry(3, None)], 2))), [(1, Some(2), true)]);
+    settle(&mut replica, committed_up_to(3));
+    assert_eq!(
+        writes(&settle(&mut replica, Input::Tick)),
+        [(0, Some(3), false)],
+        "a killed node knows nearly all of it"
+    );
+    assert_eq!(writes(&settle(&mut replica, Input::Tick)), []);
+    settle(&mut replica, append(vec![entry(4, Some(ADD_LEARNER_3))], 3));
+    settle(&mut replica, committed_up_to(4));
+    let joined = settle(&mut replica, Input::ConfChangeApplied { index: 4, accepted: true });
+    assert_eq!(writes(&joined), [(0, Some(4), true)], "never a membership without the commit of its entry");
+    settle(&mut replica, append(vec![entry(5, None)], 4));
+    settle(&mut replica, committed_up_to(5));
+    let mut last = Vec::new();
+    replica.write_commit(&mut last);
+    assert_eq!(writes(&last), [(0, Some(5), false)], "and whoever stops knows all of it");
 }
 
 #[test]

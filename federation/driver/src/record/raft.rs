@@ -111,6 +111,9 @@ impl RaftLoop {
                 self.call_roll();
             }
         }
+        let mut last = Vec::new();
+        self.replica.write_commit(&mut last);
+        last.into_iter().for_each(|action| self.act(action));
         self.tell();
         tracing::debug!(record = %core.label, "raft thread ends");
     }
