@@ -12,11 +12,18 @@ pub(crate) struct Mailbox<T> {
 struct State<T> {
     items: Vec<T>,
     closed: bool,
+    /// Somebody is to be woken for what waits.
+    urgent: bool,
+    /// What is put in quietly wakes him too.
+    hears_quiet: bool,
 }
 
 impl<T> Default for Mailbox<T> {
     fn default() -> Self {
-        Self { state: Mutex::new(State { items: Vec::new(), closed: false }), wake: Condvar::new() }
+        Self {
+            state: Mutex::new(State { items: Vec::new(), closed: false, urgent: false, hears_quiet: false }),
+            wake: Condvar::new(),
+        }
     }
 }
 
@@ -33,14 +40,25 @@ impl<T> Mailbox<T> {
 
     /// Puts an item in unless `limit` wait already.
     pub fn push_within(&self, item: T, limit: usize) -> bool {
+        self.put(item, limit, true)
+    }
+
+    /// Puts an item in that can wait until its taker wakes for something else, or at the time he has set himself; unless he
+    /// has said that he waits for it. Waking a thread costs more than most of what it is woken for.
+    pub fn push_quietly(&self, item: T) -> bool {
+        self.put(item, usize::MAX, false)
+    }
+
+    fn put(&self, item: T, limit: usize, urgent: bool) -> bool {
         let mut state = self.lock();
         if state.closed || state.items.len() >= limit {
             return false;
         }
         state.items.push(item);
-        let first = state.items.len() == 1;
+        let wakes = !state.urgent && (urgent || state.hears_quiet);
+        state.urgent |= wakes;
         drop(state);
-        if first {
+        if wakes {
             self.wake.notify_one();
         }
         true
@@ -49,14 +67,21 @@ impl<T> Mailbox<T> {
     /// Waits for items until `until` and moves all of them into `into`, which must be empty. False once the box is closed
     /// and empty.
     pub fn take(&self, until: Option<Instant>, into: &mut Vec<T>) -> bool {
+        self.take_hearing(true, until, into)
+    }
+
+    /// As [`take`](Self::take), but what is put in quietly is waited for only if `hears_quiet`; it comes along in any case.
+    pub fn take_hearing(&self, hears_quiet: bool, until: Option<Instant>, into: &mut Vec<T>) -> bool {
         let mut state = self.lock();
-        while state.items.is_empty() && !state.closed {
+        state.hears_quiet = hears_quiet;
+        while !(state.urgent || hears_quiet && !state.items.is_empty() || state.closed) {
             state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(left) if left.is_zero() => return true,
+                Some(left) if left.is_zero() => break,
                 Some(left) => self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
+        state.urgent = false;
         std::mem::swap(&mut state.items, into);
         !(state.closed && into.is_empty())
     }
@@ -135,6 +160,33 @@ mod tests {
         let mut taken = Vec::new();
         assert!(mailbox.take(None, &mut taken));
         assert_eq!(taken, [1]);
+    }
+
+    #[test]
+    fn what_is_put_in_quietly_waits_for_something_else_or_for_its_time_unless_it_is_waited_for() {
+        let mailbox = Mailbox::default();
+        let mut taken = Vec::new();
+        mailbox.push_quietly(1);
+        let soon = Instant::now() + Duration::from_millis(5);
+        assert!(mailbox.take_hearing(false, Some(soon), &mut taken));
+        assert!(Instant::now() >= soon, "it woke nobody");
+        assert_eq!(std::mem::take(&mut taken), [1], "and is taken at the time that was set");
+        mailbox.push_quietly(2);
+        mailbox.push(3);
+        assert!(mailbox.take_hearing(false, None, &mut taken));
+        assert_eq!(std::mem::take(&mut taken), [2, 3]);
+        mailbox.push_quietly(4);
+        assert!(mailbox.take_hearing(true, None, &mut taken), "waited for, though it was there before");
+        assert_eq!(std::mem::take(&mut taken), [4]);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let mut taken = Vec::new();
+                mailbox.take_hearing(true, None, &mut taken);
+                taken
+            });
+            mailbox.push_quietly(5);
+            assert_eq!(waiting.join().unwrap(), [5]);
+        });
     }
 
     #[test]

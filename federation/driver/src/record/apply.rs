@@ -168,7 +168,7 @@ impl<M: Machine> ApplyLoop<M> {
             core.inbox.push(RaftMsg::Dropped(dropped));
         }
         self.tell_group(group);
-        self.shared.core.inbox.push(RaftMsg::Applied(self.note));
+        self.shared.core.inbox.push_quietly(RaftMsg::Applied(self.note));
         self.wait_for_keeper();
     }
 

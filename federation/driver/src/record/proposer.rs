@@ -373,6 +373,11 @@ impl Proposer {
         }
     }
 
+    /// Whether something here may go out as soon as apply has come further.
+    pub fn waits_for_apply(&self) -> bool {
+        !self.queue.is_empty() || !self.intake.is_empty()
+    }
+
     /// Commands and bytes that wait for a place in a batch or an entry, for metrics.
     pub fn waiting(&self) -> (usize, usize) {
         (self.queue.len(), self.intake_bytes)

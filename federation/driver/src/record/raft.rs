@@ -88,7 +88,8 @@ impl RaftLoop {
         self.step(&mut inputs);
         loop {
             let until = self.proposer.wake_at(self.leader).map_or(self.next_tick, |wake| wake.min(self.next_tick));
-            if !core.inbox.take(Some(until), &mut messages) {
+            let waits_for_apply = self.reads.wait_for_apply() || self.proposer.waits_for_apply();
+            if !core.inbox.take_hearing(waits_for_apply, Some(until), &mut messages) {
                 break;
             }
             let ticked = self.ticks(tick, &mut inputs);

@@ -60,6 +60,11 @@ impl Reads {
         }
     }
 
+    /// Whether reads wait for apply alone.
+    pub fn wait_for_apply(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Apply has reached `index`, and readers can see it.
     pub fn applied(&mut self, index: u64) {
         while let Some(first) = self.ready.first_entry().filter(|first| *first.key() <= index) {
@@ -89,7 +94,9 @@ mod tests {
             }
         }
         assert_eq!((reads.ask(), reads.ask()), (Some(2), None));
+        assert!(!reads.wait_for_apply());
         reads.ready(1, 10);
+        assert!(reads.wait_for_apply());
         reads.refused(2);
         assert!(matches!(receivers[2].try_recv(), Ok(Err(DriverError::NoLeader))));
         reads.applied(9);
