@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shouwang_replica::eraftpb::ConfState;
 use shouwang_store::checkpoint::CheckpointInfo;
@@ -18,6 +18,9 @@ use crate::transport::{HistoryDir, Transport};
 
 /// How long a write that found the disk full waits before it is tried again.
 const RETRY_FULL: Duration = Duration::from_millis(200);
+/// How long ledger records gather for one write. The log holds them, and readers find them in memory; a write for every commit
+/// would cost more than what is written.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Ledger records in order, with the Merkle root after the last of them.
 pub(crate) struct Kept {
@@ -55,7 +58,7 @@ pub(crate) enum KeeperJob {
 pub(crate) struct Written {
     result: Result<CheckpointInfo, StoreError>,
     conf_state: ConfState,
-    began: std::time::Instant,
+    began: Instant,
     replies: Vec<tokio::sync::oneshot::Sender<crate::Result<CheckpointInfo>>>,
 }
 
@@ -96,6 +99,7 @@ impl KeeperLoop {
                 }
                 _ => {}
             }
+            core.keeper.rest(Instant::now() + GATHER);
         }
         join_all(self.writing.take());
         if let Err(error) = self.ledger.sync() {
