@@ -278,6 +278,9 @@ impl<M: Machine> Record<M> {
         let outcome = self.write(now, Cause::Command { bytes: bytes.clone(), proof }, events, refusal, applied);
         let Some(Asked { key, forget_after }) = asked else { return };
         if let Some(valid_until) = forget_after {
+            if let Some(written) = applied.written.last_mut() {
+                written.asked = Some(key);
+            }
             let known_as = planted!(ResentElsewhereTwice, crate::planted::by_node(key, node), key);
             let (digest, outcome) = (Hash32::of(&[&bytes.0]), outcome.clone());
             self.remember(known_as, Remembered { digest, valid_until, outcome });
@@ -378,7 +381,7 @@ impl<M: Machine> Record<M> {
         let bytes = code::encode(&record);
         self.ledger.push(merkle::leaf(&bytes));
         let outcome = record.outcome();
-        applied.written.push(Written { record, bytes });
+        applied.written.push(Written { record, bytes, asked: None });
         outcome
     }
 

@@ -8,6 +8,8 @@ use shouwang_domain::code;
 use shouwang_domain::record::LedgerRecord;
 use shouwang_store::StoreError;
 
+use crate::record::CommandKey;
+
 /// One ledger record: the value, and the bytes the Merkle tree covers.
 #[derive(Clone, Debug)]
 pub struct Change<E> {
@@ -15,6 +17,8 @@ pub struct Change<E> {
     pub record: LedgerRecord<E>,
     /// Its bytes as written.
     pub bytes: Arc<[u8]>,
+    /// The command behind it, if it is known without reading it once more: it was carried out here, and has an id.
+    pub(crate) command: Option<CommandKey>,
 }
 
 impl<E: DeserializeOwned> Change<E> {
@@ -24,7 +28,7 @@ impl<E: DeserializeOwned> Change<E> {
     /// `Invalid`: bytes that are none.
     pub(crate) fn decode(bytes: Arc<[u8]>) -> Result<Self, StoreError> {
         let record = code::decode("ledger record", &bytes).map_err(|error| StoreError::Invalid(error.to_string()))?;
-        Ok(Self { record, bytes })
+        Ok(Self { record, bytes, command: None })
     }
 }
 
@@ -92,7 +96,7 @@ mod tests {
     fn change(revision: u64) -> Arc<Change<()>> {
         let record =
             LedgerRecord { revision, at: Timestamp::ZERO, cause: Cause::Timer, events: Vec::new(), refusal: None };
-        Arc::new(Change { record, bytes: vec![0; 10].into() })
+        Arc::new(Change { record, bytes: vec![0; 10].into(), command: None })
     }
 
     fn revisions(tail: &Tail<()>, from: u64) -> Option<Vec<u64>> {

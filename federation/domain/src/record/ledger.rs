@@ -87,6 +87,8 @@ pub struct Written<E> {
     pub record: LedgerRecord<E>,
     /// Its encoded form.
     pub bytes: Vec<u8>,
+    /// Who asked by which id, so that nobody need read the command again for it; nothing for what is not known by an id.
+    pub asked: Option<(MunicipalityCode, CommandId)>,
 }
 
 /// What one entry did.

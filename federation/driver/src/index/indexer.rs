@@ -13,7 +13,7 @@ use shouwang_domain::command::Envelope;
 use shouwang_domain::ids::RecordId;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::merkle;
-use shouwang_domain::record::Cause;
+use shouwang_domain::record::{Cause, LedgerRecord};
 use shouwang_store::StoreError;
 use shouwang_store::index::{Index, IndexBatch, MAX_KEY_BYTES};
 
@@ -21,7 +21,7 @@ use super::coverage::{Coverage, Run, Tally};
 use super::home::{Home, Opened};
 use super::{Group, Indexed, PAGE, at_revision, of_command, of_record, of_subject};
 use crate::metrics;
-use crate::record::Shared;
+use crate::record::{CommandKey, Shared};
 use crate::tail::Change;
 
 /// Entries read at once when an index is checked.
@@ -237,12 +237,8 @@ impl<M: Machine> Indexer<M> {
         let id = self.shared.core.id;
         let subjects = change.record.events.iter().flat_map(M::subjects);
         let mut names: Vec<_> = subjects.map(|subject| of_subject(id, &subject)).collect();
-        if let Cause::Command { bytes, proof } = &change.record.cause
-            && let Ok(envelope) = code::decode::<Envelope<M::Command>>("command", &bytes.0)
-            && !M::is_numbered(&envelope.body)
-        {
-            names.push(of_command(id, proof.node.municipality(), envelope.id));
-        }
+        let command = change.command.or_else(|| command_of::<M>(&change.record));
+        names.extend(command.map(|(municipality, command)| of_command(id, municipality, command)));
         names
     }
 
@@ -251,4 +247,11 @@ impl<M: Machine> Indexer<M> {
         let indexed = newest.map_or_else(Indexed::default, |run| Indexed { from: run.first, through: run.last });
         self.shared.core.index.indexed.send_replace((self.generation, indexed));
     }
+}
+
+/// The command behind a ledger record, if it is known by an id.
+fn command_of<M: Machine>(record: &LedgerRecord<M::Event>) -> Option<CommandKey> {
+    let Cause::Command { bytes, proof } = &record.cause else { return None };
+    let envelope: Envelope<M::Command> = code::decode("command", &bytes.0).ok()?;
+    (!M::is_numbered(&envelope.body)).then_some((proof.node.municipality(), envelope.id))
 }

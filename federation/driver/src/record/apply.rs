@@ -8,7 +8,7 @@ use shouwang_domain::code;
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::level::TooOld;
 use shouwang_domain::machine::{GroupNode, Machine};
-use shouwang_domain::record::{Cause, Outcome, Record};
+use shouwang_domain::record::{Cause, Outcome, Record, Written};
 use shouwang_domain::time::Timestamp;
 use shouwang_replica::eraftpb::ConfChangeV2;
 use shouwang_replica::{Committed, CommittedKind, follows};
@@ -120,7 +120,8 @@ impl<M: Machine> ApplyLoop<M> {
         for written in applied.written {
             self.since_records += 1;
             self.since_bytes += written.bytes.len() as u64;
-            self.news.changes.push(Arc::new(Change { record: written.record, bytes: written.bytes.into() }));
+            let Written { record, bytes, asked } = written;
+            self.news.changes.push(Arc::new(Change { record, bytes: bytes.into(), command: asked }));
         }
         Ok(())
     }
