@@ -14,13 +14,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(&files, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    // By its name the codec knows what a message may hold.
+    let mut names = tonic_prost_build::Config::new();
+    names.enable_type_names();
     // Payloads are handed from buffer to buffer, never copied per hop.
     tonic_prost_build::configure()
         .bytes(".shouwang.replication.v1")
         .bytes(".shouwang.v1.Call")
         .bytes(".shouwang.v1.CallAnswer")
+        .codec_path("crate::codec::Counted")
         .include_file("packages.rs")
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, names)?;
     Ok(())
 }
 

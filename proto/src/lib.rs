@@ -1,8 +1,11 @@
 //! The wire contract and nothing else.
 //!
 //! One module per package, generated from the files under `shouwang/`; their comments are the documentation. Entry
-//! points: [`replication`] (between nodes), and the packages beside it. This room must never contain behaviour, nor a
-//! type that is not on the wire.
+//! points: [`replication`] (between nodes), and the packages beside it. This room must never contain behaviour, except for
+//! how messages are read ([`codec`]), nor a type that is not on the wire.
+
+pub mod codec;
+mod parts;
 
 /// Every file of the contract, for server reflection: an encoded `google.protobuf.FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -7,6 +7,7 @@ use std::io;
 
 use bytes::Bytes;
 use prost::Message as _;
+use shouwang_proto::codec::counted;
 use shouwang_proto::replication::v1 as proto;
 use zstd::stream::raw::{CParameter, DParameter, Decoder, Encoder, InBuffer, Operation as _, OutBuffer};
 
@@ -76,8 +77,8 @@ impl Unpacker {
     /// The frame that was packed.
     ///
     /// # Errors
-    /// These bytes are not the next of a stream that a [`Packer`] has packed, or a frame is larger than any may be. The stream
-    /// is of no use any more.
+    /// These bytes are not the next of a stream that a [`Packer`] has packed, or a frame is larger than any may be, or of more
+    /// parts than its size allows. The stream is of no use any more.
     pub fn unpack(&mut self, packed: &[u8]) -> io::Result<proto::PeerFrame> {
         let mut plain = Vec::with_capacity(packed.len().saturating_mul(3).clamp(ROOM, FRAME_BYTES_MAX));
         let mut input = InBuffer::around(packed);
@@ -85,6 +86,7 @@ impl Unpacker {
             let (at, room) = (plain.len(), plain.capacity());
             self.0.run(&mut input, &mut OutBuffer::around_pos(&mut plain, at))?;
             if input.pos() == packed.len() && plain.len() < room {
+                counted::<proto::PeerFrame>(&plain).map_err(io::Error::other)?;
                 return proto::PeerFrame::decode(Bytes::from(plain)).map_err(io::Error::other);
             }
             if plain.len() >= FRAME_BYTES_MAX {
@@ -140,5 +142,9 @@ mod tests {
         let wide = zstd::bulk::compress(&plain, 19).unwrap();
         assert!(Unpacker::new().unwrap().unpack(&wide).is_err(), "a window larger than ours");
         assert!(Unpacker::new().unwrap().unpack(b"no frame at all").is_err());
+        let records = vec![proto::RecordFrame::default(); 1 << 20];
+        let hollow = Packer::new().unwrap().pack(&proto::PeerFrame { records, ..Default::default() }).unwrap();
+        let refused = Unpacker::new().unwrap().unpack(&hollow).unwrap_err();
+        assert!(refused.to_string().contains("MESSAGE_TOO_MANY_PARTS"), "{refused}");
     }
 }

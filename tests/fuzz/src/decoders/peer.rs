@@ -2,6 +2,7 @@
 
 use prost::Message as _;
 use shouwang_driver::raft_message;
+use shouwang_proto::codec::counted;
 use shouwang_proto::replication::v1 as proto;
 use shouwang_replica::eraftpb::ConfState;
 use shouwang_replica::{
@@ -179,6 +180,7 @@ impl Target for Frames {
     }
 
     fn decode(&mut self, input: &[u8]) -> Result<(), String> {
+        counted::<proto::StreamRequest>(input).map_err(|error| error.to_string())?;
         let request = proto::StreamRequest::decode(input).map_err(|error| error.to_string())?;
         let mut follower = Follower::new();
         let frame = request.frame.unwrap_or_default();

@@ -85,6 +85,15 @@ pub async fn unary(channel: &Channel, method: &str, message: Vec<u8>) -> Result<
     Ok(grpc.unary(tonic::Request::new(message), path, Raw).await?.into_inner())
 }
 
+/// Sends one message in a stream, and waits for the first that comes back.
+pub async fn first_answer(channel: &Channel, method: &str, message: Vec<u8>) -> Result<Bytes, Status> {
+    let mut grpc = Grpc::new(channel.clone());
+    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let path: PathAndQuery = method.parse().unwrap();
+    let mut answers = grpc.streaming(tonic::Request::new(tokio_stream::iter([message])), path, Raw).await?.into_inner();
+    Ok(answers.message().await?.unwrap_or_default())
+}
+
 /// Messages of more than the limit, many at once: each is refused, and says why.
 pub async fn oversized(scene: &Scene<'_>) -> Result<Held> {
     let channel = connect(&scene.target(false), &scene.operator("admin")?).await?;

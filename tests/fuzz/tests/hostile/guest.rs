@@ -40,7 +40,7 @@ impl Guest {
         let now = resident(&self.status).with_context(|| format!("the node's process, after: {what}"))?;
         self.most = self.most.max(now);
         let so_far = self.began.elapsed().as_secs();
-        println!("hostile: {what}: served, {} MiB resident, {so_far} s", now >> 20);
+        println!("hostile: {what}: served, {} MiB at most, {so_far} s", now >> 20);
         ensure!(now < self.before + GROWTH_MAX, "{what}: from {} to {now} bytes resident", self.before);
         Ok(())
     }
@@ -62,10 +62,10 @@ impl Guest {
     }
 }
 
-/// Bytes of a process that are in memory.
+/// The most bytes of a process that were in memory at once.
 fn resident(status: &std::path::Path) -> Result<u64> {
     let text = std::fs::read_to_string(status)?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
     let kib: u64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib << 10)
 }

@@ -92,6 +92,7 @@ fn hostile_callers_neither_stop_a_node_nor_fill_its_memory() -> Result<()> {
     attack(&mut guest, "a crowd", strangers::crowd(&scene))?;
     attack(&mut guest, "callers who are let in and say nothing", runtime.block_on(strangers::mute(&scene)))?;
     attack(&mut guest, "messages that are too large", runtime.block_on(calls::oversized(&scene)))?;
+    attack(&mut guest, "messages full of nothing", runtime.block_on(messages::hollow(&scene)))?;
     attack(&mut guest, "calls without an end", runtime.block_on(calls::endless(&scene)))?;
     attack(&mut guest, "watches that nobody reads", runtime.block_on(calls::unread(&scene)))?;
     attack(&mut guest, "streams of calls that nobody reads", runtime.block_on(calls::stuffed(&scene)))?;

@@ -22,6 +22,10 @@ use crate::{Held, Scene, calls};
 const SEED: u64 = 20_261_126;
 /// Messages to each method that one caller may call as a stranger to its meaning.
 const ROUNDS: usize = 2;
+/// The size of a hollow message: the largest that is read.
+const HOLLOW_BYTES: usize = 4 << 20;
+/// Of which so many come at once.
+const HOLLOW_CALLS: usize = 4;
 /// Frames of the lying member.
 const FRAMES: usize = 2000;
 
@@ -112,6 +116,63 @@ fn text(rng: &mut Rng) -> String {
         "{}",
     ];
     texts[rng.index(texts.len())].to_owned()
+}
+
+/// Messages of the largest size, made of parts without content: each part takes two bytes on the wire, and a hundred times
+/// that in memory once it is read. None is carried out, and those that get past the door are refused for what they are.
+pub async fn hollow(scene: &Scene<'_>) -> Result<Held> {
+    let pool = DescriptorPool::decode(shouwang_proto::FILE_DESCRIPTOR_SET)?;
+    let methods = pool.services().filter(|service| !service.full_name().contains("replication"));
+    let methods: Vec<_> = methods.flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
+    let mut codes = BTreeMap::<String, usize>::new();
+    for role in ROLES {
+        let channel = connect(&scene.target(false), &scene.operator(role)?).await?;
+        for method in methods.iter().filter(|method| !method.is_server_streaming() || method.is_client_streaming()) {
+            let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+            for message in hollows(&method.input(), HOLLOW_BYTES, 3) {
+                let calls = (0..HOLLOW_CALLS).map(|_| async {
+                    if method.is_client_streaming() {
+                        calls::first_answer(&channel, &path, message.clone()).await
+                    } else {
+                        calls::unary(&channel, &path, message.clone()).await
+                    }
+                });
+                for answer in futures_util::future::join_all(calls).await {
+                    let status =
+                        answer.err().with_context(|| format!("{path} carried out a message full of nothing"))?;
+                    let refused = [Code::OutOfRange, Code::PermissionDenied].contains(&status.code());
+                    ensure!(refused, "{path}: {status:?}");
+                    *codes.entry(format!("{:?}", status.code())).or_default() += 1;
+                }
+            }
+        }
+    }
+    println!("hostile: hollow messages, answers {codes:?}");
+    ensure!(codes.contains_key("OutOfRange"), "none got past the door: {codes:?}");
+    Ok(Vec::new())
+}
+
+/// For every list of messages within a message: one that has nothing but that list, full of empty ones.
+fn hollows(kind: &MessageDescriptor, bytes: usize, depth: usize) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    for field in kind.fields() {
+        let Kind::Message(inner) = field.kind() else { continue };
+        let mut key = Vec::new();
+        prost::encoding::encode_key(field.number(), prost::encoding::WireType::LengthDelimited, &mut key);
+        if field.is_list() || field.is_map() {
+            let part = [key.as_slice(), &[0]].concat();
+            found.push(part.repeat(bytes / part.len()));
+        }
+        if depth > 0 && !field.is_map() {
+            for content in hollows(&inner, bytes.saturating_sub(key.len() + 5), depth - 1) {
+                let mut message = key.clone();
+                prost::encoding::encode_varint(content.len() as u64, &mut message);
+                message.extend(content);
+                found.push(message);
+            }
+        }
+    }
+    found
 }
 
 /// The name of the region's record, as its founding charter gives it.
