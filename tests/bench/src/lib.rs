@@ -2,7 +2,9 @@
 //! voters; PostgreSQL for the other. All run on loopback with TLS everywhere and durable writes, under one load generator,
 //! in turns.
 //!
-//! Entry points: [`works::Bench`], [`movements::Bench`]. What must never stand here: a figure that is not measured, a shortcut that only one of
+//! And how large they may grow on their own (`scale`).
+//!
+//! Entry points: [`works::Bench`], [`movements::Bench`], [`scale::run`]. What must never stand here: a figure that is not measured, a shortcut that only one of
 //! the two gets, and anything that reaches into a node past its command line, its listeners, its signals and what the
 //! kernel tells about its process.
 
@@ -18,6 +20,7 @@ pub mod postgres;
 pub mod region;
 pub mod registry;
 pub mod report;
+pub mod scale;
 pub mod stock;
 pub mod system;
 pub mod tls;

@@ -60,7 +60,7 @@ fn options() -> Result<Options> {
 async fn measure(mut options: Options) -> Result<()> {
     let folder = folder(options.within.as_deref())?;
     options.plan.folder = folder.path().to_owned();
-    let (plan, mut sheet) = (options.plan, Sheet::default());
+    let (plan, mut sheet) = (options.plan, Sheet::of(all()));
     // One after the other: what runs for one group is not in the way of the next.
     if plan.asks_any(&works::WORKS) {
         works::Bench::found(plan.clone()).await?.run(&mut sheet).await?;

@@ -1,6 +1,7 @@
 //! What is written: 256 bytes that nothing makes smaller, other ones each time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use shouwang_domain::testing::Rng;
 
@@ -50,7 +51,12 @@ impl Mark {
 
     /// A request id, made now, that ends with it.
     pub fn id(self) -> uuid::Uuid {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        self.id_made(Duration::ZERO)
+    }
+
+    /// A request id, made so long ago, that ends with it. A record remembers an id for a day from when it was made.
+    pub fn id_made(self, ago: Duration) -> uuid::Uuid {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default() - ago;
         let mut random = [0; 10];
         random[4..].copy_from_slice(&self.0.to_be_bytes()[2..]);
         let ms = u64::try_from(since.as_millis()).unwrap_or_default();

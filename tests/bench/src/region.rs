@@ -41,9 +41,9 @@ pub struct RegionClient {
 }
 
 /// The method that writes.
-const WRITE: &str = "/shouwang.v1.CompensationService/ProposeFinding";
+pub(crate) const WRITE: &str = "/shouwang.v1.CompensationService/ProposeFinding";
 
-fn call<T>(message: T) -> Request<T> {
+pub(crate) fn call<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(CALL_TIMEOUT);
     request
@@ -173,7 +173,7 @@ impl Region {
 }
 
 /// Ten suits leave 阿拉善, eight arrive in 乌海. Answers the mission.
-fn disagree(federation: &mut Federation) -> Result<String> {
+pub(crate) fn disagree(federation: &mut Federation) -> Result<String> {
     let contention = contend(federation, &[10], &[WUHAI])?;
     let mut story = Story::new(federation);
     story.request.clone_from(&contention.requests[0]);

@@ -9,26 +9,19 @@ use shouwang_cluster::{Federation, federation};
 use shouwang_proto::v1;
 use shouwang_proto::v1::registry_service_client::RegistryServiceClient;
 use tokio::task::block_in_place;
-use tonic::Request;
 use tonic::transport::Channel;
 
 use crate::payload::Mark;
-use crate::region::{SETTINGS, operator};
+use crate::region::{SETTINGS, call, operator};
 use crate::stock::{Books, Keeper, Kind, LOTS, Movement, OPENING, STORES, Stockroom, id, store_id};
-use crate::system::{CALL_TIMEOUT, CONNECTIONS_MAX, OWN, Served};
+use crate::system::{CONNECTIONS_MAX, OWN, Served};
 use crate::tls::{Dialler, Papers};
 
 /// One client.
 pub struct RegistryKeeper(Channel);
 
-fn call<T>(message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.set_timeout(CALL_TIMEOUT);
-    request
-}
-
 /// The revision of what was accepted.
-fn accepted(outcome: Option<v1::Outcome>) -> Result<u64> {
+pub(crate) fn accepted(outcome: Option<v1::Outcome>) -> Result<u64> {
     let outcome = outcome.context("an answer without an outcome")?;
     ensure!(outcome.verdict() == v1::Verdict::Accepted && outcome.revision > 0, "not accepted: {outcome:?}");
     Ok(outcome.revision)

@@ -7,11 +7,13 @@ use serde_json::json;
 
 use crate::figures::median;
 use crate::system::OWN;
-use crate::works::{Work, all};
+use crate::works::Work;
 
 /// What was measured: one figure a round, by work, clients and system.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sheet {
+    /// The works it tells of, in their order.
+    works: Vec<&'static Work>,
     figures: BTreeMap<(&'static str, usize), BTreeMap<&'static str, Vec<f64>>>,
     /// The names with their versions.
     versions: BTreeMap<&'static str, String>,
@@ -49,6 +51,11 @@ impl Line {
 }
 
 impl Sheet {
+    /// An empty one, for these works.
+    pub fn of(works: impl Iterator<Item = &'static Work>) -> Self {
+        Self { works: works.collect(), figures: BTreeMap::new(), versions: BTreeMap::new() }
+    }
+
     /// Notes the figure of one round.
     pub fn note(&mut self, work: &'static str, clients: usize, system: &'static str, figure: f64) {
         self.figures.entry((work, clients)).or_default().entry(system).or_default().push(figure);
@@ -61,9 +68,11 @@ impl Sheet {
 
     /// The result, in the order of the works.
     pub fn lines(&self) -> Vec<Line> {
-        let clients = |work: &'static Work| work.clients.iter().map(move |clients| (*work, *clients));
-        let line = |(work, clients): (Work, usize)| {
-            let systems = self.figures.get(&(work.name, clients))?;
+        let noted = |work: &'static Work| {
+            let of_work = self.figures.range((work.name, 0)..=(work.name, usize::MAX));
+            of_work.map(move |((_, clients), systems)| (*work, *clients, systems))
+        };
+        let line = |(work, clients, systems): (Work, usize, &BTreeMap<&'static str, Vec<f64>>)| {
             let own = systems.get(OWN)?;
             let peer = systems.iter().find(|(system, _)| **system != OWN).map(|(system, peer)| {
                 let ratios = own.iter().zip(peer).map(|(own, peer)| own / peer);
@@ -74,7 +83,18 @@ impl Sheet {
             });
             Some(Line { work, clients, own: median(own), peer })
         };
-        all().flat_map(clients).filter_map(line).collect()
+        self.works.iter().copied().flat_map(noted).filter_map(line).collect()
+    }
+
+    /// For people, where nothing else ran beside: what is told of each work stands beside its figure.
+    pub fn table_alone(&self) -> String {
+        let mut text = format!("{:<24} {:>10} {:>12} {:<8} {}\n", "work", "of", OWN, "", "what");
+        for Line { work, clients, own, .. } in self.lines() {
+            // Text cannot fail to be written to.
+            let _ =
+                writeln!(text, "{:<24} {clients:>10} {:>12} {:<8} {}", work.name, figure(own), work.unit, work.about);
+        }
+        text
     }
 
     /// For people.
@@ -128,10 +148,11 @@ fn figure(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::works::all;
 
     #[test]
     fn a_line_tells_medians_and_how_far_the_rounds_lie_apart() {
-        let mut sheet = Sheet::default();
+        let mut sheet = Sheet::of(all());
         for (own, peer) in [(200.0, 100.0), (300.0, 100.0), (90.0, 90.0)] {
             sheet.note("commit_unary", 16, OWN, own);
             sheet.note("commit_unary", 16, "etcd", peer);

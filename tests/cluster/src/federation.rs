@@ -158,6 +158,24 @@ impl Federation {
         Ok(federation)
     }
 
+    /// A federation that was founded in `dir` by an earlier run: its nodes listen on other ports and dial no one.
+    ///
+    /// # Errors
+    /// Nothing was founded there.
+    pub fn found_before(dir: &Path, members: &[MemberSpec]) -> Result<Self> {
+        let dir = dir.canonicalize().with_context(|| format!("{}", dir.display()))?;
+        let (nodes, lines, places) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let mut federation =
+            Self { dir, binary: binary()?, members: members.to_vec(), nodes, lines, places, clock: None };
+        for member in members {
+            let home = federation.home(member.code);
+            let node = NodeProcess::new(federation.binary.clone(), home.clone(), Ports::free()?, member.code);
+            contexts(&home, Path::new("operators"), node.at(node.ports.operator))?;
+            federation.nodes.push(node);
+        }
+        Ok(federation)
+    }
+
     /// Gives a member its node, with lines to and from all that there are if they meet on this machine.
     fn place_node(&mut self, code: u32) -> Result<()> {
         let mut node = NodeProcess::new(self.binary.clone(), self.home(code), Ports::free()?, code);

@@ -1,0 +1,127 @@
+//! `shouwang-scale [--json] [--lines N] [--items N] [--records N] [--watchers N] [--seconds N] [--dir DIR] [WORK…]`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use shouwang_bench::report::Sheet;
+use shouwang_bench::scale::{self, GROUPS, Scale};
+use shouwang_bench::works::folder;
+use tokio::signal::unix::{SignalKind, signal};
+
+const USAGE: &str = "usage: shouwang-scale [--json] [--lines N] [--items N] [--records N] [--watchers N] [--seconds N] [--dir DIR] [WORK…]
+  --json        an object a line on standard output; the table goes to standard error
+  --lines N     lots in one registry (1,000,000)
+  --items N     items they are of, each released to the region (one for a hundred lines)
+  --records N   records in the ledger of a region (10,000,000)
+  --watchers N  watchers on one node (1,000)
+  --seconds N   for how long each rate is measured (10)
+  --dir DIR     where the nodes keep their data; a ledger that an earlier run left there is used again
+  WORK          lines, ledger or watchers; none stands for all of them";
+
+/// Lines for each item, if nobody says how many items there are.
+const LINES_AN_ITEM: usize = 100;
+
+struct Options {
+    scale: Scale,
+    json: bool,
+    within: Option<PathBuf>,
+}
+
+fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
+    let mut scale = Scale {
+        works: Vec::new(),
+        lines: 1_000_000,
+        items: 0,
+        records: 10_000_000,
+        watchers: 1000,
+        span: Duration::from_secs(10),
+        folder: PathBuf::new(),
+    };
+    let (mut json, mut within) = (false, None);
+    while let Some(word) = words.next() {
+        let mut value = || words.next().with_context(|| format!("{word} needs a value\n{USAGE}"));
+        let mut count =
+            || value()?.replace([',', '_'], "").parse::<usize>().with_context(|| format!("{word}\n{USAGE}"));
+        match word.as_str() {
+            "--json" => json = true,
+            "--lines" => scale.lines = count()?,
+            "--items" => scale.items = count()?,
+            "--records" => scale.records = count()?,
+            "--watchers" => scale.watchers = count()?,
+            "--seconds" => scale.span = Duration::from_secs(count()? as u64),
+            "--dir" => within = Some(value()?.into()),
+            _ => scale.works.extend([GROUPS
+                .into_iter()
+                .find(|group| *group == word)
+                .with_context(|| format!("{USAGE}\nand there is no {word}"))?]),
+        }
+    }
+    if scale.items == 0 {
+        scale.items = scale.lines.div_ceil(LINES_AN_ITEM);
+    }
+    let all = [scale.lines, scale.records, scale.watchers];
+    ensure!(all.iter().all(|count| *count > 0) && !scale.span.is_zero(), "nothing would be measured\n{USAGE}");
+    ensure!(scale.items <= scale.lines, "an item without a line has no figure\n{USAGE}");
+    Ok(Options { scale, json, within })
+}
+
+async fn measure(mut options: Options) -> Result<()> {
+    // What lies where somebody has said is kept.
+    if let Some(within) = &options.within {
+        std::fs::create_dir_all(within)?;
+    }
+    let passing = folder(options.within.as_deref())?;
+    options.scale.folder = options.within.unwrap_or_else(|| passing.path().to_owned());
+    let mut sheet = Sheet::of(scale::works());
+    let done = scale::run(&options.scale, &mut sheet).await;
+    if options.json {
+        eprintln!("\n{}", sheet.table_alone());
+        print!("{}", sheet.json());
+    } else {
+        println!("\n{}", sheet.table_alone());
+    }
+    done
+}
+
+fn run() -> Result<()> {
+    let options = options(std::env::args().skip(1))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        // Whoever stops it leaves no process behind: they go with what is dropped here.
+        tokio::select! {
+            done = measure(options) => done,
+            _ = interrupt.recv() => bail!("interrupted"),
+            _ = terminate.recv() => bail!("told to stop"),
+        }
+    })
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("scale: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_as_people_write_them() {
+        let read = |line: &str| options(line.split_whitespace().map(str::to_owned));
+        let options = read("--lines 20,000 --records 1_000_000 ledger --json").unwrap();
+        let Scale { lines, items, records, works, .. } = options.scale;
+        assert_eq!((lines, items, records, works), (20_000, 200, 1_000_000, vec!["ledger"]));
+        assert!(options.json);
+        for wrong in ["--lines", "--lines many", "--lines 0", "--lines 5 --items 6", "legder"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}
