@@ -154,11 +154,12 @@ pub trait Machine: Clone + Debug + Send + Sync + Sized + 'static {
 }
 
 /// Writes a struct of persistent maps as canonical records `(section, key, value)` and reads them back. Every field of
-/// the state stands here once: scalars under `one`, maps under `maps`; the compiler refuses a forgotten field, because
+/// the state stands here once: scalars under `one`, maps under `maps`, under `derived` what follows from
+/// them and is left empty for whoever reads to make anew; the compiler refuses a forgotten field, because
 /// `restore` builds the struct whole.
 #[macro_export]
 macro_rules! canonical_records {
-    ($state:ty { one { $($one_tag:literal => $one:ident),* $(,)? } maps { $($map_tag:literal => $map:ident),* $(,)? } }) => {
+    ($state:ty { one { $($one_tag:literal => $one:ident),* $(,)? } maps { $($map_tag:literal => $map:ident),* $(,)? } $(derived { $derived:ident })? }) => {
         impl $state {
             /// Hands every canonical record to `sink`, in section and key order.
             pub(crate) fn write_records(&self, sink: &mut dyn FnMut(Vec<u8>)) {
@@ -181,7 +182,7 @@ macro_rules! canonical_records {
                         other => return Err($crate::code::CodeError { what: "state section", detail: other.to_string() }),
                     }
                 }
-                Ok(Self { $($one: $one.ok_or_else(|| missing(stringify!($one)))?,)* $($map,)* })
+                Ok(Self { $($one: $one.ok_or_else(|| missing(stringify!($one)))?,)* $($map,)* $($derived: Default::default(),)? })
             }
         }
     };

@@ -3,8 +3,11 @@
 use std::hint::black_box;
 use std::path::Path;
 
+use shouwang_domain::actor::Actor;
 use shouwang_domain::code;
 use shouwang_domain::command::{Batch, Envelope};
+use shouwang_domain::hash::Hash32;
+use shouwang_domain::ids::CommandId;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::merkle::{self, Frontier};
 use shouwang_domain::record::{LedgerRecord, Record};
@@ -12,6 +15,7 @@ use shouwang_domain::region::Region;
 use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::region::event::RegionEvent;
 use shouwang_domain::registry::Registry;
+use shouwang_domain::registry::command::RegistryCommand;
 use shouwang_domain::subject::Subject;
 use shouwang_domain::testing::Rng;
 use shouwang_driver::Ed25519Verifier;
@@ -27,6 +31,8 @@ const BEFORE: usize = 512;
 /// Members of a region, and of one as large as a country's.
 const MEMBERS: usize = 3;
 const MEMBERS_MANY: usize = 340;
+/// Items that a large depot has released.
+const RELEASED: usize = 256;
 /// Ledger records in a page of the index.
 const PAGE: u64 = 512;
 
@@ -70,6 +76,7 @@ pub fn steady() -> Vec<Work> {
         registry_apply(),
         registry_records(),
         registry_digest(),
+        registry_figures(),
     ]
 }
 
@@ -204,6 +211,20 @@ fn registry_records() -> Work {
 fn registry_digest() -> Work {
     let record: Record<Registry> = registry().record;
     Work::new("digest_registry", (BEFORE, "command remembered"), move || record.digest())
+}
+
+/// Whether any released figure looks different from what was last said: a courier asks every second.
+fn registry_figures() -> Work {
+    let region = Hash32::of(&[b"region"]);
+    let desk = stock::depot(RELEASED, region);
+    let (record, node) = (desk.record, desk.node);
+    let refresh = RegistryCommand::RefreshPublication { region };
+    let round = move || {
+        let courier = Actor::node(node);
+        let context = record.context(record.time(), &courier, node, CommandId::from_u128(0));
+        record.machine().decide(&context, &refresh).expect("a courier may ask")
+    };
+    Work::new("figures_registry", (RELEASED, "item released"), round)
 }
 
 /// A page of new entries put into an index, in a folder of its own: two a ledger record, as long as those of a region. Its

@@ -14,7 +14,16 @@ pub(super) fn check(registry: &Registry) -> Result<(), String> {
     conserved(registry)?;
     units_are_one(registry)?;
     custody_is_never_promised(registry)?;
-    pledges_name_their_lot(registry)
+    pledges_name_their_lot(registry)?;
+    shelves_follow(registry)
+}
+
+/// What is kept beside the books is what follows from them.
+fn shelves_follow(registry: &Registry) -> Result<(), String> {
+    if registry.shelves == registry.shelves_anew() {
+        return Ok(());
+    }
+    Err("invariant 16: what is kept of each resource does not follow from the lots".to_owned())
 }
 
 /// Invariant 1: per lot, the sum over all accounts is what ever came in.

@@ -10,6 +10,7 @@ mod inbox;
 pub mod invariants;
 mod movements;
 mod promises;
+mod shelves;
 pub mod state;
 mod stock;
 mod subjects;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use self::command::{RIGHTS, RegistryCommand as C};
 use self::draft::Draft;
 use self::event::RegistryEvent as E;
+use self::shelves::Shelves;
 use self::state::{
     Account, Adopting, Floors, LaterLife, Lot, NumberKind, RegistryChannel, RegistryGenesis, RegistryMission,
     RegistryNode, RegistryPledge, Restock, Shortfall, Store,
@@ -70,6 +72,7 @@ pub struct Registry {
     pub(crate) missions: OrdMap<MissionId, RegistryMission>,
     pub(crate) restocks: OrdMap<LotId, Restock>,
     pub(crate) shortfalls: OrdMap<u64, Shortfall>,
+    pub(crate) shelves: Shelves,
 }
 
 canonical_records!(Registry {
@@ -90,6 +93,7 @@ canonical_records!(Registry {
         14 => restocks,
         15 => shortfalls,
     }
+    derived { shelves }
 });
 
 impl Machine for Registry {
@@ -122,6 +126,7 @@ impl Machine for Registry {
             missions: OrdMap::new(),
             restocks: OrdMap::new(),
             shortfalls: OrdMap::new(),
+            shelves: Shelves::default(),
         })
     }
 
@@ -169,17 +174,17 @@ impl Machine for Registry {
             E::StoreAdded { store, details } => {
                 self.stores.insert(*store, details.clone());
             }
-            E::LotOpened { lot, details } => {
-                self.lots.insert(*lot, (**details).clone());
-            }
+            E::LotOpened { lot, details } => self.put_lot(*lot, (**details).clone()),
             E::StockMoved { lot, from, to, qty, .. } => self.move_stock(*lot, *from, *to, *qty),
             E::LotInspected { lot, condition } => {
-                if let Some(lot) = self.lots.get_mut(lot) {
-                    lot.details.condition = *condition;
+                if let Some(mut known) = self.lots.get(lot).cloned() {
+                    known.details.condition = *condition;
+                    self.put_lot(*lot, known);
                 }
             }
             E::ItemMapped { local, code } => {
-                self.mapping.insert(local.clone(), *code);
+                let before = self.mapping.insert(local.clone(), *code);
+                self.shelves.map(local, before, *code);
             }
             E::FloorsSet { resource, floors } => {
                 self.floors.insert(resource.clone(), *floors);
@@ -261,7 +266,8 @@ impl Machine for Registry {
     }
 
     fn restore(records: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Self, CodeError> {
-        Self::read_records(records)
+        let read = Self::read_records(records)?;
+        Ok(Self { shelves: read.shelves_anew(), ..read })
     }
 
     fn check(&self) -> Result<(), String> {
@@ -325,6 +331,7 @@ impl Registry {
 
     /// The one place where quantities change. `Source` counts what ever came in; every other account gives and takes.
     fn move_stock(&mut self, lot: LotId, from: Account, to: Account, qty: Qty) {
+        let at_hand = self.balance(lot, Account::Local);
         if from == Account::Source {
             *self.balances.entry((lot, Account::Source)).or_default() += qty;
         } else {
@@ -336,5 +343,6 @@ impl Registry {
             }
         }
         *self.balances.entry((lot, to)).or_default() += qty;
+        self.recount(lot, at_hand);
     }
 }

@@ -105,11 +105,15 @@ fn publish(draft: &mut Draft, region: RegionId) -> Result<(), Refusal> {
         .collect();
     for (resource, visibility) in rules {
         for exercise in [false, true] {
-            let Some((name, unit)) = draft.registry.words_for(&resource, exercise) else { continue };
+            if draft.registry.shelves.first(&resource, exercise).is_none() {
+                continue;
+            }
             let figure = Figure::of(draft.registry.floor_view(&resource, exercise, draft.at).usable, visibility);
             let key = (region, resource.clone(), exercise);
             let last = draft.registry.figures.get(&key).copied().unwrap_or(Figure::Withdrawn);
-            if last != figure {
+            if last != figure
+                && let Some((name, unit)) = draft.registry.words_for(&resource, exercise)
+            {
                 draft.push(E::FigureSent { region, resource: resource.clone(), exercise, figure });
                 let publication = Publication { resource: resource.clone(), name, unit, figure, exercise };
                 draft.send(region, UpMessage::Publish(publication))?;

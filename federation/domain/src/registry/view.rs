@@ -160,21 +160,14 @@ impl Registry {
     /// `pledgeable = usable − floor(item, own warning colour)` over the owner's own lots (domain.md §3). Goods kept for
     /// another owner are counted by that owner's rule, not by this floor.
     pub fn floor_view(&self, resource: &Resource, exercise: bool, at: Timestamp) -> FloorView {
-        let own = self.lots.iter().filter(|(_, lot)| {
-            lot.details.owner == self.owner()
-                && lot.details.exercise == exercise
-                && self.is_usable(lot, at)
-                && self.resource_of(&lot.details.holding).as_ref() == Some(resource)
-        });
-        let usable: Qty = own.map(|(id, _)| self.balance(*id, Account::Local)).sum();
+        let usable = self.shelves.usable(resource, exercise, at);
         let floor = self.floors.get(resource).map_or(Qty::ZERO, |floors| floors.under(self.head.warning));
         FloorView { usable, floor, pledgeable: usable.saturating_sub(floor) }
     }
 
     /// Name and unit of the first lot of a resource, as its owner writes them.
-    pub(crate) fn words_for(&self, resource: &Resource, exercise: bool) -> Option<(String, String)> {
-        let mut lots = self.lots.values().filter(|lot| lot.custody.is_none() && lot.details.exercise == exercise);
-        let lot = lots.find(|lot| self.resource_of(&lot.details.holding).as_ref() == Some(resource))?;
+    pub fn words_for(&self, resource: &Resource, exercise: bool) -> Option<(String, String)> {
+        let lot = self.lots.get(&self.shelves.first(resource, exercise)?)?;
         Some((lot.details.name.clone(), lot.details.unit.clone()))
     }
 

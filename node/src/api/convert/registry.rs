@@ -95,13 +95,6 @@ pub fn floor_view(view: FloorView) -> v1::FloorView {
     v1::FloorView { usable: view.usable.0, floor: view.floor.0, pledgeable: view.pledgeable.0 }
 }
 
-/// The owner's word and unit for a resource, as its first lot has them.
-pub fn words_for(registry: &Registry, of: &Resource, exercise: bool) -> Option<(String, String)> {
-    let mut lots = registry.lots().filter(|(_, lot)| lot.custody.is_none() && lot.details.exercise == exercise);
-    let (_, lot) = lots.find(|(_, lot)| registry.resource_of(&lot.details.holding).as_ref() == Some(of))?;
-    Some((lot.details.name.clone(), lot.details.unit.clone()))
-}
-
 /// Escrowed for regions out of this resource and not set aside for a mission.
 pub fn pledged(registry: &Registry, of: &Resource, exercise: bool) -> Qty {
     let pledges = registry

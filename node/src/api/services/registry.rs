@@ -135,7 +135,7 @@ impl RegistryService for Services {
         let resource = parsing.resource("resource", request.resource.as_ref());
         let resource = parsing.finish(resource)?;
         let view = registry.floor_view(&resource, request.exercise, look.now());
-        let words = render::words_for(registry, &resource, request.exercise);
+        let words = registry.words_for(&resource, request.exercise);
         let (title, unit) = words.unwrap_or_default();
         Ok(Response::new(v1::GetFloorViewResponse {
             resource: Some(words::resource(&resource)),

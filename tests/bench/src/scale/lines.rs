@@ -40,6 +40,8 @@ const FIRST_ITEM: usize = 2_000_000;
 const DESKS: usize = 64;
 /// How often each short query is asked.
 const QUERIES: usize = 20;
+/// How long people look at a report, or a list, before they ask for the next.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How often a courier's position is asked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How long the region may take to hear of everything.
@@ -76,8 +78,8 @@ pub async fn measure(scale: &Scale, sheet: &mut Sheet) -> Result<()> {
         sheet.note(work, lines, OWN, value);
     };
     eprintln!("{lines} lines of {items} items in one registry");
-    let folder = tempfile::Builder::new().prefix("lines-").tempdir_in(&scale.folder)?;
-    let mut site = block_in_place(|| Site::at(&folder.path().join("site"), &federation::members(&[WUHAI])))?;
+    let folder = super::anew(&scale.folder.join("lines"))?;
+    let mut site = block_in_place(|| Site::at(&folder, &federation::members(&[WUHAI])))?;
     site.start().await?;
     let empty = site.memory()?;
     let per_line = |bytes: u64| number(bytes.saturating_sub(empty)) / number(lines as u64);
@@ -286,7 +288,7 @@ async fn report(channel: &Channel) -> Result<Duration> {
     Ok(began.elapsed())
 }
 
-/// What goes on beside the desks: checkpoints, reports, and a list of every lot, again and again.
+/// What goes on beside the desks: checkpoints one after the other, and reports and lists of every lot with a pause between.
 struct Busy(JoinSet<Result<(&'static str, u32)>>);
 
 impl Busy {
@@ -309,6 +311,7 @@ impl Busy {
             while !told.load(Ordering::Relaxed) {
                 report(&channel).await?;
                 done += 1;
+                tokio::time::sleep(PAUSE).await;
             }
             Ok(("reports", done))
         });
@@ -320,6 +323,9 @@ impl Busy {
                 let list = v1::ListLotsRequest { page_size: 1000, page_token, ..Default::default() };
                 page_token = registry.list_lots(long(list)).await?.into_inner().next_page_token;
                 pages += 1;
+                if page_token.is_empty() {
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
             Ok(("pages of 1000 lots", pages))
         });

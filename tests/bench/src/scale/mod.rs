@@ -10,7 +10,7 @@ mod process;
 mod site;
 mod watchers;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -53,6 +53,14 @@ pub fn works() -> impl Iterator<Item = &'static Work> {
 
 const fn figure(name: &'static str, unit: &'static str, more: bool, about: &'static str) -> Work {
     Work { name, clients: &[], unit, about, more }
+}
+
+/// An empty folder. What a run leaves there stays until the next, for whoever wants to know what went wrong.
+fn anew(folder: &Path) -> Result<PathBuf> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder)?;
+    }
+    Ok(folder.to_owned())
 }
 
 /// Measures what is asked for, one after the other, each on a node of its own.

@@ -52,8 +52,8 @@ pub async fn measure(scale: &Scale, sheet: &mut Sheet) -> Result<()> {
         sheet.note(work, count, OWN, value);
     };
     eprintln!("{count} watchers on one node");
-    let folder = tempfile::Builder::new().prefix("watchers-").tempdir_in(&scale.folder)?;
-    let mut site = block_in_place(|| Site::at(&folder.path().join("site"), &federation::members(&[WUHAI])))?;
+    let folder = super::anew(&scale.folder.join("watchers"))?;
+    let mut site = block_in_place(|| Site::at(&folder, &federation::members(&[WUHAI])))?;
     site.start().await?;
     stock(&site).await?;
     let node = [site.federation.nodes[0].pid().context("the node runs")?];
