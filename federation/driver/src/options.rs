@@ -108,7 +108,7 @@ pub struct RecordOptions {
     pub checkpoint_records: u64,
     /// … or this many bytes of them.
     pub checkpoint_bytes: u64,
-    /// Log entries kept behind the older checkpoint for followers that are a little slow.
+    /// Log entries kept behind the older checkpoint for followers that are a little slow, while there is room in memory.
     pub log_slack: u64,
     /// Ledger records kept in memory for watchers.
     pub tail_records: usize,

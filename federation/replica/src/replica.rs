@@ -437,7 +437,8 @@ impl Replica {
         Some(self.raw.raft.leader_id).filter(|id| *id != raft::INVALID_ID)
     }
 
-    pub(crate) fn log_bytes(&self) -> u64 {
+    /// The log held in memory, in bytes.
+    pub fn log_bytes(&self) -> u64 {
         self.raw.store().bytes() + self.raw.raft.raft_log.unstable.entries_size as u64
     }
 }

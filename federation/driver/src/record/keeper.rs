@@ -239,9 +239,8 @@ impl KeeperLoop {
                 let (index, term) = (info.meta.raft_index, info.meta.raft_term);
                 tracing::info!(record = %core.label, index, revision = info.meta.revision, bytes = info.size, "checkpoint taken");
                 let oldest = self.port.checkpoints().held()?.last().map_or(0, |older| older.meta.raft_index);
-                let compact_to = oldest.saturating_sub(core.options.log_slack);
                 let conf_state = written.conf_state;
-                core.inbox.push(RaftMsg::CheckpointReady { index, term, conf_state, compact_to });
+                core.inbox.push(RaftMsg::CheckpointReady { index, term, conf_state, oldest });
                 // Callers that have just left need no answer.
                 written.replies.into_iter().for_each(|reply| drop(reply.send(Ok(info.clone()))));
             }

@@ -97,8 +97,8 @@ pub(crate) enum RaftMsg {
     Group(Arc<[GroupNode]>),
     /// Batches the record dropped whole.
     Dropped(Vec<Hash32>),
-    /// A checkpoint of ours is durable, and the log may go up to `compact_to`.
-    CheckpointReady { index: u64, term: u64, conf_state: ConfState, compact_to: u64 },
+    /// A checkpoint of ours is durable; the older one that is kept is that of the index `oldest`.
+    CheckpointReady { index: u64, term: u64, conf_state: ConfState, oldest: u64 },
     /// A checkpoint of a peer is staged, or could not be fetched.
     Fetched(Option<(u64, u64, ConfState)>),
     /// A peer has, or has not, got the checkpoint it was offered.

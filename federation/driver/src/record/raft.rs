@@ -20,6 +20,8 @@ use crate::transport::Transport;
 
 /// More ticks than this are not caught up with: a node that was held up must not hold an election at once.
 const TICKS_AT_ONCE: u32 = 2;
+/// After so long a checkpoint that was asked for is taken for one that could not be written.
+const ROOM_AGAIN: Duration = Duration::from_secs(30);
 
 pub(crate) struct RaftLoop {
     pub port: Arc<dyn RecordPort>,
@@ -41,6 +43,10 @@ pub(crate) struct RaftLoop {
     /// Peers that hold the whole ledger.
     whole: BTreeSet<u64>,
     snapshot_wanted: Option<u64>,
+    /// When a checkpoint was asked for, so that the log can go.
+    room_asked: Option<Instant>,
+    /// The newest checkpoint since the start.
+    checkpointed: u64,
     teller: Teller,
 }
 
@@ -73,6 +79,8 @@ impl RaftLoop {
             sending: BTreeMap::new(),
             whole: BTreeSet::new(),
             snapshot_wanted: None,
+            room_asked: None,
+            checkpointed: 0,
             teller: Teller::default(),
         }
     }
@@ -119,6 +127,21 @@ impl RaftLoop {
         tracing::debug!(record = %core.label, "raft thread ends");
     }
 
+    /// Half of the memory for the log is in use.
+    fn is_log_crowded(&self) -> bool {
+        self.replica.log_bytes() > self.port.core().options.limits.max_log_bytes_in_memory / 2
+    }
+
+    /// A log that fills its memory goes behind a second checkpoint, which cannot be left to come after so many records: none
+    /// come any more once it is full.
+    fn make_room(&mut self) {
+        let asked = self.room_asked.is_some_and(|asked| asked.elapsed() < ROOM_AGAIN);
+        if !asked && self.applied.index > self.checkpointed && self.is_log_crowded() {
+            self.room_asked = Some(Instant::now());
+            self.port.core().apply.push(ApplyWork::Checkpoint(None));
+        }
+    }
+
     fn ticks(&mut self, tick: Duration, inputs: &mut Vec<Input>) -> bool {
         let now = Instant::now();
         let mut ticked = 0;
@@ -133,6 +156,7 @@ impl RaftLoop {
         if ticked > 0 {
             self.judge_fitness(inputs);
             self.give_up_transfers(now, inputs);
+            self.make_room();
         }
         ticked > 0
     }
@@ -201,14 +225,18 @@ impl RaftLoop {
                 self.applied = note;
                 self.proposer.applied(core, note.index, note.stamp);
                 inputs.push(Input::Applied { index: note.index });
+                // At once: what comes until the next tick may fill what is left.
+                self.make_room();
             }
             RaftMsg::ConfApplied { index, accepted } => inputs.push(Input::ConfChangeApplied { index, accepted }),
             RaftMsg::Group(group) => self.group = super::seats(&group),
             RaftMsg::Dropped(hashes) => self.proposer.dropped(core, &hashes),
-            RaftMsg::CheckpointReady { index, term, conf_state, compact_to } => {
-                self.snapshot_wanted = None;
+            RaftMsg::CheckpointReady { index, term, conf_state, oldest } => {
+                (self.snapshot_wanted, self.room_asked, self.checkpointed) = (None, None, index);
                 inputs.push(Input::CheckpointReady { index, term, conf_state });
-                inputs.push(Input::Compact { index: compact_to });
+                // Entries may be large: what is kept for slow followers must not be what fills the memory for the log.
+                let slack = if self.is_log_crowded() { 0 } else { core.options.log_slack };
+                inputs.push(Input::Compact { index: oldest.saturating_sub(slack) });
             }
             RaftMsg::Fetched(fetched) => {
                 self.fetching = None;

@@ -11,7 +11,7 @@ use shouwang_domain::command::Envelope;
 use shouwang_domain::hash::Bytes;
 use shouwang_domain::ids::CommandId;
 use shouwang_domain::record::{Cause, Outcome, Verdict};
-use shouwang_driver::{Handle, RecordOptions};
+use shouwang_driver::{Handle, Limits, RecordOptions};
 use shouwang_store::{Finding, StoreError};
 use tokio::task::JoinHandle;
 
@@ -201,6 +201,24 @@ async fn a_follower_that_fell_out_of_the_log_gets_a_checkpoint() {
     same_ledger(&cluster, leader, behind).await;
     let view = cluster.counter(behind).view().unwrap();
     cluster.counter(behind).inclusion_proof(view.record.revision()).await.unwrap();
+}
+
+/// Entries of a busy record are large: those that are kept for slow followers, or that wait for the next checkpoint, may be
+/// more than memory has room for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_fills_its_memory_goes_behind_a_checkpoint() {
+    let limits = Limits { max_log_bytes_in_memory: 256 << 10, ..Limits::default() };
+    let mut cluster = Cluster::start(&[1], RecordOptions { limits, log_slack: 4096, ..fast() }).await;
+    let large = || Ask::Note(Bytes(vec![7; 30_000]));
+    for _ in 0..30 {
+        cluster.ask(1, large()).await.unwrap();
+    }
+    cluster.kill(1).await;
+    cluster.up(1).await;
+    for _ in 0..10 {
+        cluster.ask(1, large()).await.unwrap();
+    }
+    assert!(cluster.counter(1).status().first_index > 20, "{:?}", cluster.counter(1).status());
 }
 
 /// Both nodes tell the same story from the beginning.
