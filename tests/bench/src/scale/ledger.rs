@@ -93,7 +93,7 @@ pub async fn measure(scale: &Scale, sheet: &mut Sheet) -> Result<()> {
     let channel = site.connect(channel_of).await?;
     note("ledger_disk", per_record(process::disk(&ledger_of(&home, &record_id(&channel).await?)?)?));
     note("ledger_disk_all", per_record(process::disk(&home.join("data"))?));
-    note("ledger_index", per_record(process::disk(&home.join("data/index"))?));
+    note("ledger_index", per_record(process::disk(&home.join("data/records/index"))?));
 
     let middle = (records / 2) as u64;
     let (first, rate) = watch(&channel, middle, WATCHED.min(records / 2)).await?;
@@ -196,7 +196,7 @@ async fn record_id(channel: &Channel) -> Result<String> {
 
 /// The folder of a record's ledger.
 fn ledger_of(home: &Path, record: &str) -> Result<PathBuf> {
-    let folder = home.join("data/records").join(record).join("ledger");
+    let folder = home.join("data/records/records").join(record).join("ledger");
     ensure!(folder.is_dir(), "no {}", folder.display());
     Ok(folder)
 }
