@@ -122,7 +122,9 @@ impl RaftLoop {
         }
         let mut last = Vec::new();
         self.replica.write_commit(&mut last);
-        last.into_iter().for_each(|action| self.act(action));
+        for action in last {
+            self.act(action);
+        }
         self.tell();
         tracing::debug!(record = %core.label, "raft thread ends");
     }
