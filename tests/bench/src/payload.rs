@@ -56,7 +56,8 @@ impl Mark {
 
     /// A request id, made so long ago, that ends with it. A record remembers an id for a day from when it was made.
     pub fn id_made(self, ago: Duration) -> uuid::Uuid {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default() - ago;
+        let since =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().saturating_sub(ago);
         let mut random = [0; 10];
         random[4..].copy_from_slice(&self.0.to_be_bytes()[2..]);
         let ms = u64::try_from(since.as_millis()).unwrap_or_default();

@@ -31,7 +31,7 @@ use crate::works::Work;
 const DESKS: usize = 512;
 /// How old the ids of the commands are when they are given: a record remembers an id for a day from when it was made, and a
 /// ledger that grew over years has almost all of its ids behind that.
-const MADE_AGO: Duration = Duration::from_secs(24 * 3600 - 120);
+const MADE_AGO: Duration = Duration::from_mins(24 * 60 - 2);
 /// Bytes of what each of them says.
 const SAID: usize = 48;
 /// Records that a watcher reads from the middle on, at most.

@@ -45,7 +45,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How often a courier's position is asked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How long the region may take to hear of everything.
-const PUBLISHED_WITHIN: Duration = Duration::from_mins(60);
+const PUBLISHED_WITHIN: Duration = Duration::from_hours(1);
 
 /// What is measured.
 pub const WORKS: [Work; 16] = [
