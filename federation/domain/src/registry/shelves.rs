@@ -164,7 +164,8 @@ mod tests {
                     details.holding = Holding::Local(WORDS[rng.index(2)].to_owned());
                 }
                 details.exercise = rng.chance(30);
-                details.expires = rng.chance(50).then(|| NOW.plus_ms(rng.below(3) as i64 * DAY_MS).shanghai_date());
+                details.expires =
+                    rng.chance(50).then(|| NOW.plus_ms(rng.below(3).cast_signed() * DAY_MS).shanghai_date());
                 let custody = rng.chance(20).then(|| MissionId(rng.uuid()));
                 E::LotOpened { lot: LotId(rng.uuid()), details: Box::new(Lot { details, custody }) }
             }
@@ -180,7 +181,7 @@ mod tests {
                 registry.evolve(NOW, &event(&registry.clone(), &mut rng));
                 assert_eq!(registry.shelves, registry.shelves_anew());
                 let (resource, exercise) = (Resource::Item(codes()[rng.index(2)]), rng.chance(50));
-                let at = NOW.plus_ms(rng.below(4) as i64 * DAY_MS);
+                let at = NOW.plus_ms(rng.below(4).cast_signed() * DAY_MS);
                 let of = |lot: &Lot| {
                     lot.details.exercise == exercise
                         && registry.resource_of(&lot.details.holding).as_ref() == Some(&resource)
