@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::cluster::{Cluster, PATIENCE, fast, node_id};
 use shouwang_domain::ids::NodeId;
+use shouwang_domain::merkle::Frontier;
 use shouwang_driver::AuthenticatedPeer;
 use shouwang_proto::replication::v1 as proto;
 use shouwang_proto::replication::v1::replication_service_client::ReplicationServiceClient;
@@ -71,6 +72,8 @@ async fn history_is_only_for_the_group() {
         cluster.add(leader, 1).await;
     }
     cluster.settle(leader).await;
+    // History is what lies on the disk, where records gather for a moment.
+    cluster.counter(1).reread(Frontier::default(), 5).await.unwrap();
     let record_id: prost::bytes::Bytes = cluster.counter(1).id().0.to_vec().into();
     let ask = |first, last| proto::FetchLedgerRequest { record_id: record_id.clone(), first, last };
     let mut stranger = client(surface(&cluster, Some(node_id(5))).await).await;
