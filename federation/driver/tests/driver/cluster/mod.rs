@@ -18,7 +18,7 @@ use shouwang_driver::{
     AuthenticatedPeer, ConnectError, Driver, DriverError, DriverOptions, Ed25519Signer, Handle, HostSpec, ManualClock,
     Parts, PeerConnector, RecordOptions, Role, Signer, Storage, Timing,
 };
-use shouwang_store::SimDisk;
+use shouwang_store::{SimDisk, StoreError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -158,14 +158,25 @@ impl Cluster {
         options.transport.backoff_max = Duration::from_millis(100);
         // Nothing may come right only because it was given up at last.
         options.transport.stall_timeout = 3 * PATIENCE;
-        let parts = Parts {
-            signer: Arc::new(signer(n)),
-            clock: self.clock.clone(),
-            connector: Arc::new(Connector { me: node_id(n), network: self.network.clone() }),
-            fatal: Arc::new(|error| eprintln!("the process would stop here: {error}")),
-        };
-        let storage = self.disks.get(&n).map_or_else(Storage::real, Storage::simulated);
-        Driver::open_on(options, parts, storage).await.unwrap()
+        let deadline = soon();
+        loop {
+            let parts = Parts {
+                signer: Arc::new(signer(n)),
+                clock: self.clock.clone(),
+                connector: Arc::new(Connector { me: node_id(n), network: self.network.clone() }),
+                fatal: Arc::new(|error| eprintln!("the process would stop here: {error}")),
+            };
+            let storage = self.disks.get(&n).map_or_else(Storage::real, Storage::simulated);
+            match Driver::open_on(options.clone(), parts, storage).await {
+                // A process that was killed holds no lock; here whoever still serves a peer does, for a moment.
+                Err(DriverError::Store(error))
+                    if matches!(*error, StoreError::Locked { .. }) && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                opened => return opened.unwrap(),
+            }
+        }
     }
 
     async fn run(&mut self, n: u32, driver: Driver, counter: Handle<Counter>) {
