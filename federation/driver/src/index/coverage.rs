@@ -5,7 +5,7 @@ use shouwang_domain::code;
 use shouwang_domain::hash::Hash32;
 
 /// Changes when entries are made in another way: an index made in the old way is then built anew.
-const SCHEME: u32 = 2;
+const SCHEME: u32 = 3;
 /// Most runs kept apart. Each is left by a checkpoint that was installed before older history had come.
 const RUNS_MAX: usize = 32;
 

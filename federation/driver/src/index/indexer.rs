@@ -17,15 +17,14 @@ use shouwang_domain::record::{Cause, LedgerRecord};
 use shouwang_store::StoreError;
 use shouwang_store::index::{Index, IndexBatch, MAX_KEY_BYTES};
 
+use super::Indexed;
 use super::coverage::{Coverage, Run, Tally};
+use super::entries::{Entry, Group, PAGE, READ_MAX, Span, at_revision, of_record, of_span, of_subject};
 use super::home::{Home, Opened};
-use super::{Group, Indexed, PAGE, at_revision, of_command, of_record, of_subject};
 use crate::metrics;
 use crate::record::{CommandKey, Shared};
 use crate::tail::Change;
 
-/// Entries read at once when an index is checked.
-const ENTRIES: usize = 1024;
 /// The longest rest between two pages, and the rest after one that closed a gap: a page costs the same in the index whatever
 /// it holds, and one a commit would cost more than the commits.
 const REST_MAX: Duration = Duration::from_millis(50);
@@ -58,7 +57,7 @@ pub(super) fn counted(index: &Index, id: RecordId, go_on: impl Fn() -> bool) -> 
     let noted = noted.ok_or_else(|| Trouble::Damaged("it was made by another version".to_owned()))?;
     let (prefix, mut tally, mut after) = (of_record(id), Tally::default(), None);
     while go_on() {
-        let page = index.scan_prefix(&prefix, after.as_deref(), ENTRIES).map_err(Trouble::of_index)?;
+        let page = index.scan_prefix(&prefix, after.as_deref(), READ_MAX).map_err(Trouble::of_index)?;
         for (key, value) in &page {
             tally.count(key, value);
         }
@@ -196,8 +195,7 @@ impl<M: Machine> Indexer<M> {
         let run = Run { first, last: end.record.revision, leaf: merkle::leaf(&end.bytes) };
         let mut coverage = self.coverage.clone();
         let mut batch = IndexBatch::new();
-        for (name, group) in self.groups(&changes) {
-            let (key, value) = (at_revision(name, group.first), group.value());
+        for (key, value) in self.subjects(&changes).chain(self.commands(&changes)) {
             coverage.tally.count(&key, &value);
             batch.put(key, value);
         }
@@ -218,28 +216,32 @@ impl<M: Machine> Indexer<M> {
         }
     }
 
-    /// Everything that leads to these ledger records, and to which of them.
-    fn groups(&self, changes: &[Arc<Change<M::Event>>]) -> BTreeMap<Vec<u8>, Group> {
+    /// What leads from subjects to these ledger records.
+    fn subjects(&self, changes: &[Arc<Change<M::Event>>]) -> impl Iterator<Item = Entry> {
+        let id = self.shared.core.id;
         let mut groups: BTreeMap<_, Group> = BTreeMap::new();
         for change in changes {
             let revision = change.record.revision;
-            for name in self.names(change) {
-                groups.entry(name).or_insert_with(|| Group::of(revision)).add(revision);
+            for subject in change.record.events.iter().flat_map(M::subjects) {
+                groups.entry(of_subject(id, &subject)).or_insert_with(|| Group::of(revision)).add(revision);
             }
         }
         // A name that long was never given by a command of ours, and cannot be asked for.
         groups.retain(|name, _| name.len() + size_of::<u64>() <= MAX_KEY_BYTES);
-        groups
+        groups.into_iter().map(|(name, group)| (at_revision(name, group.first), group.value()))
     }
 
-    /// Everything that leads to a ledger record; some of it may come twice.
-    fn names(&self, change: &Change<M::Event>) -> Vec<Vec<u8>> {
+    /// What leads from commands to these ledger records.
+    fn commands(&self, changes: &[Arc<Change<M::Event>>]) -> impl Iterator<Item = Entry> {
         let id = self.shared.core.id;
-        let subjects = change.record.events.iter().flat_map(M::subjects);
-        let mut names: Vec<_> = subjects.map(|subject| of_subject(id, &subject)).collect();
-        let command = change.command.or_else(|| command_of::<M>(&change.record));
-        names.extend(command.map(|(municipality, command)| of_command(id, municipality, command)));
-        names
+        let mut spans: BTreeMap<_, Span> = BTreeMap::new();
+        for change in changes {
+            if let Some((_, command)) = change.command.or_else(|| command_of::<M>(&change.record)) {
+                let revision = change.record.revision;
+                spans.entry(of_span(id, command)).or_insert_with(|| Span::from(revision)).add(revision, command);
+            }
+        }
+        spans.into_iter().map(|(name, span)| (at_revision(name, span.first), span.value()))
     }
 
     fn publish(&self) {
@@ -250,7 +252,7 @@ impl<M: Machine> Indexer<M> {
 }
 
 /// The command behind a ledger record, if it is known by an id.
-fn command_of<M: Machine>(record: &LedgerRecord<M::Event>) -> Option<CommandKey> {
+pub(super) fn command_of<M: Machine>(record: &LedgerRecord<M::Event>) -> Option<CommandKey> {
     let Cause::Command { bytes, proof } = &record.cause else { return None };
     let envelope: Envelope<M::Command> = code::decode("command", &bytes.0).ok()?;
     (!M::is_numbered(&envelope.body)).then_some((proof.node.municipality(), envelope.id))

@@ -4,18 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shouwang_domain::code;
-use shouwang_domain::command::Envelope;
 use shouwang_domain::ids::{CommandId, MunicipalityCode};
 use shouwang_domain::machine::Machine;
-use shouwang_domain::record::{Cause, LedgerRecord, Outcome};
+use shouwang_domain::record::Outcome;
 use shouwang_domain::subject::Subject;
 use shouwang_store::StoreError;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout_at;
 
+use super::Indexed;
+use super::entries::{Entry, Group, PAGE, READ_MAX, Span, at_revision, of_span, of_subject};
 use super::home::Opened;
-use super::{Group, Indexed, PAGE, at_revision, of_command, of_subject};
+use super::indexer::command_of;
 use crate::Result;
 use crate::error::DriverError;
 use crate::handle::Handle;
@@ -137,46 +137,92 @@ impl<M: Machine> Look<M> {
     }
 
     fn recall(&self, municipality: MunicipalityCode, command: CommandId) -> Result<Recalled> {
-        let prefix = of_command(self.shared.core.id, municipality, command);
-        let (found, mut indexed) = self.find(&[prefix], 0, 1);
+        let (opened, mut indexed) = self.opened();
         let mut outcome = None;
-        if let Some(revision) = found.into_iter().next() {
-            outcome = outcome_in::<M>(&self.change(revision)?.record, municipality, command);
-            if outcome.is_none() {
-                indexed = self.mistaken(revision);
+        if let Some(opened) = opened {
+            let Some(marked) = self.marked(&opened, command)? else {
+                return Ok(Recalled { outcome, indexed: Indexed::default(), newest: self.newest });
+            };
+            for revision in marked {
+                let record = &self.change(revision)?.record;
+                let Some((asked_by, asked)) = command_of::<M>(record) else {
+                    indexed = self.mistaken(revision);
+                    continue;
+                };
+                if (asked_by, asked) == (municipality, command) {
+                    outcome = Some(record.outcome());
+                    break;
+                }
+                if Span::mark(asked) != Span::mark(command) {
+                    indexed = self.mistaken(revision);
+                }
             }
         }
         Ok(Recalled { outcome, indexed, newest: self.newest })
     }
 
+    /// Where the command may stand, in order; none if the index does not read.
+    fn marked(&self, opened: &Opened, command: CommandId) -> Result<Option<Vec<u64>>> {
+        let prefix = of_span(self.shared.core.id, command);
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            if Instant::now() >= self.deadline {
+                return Err(DriverError::TooSlow);
+            }
+            let entries = opened.index.scan_prefix(&prefix, after.as_deref(), READ_MAX);
+            let Some(spans) = self.read(opened, entries, Span::read) else { return Ok(None) };
+            found.extend(spans.iter().flat_map(|span| span.revisions(command)));
+            match spans.last() {
+                Some(last) if spans.len() == READ_MAX => after = Some(at_revision(prefix.clone(), last.first)),
+                _ => break,
+            }
+        }
+        // The index may be ahead of what readers can see. Parts of a ledger may have come in any order.
+        found.retain(|revision| *revision <= self.newest);
+        found.sort_unstable();
+        Ok(Some(found))
+    }
+
+    /// The index, and what it covers of what readers can see.
+    fn opened(&self) -> (Option<Arc<Opened>>, Indexed) {
+        let (opened, indexed) = self.shared.indexed();
+        (opened, Indexed { through: indexed.through.min(self.newest), ..indexed })
+    }
+
     /// The first revisions behind `after` that any of these prefixes leads to, and what the index covers.
     fn find(&self, prefixes: &[Vec<u8>], after: u64, most: usize) -> (BTreeSet<u64>, Indexed) {
-        let (opened, indexed) = self.shared.indexed();
+        let (opened, indexed) = self.opened();
         let Some(opened) = opened else { return Default::default() };
         let mut found = BTreeSet::new();
         for prefix in prefixes {
             // A group may begin a page before what it leads to, and so many of them may lead to nothing behind `after`.
             let from = at_revision(prefix.clone(), after.saturating_sub(PAGE as u64));
             let entries = opened.index.scan_prefix(prefix, Some(&from), most.saturating_add(PAGE));
-            let groups = entries.map_err(|error| error.to_string()).and_then(|entries| {
-                let groups = entries.iter().map(|(key, value)| Group::read(key, value));
-                groups.collect::<Option<Vec<_>>>().ok_or_else(|| "an entry is none".to_owned())
-            });
-            match groups {
-                Ok(groups) => {
-                    found.extend(groups.iter().flat_map(Group::revisions).filter(|revision| *revision > after));
-                }
-                Err(error) => {
-                    tracing::warn!(record = %self.shared.core.label, error, "the index does not read");
-                    self.condemn(opened.generation);
-                    return Default::default();
-                }
-            }
+            let Some(groups) = self.read(&opened, entries, Group::read) else { return Default::default() };
+            found.extend(groups.iter().flat_map(Group::revisions).filter(|revision| *revision > after));
         }
         // The index may be ahead of what readers can see.
         found.retain(|revision| *revision <= self.newest);
-        let found = found.into_iter().take(most).collect();
-        (found, Indexed { through: indexed.through.min(self.newest), ..indexed })
+        (found.into_iter().take(most).collect(), indexed)
+    }
+
+    /// What these entries say; none, and the index is condemned, if they do not read.
+    fn read<T>(
+        &self,
+        opened: &Opened,
+        entries: Result<Vec<Entry>, StoreError>,
+        read: impl Fn(&[u8], &[u8]) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let entries = entries.map_err(|error| error.to_string()).and_then(|entries| {
+            let entries = entries.iter().map(|(key, value)| read(key, value));
+            entries.collect::<Option<_>>().ok_or_else(|| "an entry is none".to_owned())
+        });
+        entries
+            .inspect_err(|error| {
+                tracing::warn!(record = %self.shared.core.label, error, "the index does not read");
+                self.condemn(opened.generation);
+            })
+            .ok()
     }
 
     fn change(&self, revision: u64) -> Result<Arc<Change<M::Event>>> {
@@ -208,15 +254,4 @@ impl<M: Machine> Look<M> {
         self.shared.index_home.condemn(generation);
         self.shared.core.index.ring();
     }
-}
-
-/// What came of the command, if this record is about it.
-fn outcome_in<M: Machine>(
-    record: &LedgerRecord<M::Event>,
-    municipality: MunicipalityCode,
-    command: CommandId,
-) -> Option<Outcome> {
-    let Cause::Command { bytes, proof } = &record.cause else { return None };
-    let envelope: Envelope<M::Command> = code::decode("command", &bytes.0).ok()?;
-    (envelope.id == command && proof.node.municipality() == municipality).then(|| record.outcome())
 }

@@ -1,5 +1,6 @@
 //! The apply thread of a record: committed entries into the state, and the news to everyone who waits for it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use super::{AppliedNote, RaftMsg, Shared};
 use crate::Result;
 use crate::error::DriverError;
 use crate::metrics;
+use crate::options::RecordOptions;
 use crate::tail::Change;
 
 /// Entries applied before readers are told, at most.
@@ -53,15 +55,31 @@ pub(crate) struct ApplyLoop<M: Machine> {
     note: AppliedNote,
     group: Vec<GroupNode>,
     news: News<M>,
-    since_records: u64,
-    since_bytes: u64,
+    since: Since,
+}
+
+/// What has been written into the ledger since the last checkpoint was begun.
+#[derive(Clone, Copy, Debug, Default)]
+struct Since {
+    records: u64,
+    bytes: u64,
+}
+
+impl Since {
+    /// Whether that is worth a checkpoint. One writes the whole state, however little has changed: so as many bytes must have
+    /// come as the newest one is large, or a large state would be written over and over again. What the log may hold in
+    /// memory is the bound, for then it asks for one (`make_room`).
+    fn is_enough(self, options: &RecordOptions, newest_size: u64) -> bool {
+        (self.records >= options.checkpoint_records || self.bytes >= options.checkpoint_bytes)
+            && self.bytes >= newest_size
+    }
 }
 
 impl<M: Machine> ApplyLoop<M> {
     pub fn new(shared: Arc<Shared<M>>, record: Option<Record<M>>, note: AppliedNote) -> Self {
         let group = shared.core.group.load().as_ref().clone();
         let news = News { changes: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
-        Self { shared, record, note, group, news, since_records: 0, since_bytes: 0 }
+        Self { shared, record, note, group, news, since: Since::default() }
     }
 
     /// Runs until the box is closed.
@@ -89,8 +107,8 @@ impl<M: Machine> ApplyLoop<M> {
                         return;
                     }
                 }
-                let options = &self.shared.core.options;
-                if self.since_records >= options.checkpoint_records || self.since_bytes >= options.checkpoint_bytes {
+                let core = &self.shared.core;
+                if self.since.is_enough(&core.options, core.checkpoint_size.load(Ordering::Relaxed)) {
                     self.checkpoint(None);
                 }
             }
@@ -118,8 +136,8 @@ impl<M: Machine> ApplyLoop<M> {
         self.news.outcomes.extend(applied.outcomes);
         self.news.dropped.extend(applied.dropped);
         for written in applied.written {
-            self.since_records += 1;
-            self.since_bytes += written.bytes.len() as u64;
+            self.since.records += 1;
+            self.since.bytes += written.bytes.len() as u64;
             let Written { record, bytes, asked } = written;
             self.news.changes.push(Arc::new(Change { record, bytes: bytes.into(), command: asked }));
         }
@@ -151,7 +169,7 @@ impl<M: Machine> ApplyLoop<M> {
             let kept = Kept { records: kept, root: record.ledger_root().0 };
             metrics::applied(&core.label, changes.len() as u64, revision);
             self.shared.tail.extend(changes, core.keeper_position());
-            core.keeper_backlog.fetch_add(kept.bytes(), std::sync::atomic::Ordering::Relaxed);
+            core.keeper_backlog.fetch_add(kept.bytes(), Ordering::Relaxed);
             core.keeper.push(KeeperJob::Append(kept));
         }
         let group = record.machine().group();
@@ -224,8 +242,8 @@ impl<M: Machine> ApplyLoop<M> {
         tracing::info!(record = %core.label, index, revision = record.revision(), "checkpoint installed");
         self.note = AppliedNote { index, term, stamp, next_due: record.next_due() };
         self.news = News { changes: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
-        (self.since_records, self.since_bytes) = (0, 0);
-        core.epoch.store(record.epoch(), std::sync::atomic::Ordering::Relaxed);
+        self.since = Since::default();
+        core.epoch.store(record.epoch(), Ordering::Relaxed);
         self.shared.tail.restart(record.revision());
         self.record = Some(record);
         self.publish();
@@ -242,7 +260,7 @@ impl<M: Machine> ApplyLoop<M> {
             }
             return;
         };
-        (self.since_records, self.since_bytes) = (0, 0);
+        self.since = Since::default();
         let candidate = Candidate {
             source: Box::new(record.clone()),
             at: At { index: self.note.index, term: self.note.term, stamp: self.note.stamp },
@@ -258,5 +276,28 @@ fn command_digest(cause: &Cause) -> Option<Hash32> {
     match cause {
         Cause::Command { bytes, .. } => Some(Hash32::of(&[&bytes.0])),
         Cause::Timer => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_comes_after_enough_and_after_as_much_as_the_last_one_was_large() {
+        let options = RecordOptions { checkpoint_records: 10, checkpoint_bytes: 1000, ..RecordOptions::default() };
+        for (records, bytes, newest_size, due) in [
+            (0, 0, 0, false),
+            (9, 999, 0, false),
+            (10, 500, 0, true),
+            (3, 1000, 0, true),
+            (10, 500, 500, true),
+            (10, 500, 501, false),
+            (3, 1000, 1001, false),
+            (90, 5000, 4000, true),
+        ] {
+            let since = Since { records, bytes };
+            assert_eq!(since.is_enough(&options, newest_size), due, "{since:?} {newest_size}");
+        }
     }
 }

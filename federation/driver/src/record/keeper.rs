@@ -11,7 +11,7 @@ use shouwang_store::ledger::{Ledger, LedgerReader, SegmentInfo};
 use shouwang_store::{Remedy, StoreError};
 
 use super::checkpoints::{self, Candidate};
-use super::{Core, RaftMsg, RecordPort, join_all, scrub, spawn};
+use super::{Core, RaftMsg, RecordPort, join_all, scrub, spawn_behind};
 use crate::error::DriverError;
 use crate::metrics;
 use crate::transport::{HistoryDir, Transport};
@@ -217,7 +217,7 @@ impl KeeperLoop {
         // The log behind a checkpoint goes: by then the ledger must be safe.
         until_room(core, || self.ledger.sync())?;
         let port = self.port.clone();
-        let thread = spawn("checkpoint", move || {
+        let thread = spawn_behind("checkpoint", move || {
             let Candidate { source, at, conf_state, began, replies } = candidate;
             let result = checkpoints::write(port.checkpoints(), &*source, at, &conf_state);
             let written = Written { result, conf_state, began, replies };
@@ -235,6 +235,7 @@ impl KeeperLoop {
         match written.result {
             Ok(info) => {
                 metrics::checkpoint(&core.label, written.began.elapsed(), info.size);
+                core.checkpoint_size.store(info.size, Ordering::Relaxed);
                 core.index.ask_to_flush();
                 let (index, term) = (info.meta.raft_index, info.meta.raft_term);
                 tracing::info!(record = %core.label, index, revision = info.meta.revision, bytes = info.size, "checkpoint taken");
@@ -265,6 +266,7 @@ impl KeeperLoop {
             self.ledger.seal(root)?;
         }
         self.port.checkpoints().take_over(self.port.staged(), info)?;
+        core.checkpoint_size.store(info.size, Ordering::Relaxed);
         core.kept.store(revision, Ordering::Release);
         core.set_missing(self.ledger.missing(), false);
         Ok(())

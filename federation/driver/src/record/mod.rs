@@ -207,6 +207,8 @@ pub(crate) struct Core {
     /// The last revision the ledger has taken, and the bytes it has not.
     pub kept: AtomicU64,
     pub keeper_backlog: AtomicUsize,
+    /// Bytes of the newest checkpoint's file.
+    pub checkpoint_size: AtomicU64,
     /// What of the ledger is still to be fetched.
     missing: Mutex<Vec<(u64, u64)>>,
     oldest: AtomicU64,
@@ -486,6 +488,20 @@ impl<M: Machine> RecordPort for Shared<M> {
 pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
     let named = std::thread::Builder::new().name(format!("sw-{name}"));
     named.spawn(run).map_err(|error| DriverError::Thread(Arc::new(error)))
+}
+
+/// How much a thread gives way to the others: those that commit and answer have nine times its share of a busy processor.
+const BEHIND: i32 = 10;
+
+/// As [`spawn`], for what may take longer when the processor is busy. What it starts itself gives way as well.
+pub(crate) fn spawn_behind(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    spawn(name, || {
+        // On Linux every thread has a priority of its own.
+        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), BEHIND) {
+            tracing::debug!(%error, "a thread in the background has the priority of all others");
+        }
+        run();
+    })
 }
 
 /// Waits for threads to end.

@@ -29,6 +29,7 @@ use super::rescue::first_epoch;
 use super::scrub::Scrub;
 use super::{
     AppliedNote, ConfBoard, Core, Queue, RecordPort, RollCall, Shared, Transfers, Vitals, Waiters, join_all, spawn,
+    spawn_behind,
 };
 use crate::Result;
 use crate::as_of;
@@ -164,6 +165,7 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     core.conf.set(conf_index, conf_state);
     // A node without a state takes it from nobody who is still in an epoch that it has ended.
     core.epoch.store(first_epoch, Relaxed);
+    core.checkpoint_size.store(checkpoints.held()?.first().map_or(0, |newest| newest.size), Relaxed);
     let shared = shared((env, spec, founded), core, record.as_ref(), &ledger, (checkpoints, staged));
     let running = run(env, &shared, replica, ledger, (record, at), dirs)?;
     Ok((shared, running))
@@ -301,6 +303,7 @@ fn core<M: Machine>(
         signer: env.signer.clone(),
         kept: AtomicU64::new(0),
         keeper_backlog: AtomicUsize::new(0),
+        checkpoint_size: AtomicU64::new(0),
         missing: Mutex::default(),
         oldest: AtomicU64::new(0),
         fetching_history: AtomicBool::new(false),
@@ -345,7 +348,7 @@ fn run<M: Machine>(
     };
     let scrub = Scrub { port: port.clone() };
     let started = start(&running.keeper, spawn("keeper", move || keeper.run()))
-        .and_then(|()| start(&running.keeper, spawn("scrub", move || scrub.run())))
+        .and_then(|()| start(&running.keeper, spawn_behind("scrub", move || scrub.run())))
         .and_then(|()| start(&running.apply, spawn("apply", move || apply.run())))
         .and_then(|()| start(&running.index, spawn("index", move || indexer.run())))
         .and_then(|()| start(&running.raft, spawn("raft", move || raft.run())));

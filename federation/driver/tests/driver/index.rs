@@ -110,6 +110,29 @@ async fn what_the_record_has_forgotten_is_found_in_the_ledger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn commands_that_the_index_cannot_tell_apart_are_told_apart_by_the_ledger() {
+    let mut cluster = Cluster::start(&[1], fast()).await;
+    let (us, handle) = (node_id(1).municipality(), cluster.counter(1).clone());
+    // Of the same minute, and with the same end: what the index keeps of them is the same.
+    let id = |n: u128| CommandId::from_u128(1_780_000_000_000 << 80 | n << 32 | 7);
+    let mut asked = Vec::new();
+    for n in 1..=3 {
+        let mut envelope = cluster.envelope(1, Ask::Add(7));
+        envelope.id = id(n);
+        asked.push(handle.propose(envelope, soon()).await.unwrap());
+    }
+    whole(&cluster, 1).await;
+    for (n, outcome) in (1..).zip(&asked) {
+        assert_eq!(handle.recall(us, id(n), soon()).await.unwrap().outcome.as_ref(), Some(outcome));
+    }
+    let never = handle.recall(us, id(4), soon()).await.unwrap();
+    assert!(never.outcome.is_none() && never.indexed.is_whole(never.newest), "{never:?}");
+    assert!(!cluster.dirs[&1].path().join("index.damaged-0").exists(), "nothing is wrong with it");
+    let late = handle.recall(us, id(1), Instant::now()).await.unwrap_err();
+    assert!(matches!(late, DriverError::TooSlow), "{late}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_history_comes_page_by_page() {
     let mut cluster = Cluster::start(&[1], fast()).await;
     for n in 0..25 {
