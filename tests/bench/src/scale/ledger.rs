@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use prost::Message as _;
 use shouwang_cluster::federation::{self, MemberSpec};
 use shouwang_cluster::story::{ALXA, WUHAI};
 use shouwang_proto::v1;
 use shouwang_proto::v1::ledger_service_client::LedgerServiceClient;
+use shouwang_proto::v1::region_service_client::RegionServiceClient;
 use shouwang_proto::v1::report_service_client::ReportServiceClient;
 use shouwang_proto::v1::watch_region_response::Item;
 use shouwang_proto::v1::watch_service_client::WatchServiceClient;
@@ -40,7 +41,7 @@ const WATCHED: usize = 200_000;
 const MISSION: &str = "mission";
 
 /// What is measured.
-pub const WORKS: [Work; 15] = [
+pub const WORKS: [Work; 16] = [
     figure("ledger_generate", "/s", true, "commands accepted, 512 under way in 8 streams"),
     figure("ledger_disk", "B/record", false, "ledger on the disk"),
     figure("ledger_index", "B/record", false, "index of both ledgers on the disk"),
@@ -49,6 +50,7 @@ pub const WORKS: [Work; 15] = [
     figure("ledger_restart", "ms", false, "killed; exec until the region answers a linearizable read"),
     figure("ledger_watch_first", "ms", false, "watch from the middle: until its first record"),
     figure("ledger_watch", "/s", true, "records a second to that watcher"),
+    figure("ledger_recall", "ms", false, "outcome of one of its first commands, by the command's id"),
     figure("ledger_export", "/s", true, "shouwang ledger export, records a second"),
     figure("ledger_verify", "/s", true, "ledger verify --copy, records a second"),
     figure("ledger_verify_charter", "/s", true, "the same with --charter: every decision anew"),
@@ -99,6 +101,7 @@ pub async fn measure(scale: &Scale, sheet: &mut Sheet) -> Result<()> {
     let (first, rate) = watch(&channel, middle, WATCHED.min(records / 2)).await?;
     note("ledger_watch_first", millis(first));
     note("ledger_watch", rate);
+    note("ledger_recall", millis(recall(&channel, (records / 1000).max(1) as u64).await?));
     for (work, back) in [
         ("ledger_report", 0),
         ("ledger_report_near", records.saturating_sub(10_000) as u64),
@@ -216,6 +219,20 @@ async fn watch(channel: &Channel, from_revision: u64, count: usize) -> Result<(D
     }
     let rate = number(next - from_revision) / began.elapsed().as_secs_f64();
     Ok((first.context("nothing came")?, rate))
+}
+
+/// Asks what came of the command that a revision holds. Answers how long that took.
+async fn recall(channel: &Channel, revision: u64) -> Result<Duration> {
+    let from = v1::WatchRegionRequest { from_revision: revision, ..Default::default() };
+    let first = WatchServiceClient::new(channel.clone()).watch_region(from).await?.into_inner().message().await?;
+    let Some(Item::Record(record)) = first.and_then(|first| first.item) else { bail!("no record {revision}") };
+    let began = Instant::now();
+    let request = v1::GetRegionOutcomeRequest { request_id: record.request_id, ..Default::default() };
+    let outcome =
+        RegionServiceClient::new(channel.clone()).get_region_outcome(call(request)).await?.into_inner().outcome;
+    let found = outcome.context("no outcome")?.revision;
+    ensure!(found == revision, "the command of revision {revision} is said to be in {found}");
+    Ok(began.elapsed())
 }
 
 /// The report as of a revision, 0 being now; or what the node says that cannot make it in time.

@@ -14,6 +14,16 @@ pub fn memory(process: u32) -> Result<u64> {
     pss(&text).with_context(|| format!("{path}: {text}"))
 }
 
+/// Whether a process has ended, waited for or not.
+pub fn has_ended(process: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/stat")).map_or(true, |stat| state(&stat) == Some('Z'))
+}
+
+/// The state in `/proc/PID/stat`, behind the name, which may hold anything.
+fn state(stat: &str) -> Option<char> {
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
 /// The line `Pss:`, which is in KiB; those of its parts (`Pss_Anon:`) follow it.
 fn pss(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
@@ -53,6 +63,19 @@ pub fn gauge(metrics: &str, name: &str, record: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_has_ended_when_nothing_but_its_name_is_left() {
+        assert_eq!(state("7 (a) Z b) S 1 7"), Some('S'));
+        assert_eq!(state("7 (node) Z 1 7"), Some('Z'));
+        assert!(!has_ended(std::process::id()));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        while !has_ended(child.id()) {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert!(has_ended(child.id()));
+    }
 
     #[test]
     fn the_share_of_memory_is_read_and_not_one_of_its_parts() {

@@ -106,9 +106,7 @@ impl Site {
     async fn wait(&self, began: Instant, last: &anyhow::Error) -> Result<()> {
         let node = &self.federation.nodes[0];
         ensure!(began.elapsed() < RESTART_MAX, "no answer within {RESTART_MAX:?}: {last:#}\n{}", node.log_tail());
-        let gone = node.pid().is_none_or(|pid| {
-            std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|text| text.is_empty())
-        });
+        let gone = node.pid().is_none_or(process::has_ended);
         ensure!(!gone, "the node has ended:\n{}", node.log_tail());
         tokio::time::sleep(ASK_AGAIN).await;
         Ok(())
