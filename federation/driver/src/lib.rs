@@ -58,7 +58,7 @@ pub use storage::Storage;
 pub use tail::Change;
 pub use transport::packing::{Packer as FramePacker, Unpacker as FrameUnpacker};
 pub use transport::wire::from_wire as raft_message;
-pub use transport::{AuthenticatedPeer, ConnectError, PeerConnector, Replication};
+pub use transport::{AuthenticatedPeer, ConnectError, PeerConnector, Replication, is_refusal};
 pub use watch::{WatchCursor, WatchError};
 
 /// Result of every call of this crate.

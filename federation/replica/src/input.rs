@@ -60,6 +60,12 @@ pub enum Input {
         /// Its id.
         id: u64,
     },
+    /// At this peer's address nobody listens any more, says the machine there: its process has ended. A word that is wrong
+    /// costs nothing but an election that the others do not join.
+    PeerGone {
+        /// Its id.
+        id: u64,
+    },
     /// How a `SendCheckpoint` ended. Must always come: nothing else is sent to the peer until then.
     SnapshotStatus {
         /// The peer.

@@ -5,9 +5,14 @@ use raft::StateRole;
 use crate::action::Action;
 use crate::replica::Replica;
 
+/// Ticks between one voter's standing and the next one's when a leader's process has ended: votes go there and back, and onto
+/// disks, in that time.
+const GONE_TICKS: u32 = 3;
+
 impl Replica {
     pub(crate) fn on_tick(&mut self, out: &mut Vec<Action>) {
         self.ticks += 1;
+        self.give_up_a_gone_leader();
         if self.raw.raft.state == StateRole::Leader {
             self.raw.tick();
             self.hand_over_if_unfit();
@@ -42,7 +47,36 @@ impl Replica {
         let drawn = [self.config.seed, raft.id, raft.term, role].iter().fold(0, |mixed, &part| mix(mixed ^ part));
         // The remainder is below election_ticks, a u32.
         let spread = u32::try_from(drawn % election).unwrap_or_default();
+        // Whoever waits for his turn does not stand before it.
+        let turn = self.stands_in.map_or(0, |left| (left + 1).min(self.config.timing.election_ticks - 1));
+        let spread = spread.max(turn);
         raft.set_randomized_election_timeout((self.config.timing.election_ticks + spread) as usize);
+    }
+
+    /// Waits no longer for a leader whose process has ended and who has missed a heartbeat. The voters stand one after the
+    /// other, so that they do not take each other's votes. A node that is mistaken is not heard by those that still hear the
+    /// leader (the vote before the vote).
+    fn give_up_a_gone_leader(&mut self) {
+        let gone = self.gone.map(|(gone, _)| gone);
+        let Some(leader) = gone.filter(|gone| self.leader() == Some(*gone)) else { return self.stands_in = None };
+        let silent = self.ticks - self.heard.get(&leader).copied().unwrap_or_default();
+        let raft = &mut self.raw.raft;
+        if silent <= u64::from(self.config.timing.heartbeat_ticks) || raft.state != StateRole::Follower {
+            return;
+        }
+        let left = self.stands_in.unwrap_or_else(|| {
+            let own = raft.id;
+            let voters = raft.prs().conf().to_conf_state();
+            let before = voters.get_voters().iter().filter(|id| **id != leader && **id < own).count();
+            // The first one, too, lets the others notice what it has noticed.
+            1 + GONE_TICKS.saturating_mul(u32::try_from(before).unwrap_or(u32::MAX))
+        });
+        // From here on this node votes for another one.
+        raft.election_elapsed = raft.election_elapsed.max(self.config.timing.election_ticks as usize);
+        self.stands_in = left.checked_sub(1);
+        if left == 0 {
+            self.campaign();
+        }
     }
 
     /// Whether an election may begin here. Raft panics when a sole voter elects itself over entries that are not durable,

@@ -5,7 +5,7 @@
 //!
 //! | action | what the driver does | answers with |
 //! |---|---|---|
-//! | `Send` | puts the messages on the wire, at once | `PeerUnreachable` if it cannot |
+//! | `Send` | puts the messages on the wire, at once | `PeerUnreachable` if it cannot, `PeerGone` if nobody listens there |
 //! | `Persist` | one atomic log record, synced if `must_sync` | `Persisted`, in order |
 //! | `Apply` | feeds the state machine, in order | `ConfChangeApplied` per membership entry, then `Applied` |
 //! | `SendCheckpoint` | lets the peer have the checkpoint file | `SnapshotStatus`, always |

@@ -25,6 +25,10 @@ pub struct Replica {
     pub(crate) ticks: u64,
     /// When each member was last heard, in ticks.
     pub(crate) heard: BTreeMap<u64, u64>,
+    /// A peer whose process has ended, so far as is known, and in which tick that was said.
+    pub(crate) gone: Option<(u64, u64)>,
+    /// After how many ticks this node stands in the place of a leader that is gone.
+    pub(crate) stands_in: Option<u32>,
     pub(crate) may_campaign: bool,
     /// Ticks this node has led although it is not fit to.
     pub(crate) unfit_ticks: u32,
@@ -63,6 +67,8 @@ impl Replica {
             reads: Reads::new(config.id, config.seed, limit, timeout_ticks),
             ticks: 0,
             heard: BTreeMap::new(),
+            gone: None,
+            stands_in: None,
             may_campaign: true,
             unfit_ticks: 0,
             needed_told: None,
@@ -121,6 +127,7 @@ impl Replica {
                 }
             }
             Input::PeerUnreachable { id } => self.raw.report_unreachable(id),
+            Input::PeerGone { id } => self.gone = Some((id, self.ticks)),
             Input::SnapshotStatus { id, ok } => {
                 self.raw.report_snapshot(id, if ok { SnapshotStatus::Finish } else { SnapshotStatus::Failure });
             }
@@ -154,6 +161,9 @@ impl Replica {
             }
         }
         self.heard.insert(m.get_from(), self.ticks);
+        // What was on its way is still heard for a moment; whoever speaks later is there.
+        let passing = u64::from(self.config.timing.heartbeat_ticks);
+        self.gone = self.gone.filter(|(gone, said)| *gone != m.get_from() || self.ticks <= said + passing);
         match m.get_msg_type() {
             MessageType::MsgSnapshot => self.on_snapshot_offer(m),
             MessageType::MsgTimeoutNow if !self.fit_to_campaign() => {

@@ -56,7 +56,12 @@ fn disturb(c: &mut Cluster) {
             let to = 1 + c.rng.below(NODES);
             c.give(id, vec![Input::TransferLeader { to }]);
         }
-        16 => c.give(id, vec![Input::Campaign]),
+        16 if c.now.is_multiple_of(2) => c.give(id, vec![Input::Campaign]),
+        16 => {
+            // True or not.
+            let gone = 1 + c.rng.below(NODES);
+            c.give(id, vec![Input::PeerGone { id: gone }]);
+        }
         17..=19 => {
             if let Some(leader) = c.leader() {
                 membership(c, leader);

@@ -7,7 +7,7 @@ mod cluster;
 use cluster::Cluster;
 use shouwang_replica::eraftpb::{Message, MessageType};
 use shouwang_replica::{
-    Action, CommittedKind, Input, MemberChange, RefusalReason, Role, conf_change, is_learner, is_voter,
+    Action, CommittedKind, Input, MemberChange, RefusalReason, Role, Timing, conf_change, is_learner, is_voter,
 };
 
 fn three(seed: u64) -> (Cluster, u64) {
@@ -62,6 +62,62 @@ fn a_crashed_leader_is_replaced_and_comes_back() {
         replicate(&mut c, "without");
         c.start(leader);
         c.until("caught up", |c| c.applied_everywhere(b"without"));
+    }
+}
+
+/// Steps until somebody else leads.
+fn replaced_within(c: &mut Cluster, leader: u64) -> u64 {
+    let from = c.now;
+    c.until("another leader", |c| c.leader().is_some_and(|id| id != leader));
+    c.now - from
+}
+
+#[test]
+fn a_leader_whose_process_has_ended_is_not_waited_for() {
+    let timing = Timing::lan();
+    for seed in 0..50 {
+        let (mut c, leader) = three(seed);
+        replicate(&mut c, "before");
+        c.crash(leader, 0);
+        for id in (1..=3).filter(|id| *id != leader) {
+            c.give(id, vec![Input::PeerGone { id: leader }]);
+        }
+        // A heartbeat is missed, then the first of the two stands: each message and each write takes a step or two.
+        let steps = replaced_within(&mut c, leader);
+        assert!(steps < u64::from(timing.election_ticks), "seed {seed}: {steps}");
+        replicate(&mut c, "without");
+    }
+}
+
+#[test]
+fn a_leader_that_is_said_to_be_gone_and_speaks_goes_on() {
+    for seed in 0..20 {
+        let (mut c, leader) = three(seed);
+        let term = c.replica(leader).status().term;
+        for _ in 0..100 {
+            for id in (1..=3).filter(|id| *id != leader) {
+                c.give(id, vec![Input::PeerGone { id: leader }]);
+            }
+            c.tick();
+        }
+        assert_eq!(c.leader(), Some(leader), "seed {seed}");
+        assert_eq!(c.replica(leader).status().term, term, "seed {seed}: nobody stood");
+    }
+}
+
+#[test]
+fn one_that_alone_believes_a_leader_gone_is_not_heard() {
+    for seed in 0..20 {
+        let (mut c, leader) = three(seed);
+        let term = c.replica(leader).status().term;
+        let mistaken = follower(leader);
+        // It does not hear the leader; the third does.
+        c.cut.extend([(leader, mistaken), (mistaken, leader)]);
+        c.give(mistaken, vec![Input::PeerGone { id: leader }]);
+        c.run(100);
+        assert_eq!((c.leader(), c.replica(leader).status().term), (Some(leader), term), "seed {seed}");
+        c.cut.clear();
+        replicate(&mut c, "all again");
     }
 }
 

@@ -52,7 +52,7 @@ struct Nobody;
 #[tonic::async_trait]
 impl PeerConnector for Nobody {
     async fn connect(&self, node: NodeId) -> Result<Channel, ConnectError> {
-        Err(ConnectError(format!("{node} is far away")))
+        Err(ConnectError::new(format!("{node} is far away")))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
+use shouwang_driver::is_refusal;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -32,7 +33,8 @@ pub async fn connect(target: &Target, store: &Arc<TlsStore>) -> Result<Channel, 
     let endpoint = endpoint(&target.address)?;
     endpoint.connect_with_connector(connector(target.clone(), Arc::clone(store))).await.map_err(|error| {
         let (address, expected) = (target.address.clone(), target.expected.clone());
-        not_taken(&error).unwrap_or_else(|| TlsError::Connect { address, expected, why: reasons(&error) })
+        let refused = is_refusal(&error);
+        not_taken(&error).unwrap_or_else(|| TlsError::Connect { address, expected, why: reasons(&error), refused })
     })
 }
 
@@ -142,6 +144,25 @@ mod tests {
             assert_eq!(told.as_deref(), expected);
         }
         assert!(not_taken(&std::io::Error::from(std::io::ErrorKind::ConnectionReset)).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nobody_listens_is_told_from_a_line_that_breaks() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::from_shared(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let connector = || {
+            tower::service_fn(|uri: Uri| async move {
+                let tcp = line::dial(uri.authority().unwrap().as_str()).await?;
+                std::io::Result::Ok(TokioIo::new(tcp))
+            })
+        };
+        let silent = endpoint.connect_with_connector(connector()).await;
+        drop(listener);
+        let error = endpoint.connect_with_connector(connector()).await.unwrap_err();
+        assert!(is_refusal(&error), "{}", reasons(&error));
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(!is_refusal(&broken) && !is_refusal(&tonic::Status::from_error(Box::new(broken))));
+        drop(silent);
     }
 
     #[test]

@@ -130,6 +130,8 @@ pub enum TlsError {
         expected: ExpectedNode,
         /// The whole chain of reasons.
         why: String,
+        /// Whether the machine at the address said that nobody listens there.
+        refused: bool,
     },
     /// The other side does not take the certificate shown to it.
     #[error(

@@ -7,7 +7,7 @@ use shouwang_domain::ids::{MunicipalityCode, NodeId};
 use shouwang_driver::{ConnectError, PeerConnector};
 use tonic::transport::Channel;
 
-use crate::auth::{ExpectedNode, Municipality, Target, TlsStore, connect};
+use crate::auth::{ExpectedNode, Municipality, Target, TlsError, TlsStore, connect};
 use crate::config::{Config, Sources, load};
 
 /// Where peers answer, and how this node proves itself to them.
@@ -64,16 +64,19 @@ impl PeerConnector for Connector {
     async fn connect(&self, node: NodeId) -> Result<Channel, ConnectError> {
         let unknown = || {
             let (code, number) = (node.municipality(), node.number());
-            ConnectError(format!("no address of {code}/{number} in [[regions]].peers / 配置中没有该节点的地址"))
+            ConnectError::new(format!("no address of {code}/{number} in [[regions]].peers / 配置中没有该节点的地址"))
         };
         let address = self.address(node).await.ok_or_else(unknown)?;
         let municipality =
-            Municipality::new(node.municipality().get()).map_err(|error| ConnectError(error.to_string()))?;
+            Municipality::new(node.municipality().get()).map_err(|error| ConnectError::new(error.to_string()))?;
         let expected = ExpectedNode {
             federation: self.federation.clone(),
             municipality: Some(municipality),
             node: Some(node.number()),
         };
-        connect(&Target { address, expected }, &self.store).await.map_err(|error| ConnectError(error.to_string()))
+        connect(&Target { address, expected }, &self.store).await.map_err(|error| ConnectError {
+            why: error.to_string(),
+            refused: matches!(error, TlsError::Connect { refused: true, .. }),
+        })
     }
 }

@@ -45,6 +45,7 @@ impl World {
         if self.per_mille(self.weather.crash) {
             let at = self.rng.index(self.stations.len());
             self.stations[at].crash(&mut self.oracle);
+            self.tell_gone(at);
         }
         if self.rng.chance(self.weather.restart) {
             let down: Vec<usize> = (0..self.stations.len()).filter(|at| self.stations[*at].node.is_none()).collect();
@@ -71,6 +72,15 @@ impl World {
         station.crash(&mut self.oracle);
         self.oracle.watch.figures.upgrades += u64::from(!back);
         self.start(at)
+    }
+
+    /// Where a process has ended nobody listens: whoever dials there is told so by the machine.
+    fn tell_gone(&mut self, at: usize) {
+        let id = self.stations[at].post.node.get();
+        let nodes = self.stations.iter_mut().filter_map(|station| station.node.as_mut());
+        for host in nodes.flat_map(|node| node.regions.iter_mut().flatten()) {
+            host.inbound.push(Input::PeerGone { id });
+        }
     }
 
     fn hand_over(&mut self) {

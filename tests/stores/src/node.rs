@@ -110,7 +110,7 @@ struct Nobody;
 #[tonic::async_trait]
 impl PeerConnector for Nobody {
     async fn connect(&self, node: NodeId) -> Result<Channel, ConnectError> {
-        Err(ConnectError(format!("{node} is never up")))
+        Err(ConnectError::new(format!("{node} is never up")))
     }
 }
 

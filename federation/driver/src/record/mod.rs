@@ -111,8 +111,8 @@ pub(crate) enum RaftMsg {
     Transfer { to: u64, reply: oneshot::Sender<Result<()>> },
     /// The node stops: give the lead away.
     Resign,
-    /// A peer cannot be reached.
-    Unreachable(u64),
+    /// A peer cannot be reached; or nobody listens at its address, if it is gone.
+    Unreachable { id: u64, gone: bool },
 }
 
 /// What a leader says to a batch.

@@ -263,8 +263,9 @@ impl RaftLoop {
                 let _ = reply.send(if leads { Ok(()) } else { Err(DriverError::NotLeader { leader }) });
             }
             RaftMsg::Resign => self.resigned = true,
-            RaftMsg::Unreachable(id) => {
+            RaftMsg::Unreachable { id, gone } => {
                 inputs.push(Input::PeerUnreachable { id });
+                inputs.extend(gone.then_some(Input::PeerGone { id }));
                 // Whoever comes back may have begun anew and know of no checkpoint: it is offered again, and who is still
                 // fetching it goes on.
                 if self.sending.remove(&id).is_some() {

@@ -40,8 +40,33 @@ pub struct AuthenticatedPeer(pub NodeId);
 
 /// A peer cannot be dialled.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConnectError(pub String);
+#[error("{why}")]
+pub struct ConnectError {
+    /// What stood in the way.
+    pub why: String,
+    /// The machine at the peer's address said that nobody listens there: the peer's process has ended, or not begun. A
+    /// leader is not waited for then.
+    pub refused: bool,
+}
+
+impl ConnectError {
+    /// Anything but a refusal.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), refused: false }
+    }
+
+    /// Told from what a connection failed on, and all that it came from.
+    pub fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { why: error.to_string(), refused: is_refusal(error) }
+    }
+}
+
+/// Whether a connection was refused by the machine it was meant for.
+pub fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+}
 
 /// Dials peers; the node brings addresses and TLS.
 #[tonic::async_trait]
@@ -183,7 +208,7 @@ impl Transport {
             let carries = !m.get_entries().is_empty();
             let Some(wire) = wire::to_wire(m) else { continue };
             if !self.post(core, to, Item::Message(Box::new(wire))) && carries {
-                core.inbox.push(RaftMsg::Unreachable(to));
+                core.inbox.push(RaftMsg::Unreachable { id: to, gone: false });
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The way out to one peer: dial, open the stream, send what waits; again after a pause when it breaks.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use shouwang_domain::ids::NodeId;
@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 
 use super::outbox::{Head, Item, Outbox};
 use super::packing::Packer;
-use super::{FRAME_BYTES_MAX, PACKS_FROM, Transport, VERSION, lock};
+use super::{ConnectError, FRAME_BYTES_MAX, PACKS_FROM, Transport, VERSION, lock};
 use crate::metrics;
 use crate::record::RaftMsg;
 
@@ -61,29 +61,38 @@ impl Peer {
         let options = transport.options;
         let mut pause = options.backoff_min;
         loop {
+            let (mut refused, mut stood) = (false, false);
             match timeout(options.connect_timeout, self.open(&transport)).await {
                 Ok(Ok(line)) => {
+                    let opened = Instant::now();
                     pause = options.backoff_min;
                     tracing::info!(peer = %self.node, "stream to peer open");
                     lock(&self.outbox).set_connected(true);
                     let why = self.pump(&transport, line).await;
+                    stood = opened.elapsed() >= options.backoff_max;
                     tracing::info!(peer = %self.node, why, "stream to peer ended");
                 }
-                Ok(Err(why)) => tracing::debug!(peer = %self.node, why, "peer cannot be reached"),
+                Ok(Err(error)) => {
+                    refused = error.refused;
+                    tracing::debug!(peer = %self.node, %error, "peer cannot be reached");
+                }
                 Err(_) => tracing::debug!(peer = %self.node, "peer cannot be reached in time"),
             }
             lock(&self.outbox).set_connected(false);
             lock(&self.channel).take();
             for port in transport.all_records() {
-                port.core().deliver(RaftMsg::Unreachable(self.node.get()));
+                port.core().deliver(RaftMsg::Unreachable { id: self.node.get(), gone: refused });
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(options.backoff_max);
+            // A stream that has stood is opened again at once: how that fails says whether the line broke or the peer ended.
+            if !stood {
+                sleep(pause).await;
+                pause = (pause * 2).min(options.backoff_max);
+            }
         }
     }
 
-    async fn open(&self, transport: &Transport) -> Result<Line, String> {
-        let channel = transport.connector.connect(self.node).await.map_err(|error| error.to_string())?;
+    async fn open(&self, transport: &Transport) -> Result<Line, ConnectError> {
+        let channel = transport.connector.connect(self.node).await?;
         // Frames are packed here, one after the other; the library would compress each by itself.
         let mut client = client(channel.clone(), false);
         let (frames, receiver) = mpsc::channel(FRAMES_AHEAD);
@@ -92,13 +101,14 @@ impl Peer {
         let first = proto::PeerFrame { hello: Some(hello), sent_at_ms: transport.clock.now().0, records: Vec::new() };
         let first = proto::StreamRequest { frame: Some(first), packed: Bytes::new() };
         // The channel is new and has room.
-        frames.send(first).await.map_err(|error| error.to_string())?;
-        let answers = client.stream(ReceiverStream::new(receiver)).await.map_err(|status| status.to_string())?;
+        frames.send(first).await.map_err(|error| ConnectError::of(&error))?;
+        let answers = client.stream(ReceiverStream::new(receiver)).await.map_err(|status| ConnectError::of(&status))?;
         let mut answers = answers.into_inner();
-        let hello = answers.message().await.map_err(|status| status.to_string())?;
-        let hello = hello.and_then(|answer| answer.frame?.hello).ok_or("the peer does not say hello")?;
+        let hello = answers.message().await.map_err(|status| ConnectError::of(&status))?;
+        let hello = hello.and_then(|answer| answer.frame?.hello);
+        let hello = hello.ok_or_else(|| ConnectError::new("the peer does not say hello"))?;
         let packs = transport.options.compress && hello.version >= PACKS_FROM;
-        let packer = packs.then(Packer::new).transpose().map_err(|error| error.to_string())?;
+        let packer = packs.then(Packer::new).transpose().map_err(|error| ConnectError::of(&error))?;
         *lock(&self.channel) = Some(channel);
         Ok(Line { frames, answers, packer })
     }

@@ -33,7 +33,7 @@ struct Nobody;
 #[tonic::async_trait]
 impl PeerConnector for Nobody {
     async fn connect(&self, node: NodeId) -> Result<tonic::transport::Channel, ConnectError> {
-        Err(ConnectError(format!("{node} is not there")))
+        Err(ConnectError::new(format!("{node} is not there")))
     }
 }
 

@@ -63,12 +63,12 @@ impl PeerConnector for Connector {
     async fn connect(&self, node: NodeId) -> Result<Channel, ConnectError> {
         let cut = self.network.cut.lock().unwrap().clone();
         if cut.contains(&node) || cut.contains(&self.me) {
-            return Err(ConnectError("cut".to_owned()));
+            return Err(ConnectError::new("cut".to_owned()));
         }
         let address = self.network.ports.lock().unwrap().get(&(node, self.me)).copied();
-        let address = address.ok_or_else(|| ConnectError(format!("{node} is down")))?;
+        let address = address.ok_or_else(|| ConnectError::new(format!("{node} is down")))?;
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap().tcp_nodelay(true);
-        endpoint.connect().await.map_err(|error| ConnectError(error.to_string()))
+        endpoint.connect().await.map_err(|error| ConnectError::of(&error))
     }
 }
 
