@@ -6,7 +6,7 @@ use crate::cluster::counter::{Ask, Counter, Happened};
 use crate::cluster::{Cluster, envelope, fast, node_id, soon};
 use shouwang_domain::record::Verdict;
 use shouwang_domain::time::Timestamp;
-use shouwang_driver::{DriverError, RecordOptions, WatchError};
+use shouwang_driver::{DriverError, RecordOptions, Timing, WatchError};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_through_any_node_reach_all() {
@@ -22,6 +22,21 @@ async fn commands_through_any_node_reach_all() {
     let refused = cluster.ask(follower, Ask::Need(31)).await.unwrap();
     assert!(matches!(refused.verdict, Verdict::Refused(_)) && refused.revision == 4);
     cluster.settle(follower).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_process_has_ended_is_not_waited_for() {
+    // Silence alone leads to an election after five seconds at the earliest.
+    let timing = Timing { tick_ms: 20, heartbeat_ticks: 2, election_ticks: 250 };
+    let mut cluster = Cluster::start(&[1, 2, 3], RecordOptions { timing, ..fast() }).await;
+    let leader = cluster.leader().await;
+    cluster.add(leader, 1).await;
+    cluster.kill(leader).await;
+    let killed = Instant::now();
+    cluster.leader().await;
+    assert!(killed.elapsed() < Duration::from_secs(4), "{:?}", killed.elapsed());
+    let left = cluster.any().n;
+    cluster.add(left, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

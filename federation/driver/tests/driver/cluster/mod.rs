@@ -66,7 +66,7 @@ impl PeerConnector for Connector {
             return Err(ConnectError::new("cut".to_owned()));
         }
         let address = self.network.ports.lock().unwrap().get(&(node, self.me)).copied();
-        let address = address.ok_or_else(|| ConnectError::new(format!("{node} is down")))?;
+        let address = address.ok_or_else(|| ConnectError { why: format!("{node} is down"), refused: true })?;
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap().tcp_nodelay(true);
         endpoint.connect().await.map_err(|error| ConnectError::of(&error))
     }
