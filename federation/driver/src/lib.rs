@@ -49,6 +49,7 @@ pub use index::{History, Indexed, Recalled};
 pub use keys::{CachedVerifier, Ed25519Signer, Ed25519Verifier, KeyRing, Signer, sign_batch};
 pub use options::{DriverOptions, HostSpec, RecordOptions, TransportOptions};
 pub use proof::InclusionProof;
+pub use record::roll_call::{Own as OwnStanding, RollCall, Teller, in_touch_within};
 pub use record::{AcceptedLoss, CheckedRecord, NewLife, Rescue};
 pub use shouwang_replica::{CLOCK_OFFSET_MS_MAX, Limits, PeerStatus, Role, Timing};
 pub use shouwang_store::checkpoint::{CheckpointInfo, OpenedCheckpoint, Receiver};
@@ -56,8 +57,9 @@ pub use shouwang_store::{Finding, Findings, Remedy};
 pub use status::{Contact, Heard, RecordStatus, SyncStats, Touch};
 pub use storage::Storage;
 pub use tail::Change;
+pub use transport::outbox::{Head as OutboxHead, Item as OutboxItem, Outbox};
 pub use transport::packing::{Packer as FramePacker, Unpacker as FrameUnpacker};
-pub use transport::wire::from_wire as raft_message;
+pub use transport::wire::{from_wire as raft_message, to_wire as peer_message};
 pub use transport::{AuthenticatedPeer, ConnectError, PeerConnector, Replication, is_refusal};
 pub use watch::{WatchCursor, WatchError};
 

@@ -13,22 +13,25 @@ use shouwang_domain::time::{HOUR_MS, Timestamp};
 use shouwang_driver::{CachedVerifier, Ed25519Signer, Ed25519Verifier, Signer as _, sign_batch};
 
 /// The key of a municipality's node.
-pub(crate) fn key_of(code: MunicipalityCode) -> Ed25519Signer {
+pub fn key_of(code: MunicipalityCode) -> Ed25519Signer {
     let mut seed = [0; 32];
     seed[..4].copy_from_slice(&code.get().to_be_bytes());
     Ed25519Signer::from_seed(&seed).expect("32 bytes are a seed")
 }
 
 /// The first node of a municipality.
-pub(crate) fn node_of(code: MunicipalityCode) -> NodeId {
+pub fn node_of(code: MunicipalityCode) -> NodeId {
     NodeId::new(code, 1).expect("node 1 of a valid code")
 }
 
 /// The record before its node.
 #[derive(Clone)]
-pub(crate) struct Desk<M: Machine> {
+pub struct Desk<M: Machine> {
+    /// The record, as it stands.
     pub record: Record<M>,
+    /// What its clock shows.
     pub now: Timestamp,
+    /// The node.
     pub node: NodeId,
     key: Arc<Ed25519Signer>,
     /// As a node verifies: what was good on receipt is known at apply.

@@ -31,22 +31,23 @@ const ARRIVED: Qty = Qty(8);
 const LETTERS: usize = 342;
 
 /// The mission that they differ about.
-pub(crate) fn mission() -> MissionId {
+pub fn mission() -> MissionId {
     MissionId::from_u128(4)
 }
 
-/// A world of one region of so many members, whose nodes have keys that sign.
-fn world(members: usize) -> World {
+/// A world of one region of so many members, whose nodes have keys that sign; the first of them vote.
+fn world(members: usize, voters: usize) -> World {
     let mut world = World::new(&PARTIES, 0);
     let mut charter = charter("region", &world.parties, None);
     for code in (FURTHER..).map(municipality).take(members.saturating_sub(PARTIES.len())) {
         let mut further = charter.members[0].clone();
         (further.code, further.name, further.short) = (code, format!("市{code}"), code.to_string());
-        (further.nodes[0].node, further.nodes[0].voter) = (node_of(code), false);
+        further.nodes[0].node = node_of(code);
         charter.members.push(further);
     }
-    for member in &mut charter.members {
+    for (place, member) in charter.members.iter_mut().enumerate() {
         member.nodes[0].public_key = Bytes(key_of(member.code).public_key());
+        member.nodes[0].voter = place < voters;
     }
     let record = Record::<Region>::found(&charter).expect("a valid charter");
     let region = record.id();
@@ -111,15 +112,20 @@ fn deliver_short(world: &mut World) {
 }
 
 /// A region of so many members, three at least, before the node of who asked.
-pub(crate) fn desk(members: usize) -> Desk<Region> {
-    let mut world = world(members);
+pub fn desk(members: usize) -> Desk<Region> {
+    desk_with(members, PARTIES.len())
+}
+
+/// As [`desk`], with so many voters.
+pub fn desk_with(members: usize, voters: usize) -> Desk<Region> {
+    let mut world = world(members, voters);
     deliver_short(&mut world);
     let record = world.regions.swap_remove(0).record;
     Desk::new(record, world.now, world.parties[ASKS])
 }
 
-/// So many findings of one side, each in other words.
-pub(crate) fn findings(count: usize, rng: &mut Rng) -> Vec<(Actor, RegionCommand)> {
+/// So many findings of who asked, each in other words.
+pub fn findings(count: usize, rng: &mut Rng) -> Vec<(Actor, RegionCommand)> {
     let code = municipality(PARTIES[ASKS]);
     let propose = |_| {
         let letter = |_| char::from(b'a' + u8::try_from(rng.below(26)).unwrap_or_default());

@@ -15,7 +15,7 @@ mod raft;
 mod reads;
 mod rescue;
 mod restored;
-mod roll_call;
+pub(crate) mod roll_call;
 mod scrub;
 mod transfers;
 mod waiters;

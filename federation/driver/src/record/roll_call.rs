@@ -27,16 +27,19 @@ pub(crate) fn silence_of_a_leader(timing: &Timing) -> Duration {
 }
 
 /// How long a node may be silent and still be in touch.
-pub(crate) fn in_touch_within(timing: &Timing) -> Duration {
+pub fn in_touch_within(timing: &Timing) -> Duration {
     silence_of_a_leader(timing).max(SILENT_AFTER_MIN)
 }
 
 /// A node's own standing, by which it judges the others.
-pub(crate) struct Own {
+pub struct Own {
+    /// Which node it is.
     pub node: NodeId,
     /// Whether it is in touch with the quorum.
     pub in_touch: bool,
+    /// The leader it knows.
     pub leader: Option<NodeId>,
+    /// How long a node may be silent and still be in touch.
     pub within: Duration,
 }
 
@@ -48,7 +51,7 @@ impl Own {
 
 /// Who was heard when.
 #[derive(Default)]
-pub(crate) struct RollCall(Mutex<Book>);
+pub struct RollCall(Mutex<Book>);
 
 #[derive(Default)]
 struct Book {
@@ -172,7 +175,7 @@ impl Book {
 
 /// When the leader tells, and what it has told.
 #[derive(Default)]
-pub(crate) struct Teller {
+pub struct Teller {
     next_look: Option<Instant>,
     told: Option<(Instant, Vec<(NodeId, Touch)>)>,
 }

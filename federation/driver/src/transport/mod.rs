@@ -2,7 +2,7 @@
 
 mod fetch;
 mod history;
-mod outbox;
+pub(crate) mod outbox;
 pub(crate) mod packing;
 mod peer;
 mod service;

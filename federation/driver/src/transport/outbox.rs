@@ -9,10 +9,14 @@ use shouwang_proto::replication::v1 as proto;
 const AWAY_BYTES: usize = 64 << 10;
 
 /// One thing for a peer.
-pub(crate) enum Item {
+pub enum Item {
+    /// Of Raft.
     Message(Box<proto::Message>),
+    /// For the leader.
     Batch(proto::ForwardedBatch),
+    /// What the leader says to a batch.
     Answer(proto::BatchAnswer),
+    /// Whom the leader hears.
     RollCall(proto::RollCall),
 }
 
@@ -41,15 +45,18 @@ impl Item {
 
 /// What a record says with each of its frames.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Head {
+pub struct Head {
+    /// Which record it is.
     pub record: RecordId,
+    /// Its epoch.
     pub epoch: u32,
+    /// The oldest revision from which on this node holds the whole ledger.
     pub oldest: u64,
 }
 
 /// Items waiting for one peer, in order.
 #[derive(Default)]
-pub(crate) struct Outbox {
+pub struct Outbox {
     items: VecDeque<(Head, Item, usize)>,
     bytes: usize,
     connected: bool,

@@ -21,7 +21,7 @@ const TYPES: [(proto::MessageType, MessageType); 13] = [
 ];
 
 /// A message for the wire; none for those that are a node's own affair.
-pub(crate) fn to_wire(mut m: Message) -> Option<proto::Message> {
+pub fn to_wire(mut m: Message) -> Option<proto::Message> {
     let kind = TYPES.iter().find(|(_, raft)| *raft == m.get_msg_type())?.0;
     let snapshot = m.has_snapshot().then(|| position_to_wire(m.get_snapshot().get_metadata()));
     Some(proto::Message {

@@ -1,4 +1,4 @@
-//! `shouwang-scale [--json] [--lines N] [--items N] [--records N] [--watchers N] [--seconds N] [--dir DIR] [WORK…]`
+//! `shouwang-scale [--json] [--lines N] [--items N] [--records N] [--watchers N] [--members N,N,…] [--seconds N] [--dir DIR] [WORK…]`
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,15 +10,16 @@ use shouwang_bench::scale::{self, GROUPS, Scale};
 use shouwang_bench::works::folder;
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "usage: shouwang-scale [--json] [--lines N] [--items N] [--records N] [--watchers N] [--seconds N] [--dir DIR] [WORK…]
+const USAGE: &str = "usage: shouwang-scale [--json] [--lines N] [--items N] [--records N] [--watchers N] [--members N,N,…] [--seconds N] [--dir DIR] [WORK…]
   --json        an object a line on standard output; the table goes to standard error
   --lines N     lots in one registry (1,000,000)
   --items N     items they are of, each released to the region (one for a hundred lines)
   --records N   records in the ledger of a region (10,000,000)
   --watchers N  watchers on one node (1,000)
+  --members N,N,…  members of a region, one size after the other (6,60,340)
   --seconds N   for how long each rate is measured (10)
   --dir DIR     where the nodes keep their data; a ledger that an earlier run left there is used again
-  WORK          lines, ledger or watchers; none stands for all of them";
+  WORK          lines, ledger, watchers or members; none stands for all of them";
 
 /// Lines for each item, if nobody says how many items there are.
 const LINES_AN_ITEM: usize = 100;
@@ -36,6 +37,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
         items: 0,
         records: 10_000_000,
         watchers: 1000,
+        members: vec![6, 60, 340],
         span: Duration::from_secs(10),
         folder: PathBuf::new(),
     };
@@ -50,6 +52,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
             "--items" => scale.items = count()?,
             "--records" => scale.records = count()?,
             "--watchers" => scale.watchers = count()?,
+            "--members" => scale.members = sizes(&value()?)?,
             "--seconds" => scale.span = Duration::from_secs(count()? as u64),
             "--dir" => within = Some(value()?.into()),
             _ => scale.works.extend([GROUPS
@@ -65,6 +68,12 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
     ensure!(all.iter().all(|count| *count > 0) && !scale.span.is_zero(), "nothing would be measured\n{USAGE}");
     ensure!(scale.items <= scale.lines, "an item without a line has no figure\n{USAGE}");
     Ok(Options { scale, json, within })
+}
+
+/// Sizes of regions.
+fn sizes(text: &str) -> Result<Vec<usize>> {
+    let size = |word: &str| word.parse().ok().filter(|members| (3..=1000).contains(members));
+    text.split(',').map(size).collect::<Option<_>>().with_context(|| format!("--members {text}: 3 to 1000\n{USAGE}"))
 }
 
 async fn measure(mut options: Options) -> Result<()> {
@@ -117,10 +126,13 @@ mod tests {
     fn counts_are_read_as_people_write_them() {
         let read = |line: &str| options(line.split_whitespace().map(str::to_owned));
         let options = read("--lines 20,000 --records 1_000_000 ledger --json").unwrap();
-        let Scale { lines, items, records, works, .. } = options.scale;
-        assert_eq!((lines, items, records, works), (20_000, 200, 1_000_000, vec!["ledger"]));
-        assert!(options.json);
-        for wrong in ["--lines", "--lines many", "--lines 0", "--lines 5 --items 6", "legder"] {
+        let Scale { lines, items, records, ref works, .. } = options.scale;
+        assert_eq!((lines, items, records, works), (20_000, 200, 1_000_000, &vec!["ledger"]));
+        assert!(options.json && options.scale.members == [6, 60, 340]);
+        assert_eq!(read("--members 3,12 members").unwrap().scale.members, [3, 12]);
+        for wrong in
+            ["--members 2", "--members 6,", "--lines", "--lines many", "--lines 0", "--lines 5 --items 6", "legder"]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

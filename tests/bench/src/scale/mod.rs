@@ -6,6 +6,7 @@
 mod issuer;
 mod ledger;
 mod lines;
+mod members;
 mod process;
 mod site;
 mod watchers;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
+use tokio::task::block_in_place;
 
 use crate::report::Sheet;
 use crate::works::Work;
@@ -31,6 +33,8 @@ pub struct Scale {
     pub records: usize,
     /// Watchers on one node.
     pub watchers: usize,
+    /// Members of a region, one size after the other.
+    pub members: Vec<usize>,
     /// How long each rate is measured.
     pub span: Duration,
     /// Where the nodes keep their data. A ledger that an earlier run left there is used again.
@@ -44,11 +48,11 @@ impl Scale {
 }
 
 /// The groups of works, as they are asked for.
-pub const GROUPS: [&str; 3] = ["lines", "ledger", "watchers"];
+pub const GROUPS: [&str; 4] = ["lines", "ledger", "watchers", "members"];
 
 /// All figures, in the order in which they are told.
 pub fn works() -> impl Iterator<Item = &'static Work> {
-    lines::WORKS.iter().chain(&ledger::WORKS).chain(&watchers::WORKS)
+    lines::WORKS.iter().chain(&ledger::WORKS).chain(&watchers::WORKS).chain(&members::WORKS)
 }
 
 const fn figure(name: &'static str, unit: &'static str, more: bool, about: &'static str) -> Work {
@@ -76,6 +80,9 @@ pub async fn run(scale: &Scale, sheet: &mut Sheet) -> Result<()> {
     }
     if scale.asks("watchers") {
         watchers::measure(scale, sheet).await?;
+    }
+    if scale.asks("members") {
+        block_in_place(|| members::measure(scale, sheet))?;
     }
     Ok(())
 }
