@@ -35,7 +35,7 @@ pub enum Fault {
     LargeLost,
     /// Loses one in five, by their numbers: no chance is needed, and what is sent again has another number.
     SomeLost,
-    /// Carries 64 kbit/s.
+    /// Carries 64 kbit/s: each packet waits until those before it would be through, but not for itself.
     Thin,
 }
 
@@ -101,6 +101,18 @@ impl Namespaces {
     /// The places, in their order.
     pub fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// Bytes that have been carried to a place since it was laid, headers of Ethernet included.
+    ///
+    /// # Errors
+    /// The operating system does not tell.
+    pub fn carried(&self, to: usize) -> Result<u64> {
+        let (middle, port) = (self.middle(), port(to));
+        let asked = Command::new("ip").args(["-n", &middle, "-s", "-j", "link", "show", "dev", &port]).output();
+        let told = asked.context("ip")?.stdout;
+        let links: serde_json::Value = serde_json::from_slice(&told).context("what `ip -s -j link` says")?;
+        links[0]["stats64"]["tx"]["bytes"].as_u64().context("`ip -s -j link` counts no bytes")
     }
 
     fn build(&mut self, count: u8) -> Result<()> {
@@ -193,7 +205,7 @@ fn queue(port: &str) -> String {
         "qdisc add dev {port} root handle 1: htb\n\
          class add dev {port} parent 1: classid {loses} htb rate 1gbit quantum 1514\n\
          qdisc add dev {port} parent {loses} handle 2: blackhole\n\
-         class add dev {port} parent 1: classid {thin} htb rate 64kbit burst 1600 cburst 1600 quantum 1514\n\
+         class add dev {port} parent 1: classid {thin} htb rate 64kbit burst 64 cburst 64 quantum 1514\n\
          qdisc add dev {port} parent {thin} handle 3: bfifo limit {THIN_QUEUE}\n"
     )
 }
@@ -288,7 +300,10 @@ mod tests {
         let [near, far, other] = namespaces.places() else { panic!("three places") };
         [far, other].into_iter().try_for_each(echo)?;
         let (mut held, mut beside) = (dial(near, far)?, dial(near, other)?);
+        let before = namespaces.carried(1)?;
         ensure!(ask(&mut held, 100_000).is_ok() && ask(&mut beside, 10).is_ok(), "a good line carries");
+        let carried = namespaces.carried(1)? - before;
+        ensure!((100_000..120_000).contains(&carried), "and counts: {carried}");
 
         for lost in [(0, 1), (1, 0)] {
             namespaces.spoil(Fault::Silent, |from, to| (from, to) == lost)?;

@@ -1,4 +1,4 @@
-//! `shouwang-scale [--json] [--lines N] [--items N] [--records N] [--watchers N] [--members N,N,…] [--seconds N] [--dir DIR] [WORK…]`
+//! `shouwang-scale [--json] [--lines N] [--items N] [--records N] [--watchers N] [--members N,N,…] [--requests N] [--seconds N] [--dir DIR] [WORK…]`
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,16 +10,17 @@ use shouwang_bench::scale::{self, GROUPS, Scale};
 use shouwang_bench::works::folder;
 use tokio::signal::unix::{SignalKind, signal};
 
-const USAGE: &str = "usage: shouwang-scale [--json] [--lines N] [--items N] [--records N] [--watchers N] [--members N,N,…] [--seconds N] [--dir DIR] [WORK…]
+const USAGE: &str = "usage: shouwang-scale [--json] [--lines N] [--items N] [--records N] [--watchers N] [--members N,N,…] [--requests N] [--seconds N] [--dir DIR] [WORK…]
   --json        an object a line on standard output; the table goes to standard error
   --lines N     lots in one registry (1,000,000)
   --items N     items they are of, each released to the region (one for a hundred lines)
   --records N   records in the ledger of a region (10,000,000)
   --watchers N  watchers on one node (1,000)
   --members N,N,…  members of a region, one size after the other (6,60,340)
+  --requests N  requests of a night, for a follower behind a thin line (10)
   --seconds N   for how long each rate is measured (10)
   --dir DIR     where the nodes keep their data; a ledger that an earlier run left there is used again
-  WORK          lines, ledger, watchers or members; none stands for all of them";
+  WORK          lines, ledger, watchers, members or thin; none stands for all of them";
 
 /// Lines for each item, if nobody says how many items there are.
 const LINES_AN_ITEM: usize = 100;
@@ -38,6 +39,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
         records: 10_000_000,
         watchers: 1000,
         members: vec![6, 60, 340],
+        requests: 10,
         span: Duration::from_secs(10),
         folder: PathBuf::new(),
     };
@@ -53,6 +55,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
             "--records" => scale.records = count()?,
             "--watchers" => scale.watchers = count()?,
             "--members" => scale.members = sizes(&value()?)?,
+            "--requests" => scale.requests = count()?,
             "--seconds" => scale.span = Duration::from_secs(count()? as u64),
             "--dir" => within = Some(value()?.into()),
             _ => scale.works.extend([GROUPS
@@ -64,7 +67,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options> {
     if scale.items == 0 {
         scale.items = scale.lines.div_ceil(LINES_AN_ITEM);
     }
-    let all = [scale.lines, scale.records, scale.watchers];
+    let all = [scale.lines, scale.records, scale.watchers, scale.requests];
     ensure!(all.iter().all(|count| *count > 0) && !scale.span.is_zero(), "nothing would be measured\n{USAGE}");
     ensure!(scale.items <= scale.lines, "an item without a line has no figure\n{USAGE}");
     Ok(Options { scale, json, within })

@@ -7,8 +7,10 @@ mod issuer;
 mod ledger;
 mod lines;
 mod members;
+mod night;
 mod process;
 mod site;
+mod thin;
 mod watchers;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +37,8 @@ pub struct Scale {
     pub watchers: usize,
     /// Members of a region, one size after the other.
     pub members: Vec<usize>,
+    /// Requests of the night that a follower behind a thin line sees.
+    pub requests: usize,
     /// How long each rate is measured.
     pub span: Duration,
     /// Where the nodes keep their data. A ledger that an earlier run left there is used again.
@@ -48,11 +52,11 @@ impl Scale {
 }
 
 /// The groups of works, as they are asked for.
-pub const GROUPS: [&str; 4] = ["lines", "ledger", "watchers", "members"];
+pub const GROUPS: [&str; 5] = ["lines", "ledger", "watchers", "members", "thin"];
 
 /// All figures, in the order in which they are told.
 pub fn works() -> impl Iterator<Item = &'static Work> {
-    lines::WORKS.iter().chain(&ledger::WORKS).chain(&watchers::WORKS).chain(&members::WORKS)
+    lines::WORKS.iter().chain(&ledger::WORKS).chain(&watchers::WORKS).chain(&members::WORKS).chain(&thin::WORKS)
 }
 
 const fn figure(name: &'static str, unit: &'static str, more: bool, about: &'static str) -> Work {
@@ -83,6 +87,9 @@ pub async fn run(scale: &Scale, sheet: &mut Sheet) -> Result<()> {
     }
     if scale.asks("members") {
         block_in_place(|| members::measure(scale, sheet))?;
+    }
+    if scale.asks("thin") {
+        block_in_place(|| thin::measure(scale, sheet))?;
     }
     Ok(())
 }
