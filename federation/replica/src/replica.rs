@@ -25,7 +25,7 @@ pub struct Replica {
     pub(crate) ticks: u64,
     /// When each member was last heard, in ticks.
     pub(crate) heard: BTreeMap<u64, u64>,
-    /// A peer whose process has ended, so far as is known, and in which tick that was said.
+    /// The leader whose process has ended, so far as is known, and in which tick that was said.
     pub(crate) gone: Option<(u64, u64)>,
     /// After how many ticks this node stands in the place of a leader that is gone.
     pub(crate) stands_in: Option<u32>,
@@ -127,7 +127,9 @@ impl Replica {
                 }
             }
             Input::PeerUnreachable { id } => self.raw.report_unreachable(id),
-            Input::PeerGone { id } => self.gone = Some((id, self.ticks)),
+            Input::PeerGone { id } if self.leader() == Some(id) => self.gone = Some((id, self.ticks)),
+            // Of no other peer it is of any use to know.
+            Input::PeerGone { .. } => {}
             Input::SnapshotStatus { id, ok } => {
                 self.raw.report_snapshot(id, if ok { SnapshotStatus::Finish } else { SnapshotStatus::Failure });
             }
