@@ -2,7 +2,8 @@
 //! voters; PostgreSQL for the other. All run on loopback with TLS everywhere and durable writes, under one load generator,
 //! in turns.
 //!
-//! And how large they may grow on their own (`scale`).
+//! And how large they may grow on their own (`scale`): real nodes but for `scale::members`, where the product's own replica, record and
+//! frames are played over simulated lines.
 //!
 //! Entry points: [`works::Bench`], [`movements::Bench`], [`scale::run`]. What must never stand here: a figure that is not measured, a shortcut that only one of
 //! the two gets, and anything that reaches into a node past its command line, its listeners, its signals and what the
