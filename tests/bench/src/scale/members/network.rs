@@ -8,6 +8,7 @@ use bytes::Bytes;
 use shouwang_domain::ids::{CommandId, NodeId};
 use shouwang_domain::machine::{GroupNode, Machine as _};
 use shouwang_domain::record::Outcome;
+use shouwang_domain::testing::Rng;
 use shouwang_domain::time::Timestamp;
 use shouwang_driver::{OutboxItem, peer_message, raft_message};
 use shouwang_micro::strife;
@@ -28,6 +29,8 @@ pub const LEADER: usize = 0;
 pub const OTHER: usize = 1;
 /// A synced write.
 const SYNC: Micros = 2_000;
+/// By up to which part of its delay a line is late.
+const JITTER: Micros = 5;
 const TICK: Micros = TIMING.tick_ms as Micros * 1_000;
 
 /// How a region is made.
@@ -58,6 +61,7 @@ pub struct Region {
     /// As a machine's clock would count from here.
     began: Instant,
     epoch: Timestamp,
+    rng: Rng,
 }
 
 impl Region {
@@ -85,8 +89,8 @@ impl Region {
         }
         let places = members.iter().enumerate().map(|(at, member)| (member.node.get(), at)).collect();
         let news = News::of(members.len(), record.revision());
-        let (agenda, spent, began) = (Agenda::default(), Spent::default(), Instant::now());
-        let mut region = Self { members, places, agenda, spent, news, began, epoch };
+        let (agenda, spent, began, rng) = (Agenda::default(), Spent::default(), Instant::now(), Rng(seed));
+        let mut region = Self { members, places, agenda, spent, news, began, epoch, rng };
         for at in 0..follows {
             // Not all at the same moment.
             region.agenda.at(at as Micros * TICK / follows as Micros, Event::Ticks(at));
@@ -344,7 +348,10 @@ impl Region {
         let (near, far) = (self.members[at].line, self.members[to].line);
         self.members[at].uplink.busy = true;
         self.agenda.after(near.carries(bytes), Event::LineFree(at));
-        let there = self.agenda.now() + near.carries(bytes) + near.delay + far.delay;
+        // No two packets take the same time; were it so, what nodes say of times would always be the same, and compress to
+        // nothing.
+        let delay = near.delay + far.delay;
+        let there = self.agenda.now() + near.carries(bytes) + delay + self.rng.below(delay / JITTER + 1);
         let arrived = there.max(self.members[to].downlink_busy) + far.carries(bytes);
         self.members[to].downlink_busy = arrived;
         self.agenda.at(arrived, Event::Arrives(Letter { from: at, to, packed }));
