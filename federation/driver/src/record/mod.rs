@@ -490,8 +490,9 @@ pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<J
     named.spawn(run).map_err(|error| DriverError::Thread(Arc::new(error)))
 }
 
-/// How much a thread gives way to the others: those that commit and answer have nine times its share of a busy processor.
-const BEHIND: i32 = 10;
+/// How much a thread gives way to the others: those that commit and answer have three times its share of a busy processor. Not
+/// more: the log behind a checkpoint that takes too long fills its memory, and then nothing is committed until it is taken.
+const BEHIND: i32 = 5;
 
 /// As [`spawn`], for what may take longer when the processor is busy. What it starts itself gives way as well.
 pub(crate) fn spawn_behind(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
