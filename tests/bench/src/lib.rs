@@ -18,6 +18,7 @@ pub mod load;
 pub mod movements;
 pub mod payload;
 pub mod postgres;
+pub mod program;
 pub mod region;
 pub mod registry;
 pub mod report;

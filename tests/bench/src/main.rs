@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use shouwang_bench::load::Span;
 use shouwang_bench::report::Sheet;
 use shouwang_bench::works::{Plan, all, folder, named};
-use shouwang_bench::{movements, works};
-use tokio::signal::unix::{SignalKind, signal};
+use shouwang_bench::{movements, program, works};
 
 const USAGE: &str = "usage: shouwang-bench [--quick] [--json] [--alone] [--rounds N] [--seconds N] [--dir DIR] [WORK…]
   --quick      two rounds of two seconds each: a first look
@@ -77,26 +76,6 @@ async fn measure(mut options: Options) -> Result<()> {
     Ok(())
 }
 
-fn run() -> Result<()> {
-    let options = options()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        // Whoever stops it leaves no process and no folder behind: they go with what is dropped here.
-        tokio::select! {
-            done = measure(options) => done,
-            _ = interrupt.recv() => bail!("interrupted"),
-            _ = terminate.recv() => bail!("told to stop"),
-        }
-    })
-}
-
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run("bench", options().map(measure))
 }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
+use shouwang_bench::program;
 use shouwang_bench::report::Sheet;
 use shouwang_bench::scale::{self, GROUPS, Scale};
 use shouwang_bench::works::folder;
-use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "usage: shouwang-scale [--json] [--lines N] [--items N] [--records N] [--watchers N] [--members N,N,…] [--requests N] [--seconds N] [--dir DIR] [WORK…]
   --json        an object a line on standard output; the table goes to standard error
@@ -97,28 +97,8 @@ async fn measure(mut options: Options) -> Result<()> {
     done
 }
 
-fn run() -> Result<()> {
-    let options = options(std::env::args().skip(1))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        // Whoever stops it leaves no process behind: they go with what is dropped here.
-        tokio::select! {
-            done = measure(options) => done,
-            _ = interrupt.recv() => bail!("interrupted"),
-            _ = terminate.recv() => bail!("told to stop"),
-        }
-    })
-}
-
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("scale: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run("scale", options(std::env::args().skip(1)).map(measure))
 }
 
 #[cfg(test)]
