@@ -16,6 +16,9 @@ use crate::status::{Contact, Heard, Touch};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The leader tells at least this often, so that a lost word does no lasting harm.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+/// Silences are told in steps of this: said to the millisecond of each of hundreds, to each of hundreds, they are what nothing
+/// compresses, and nobody reads them so closely.
+const TELL_BY_MS: u64 = 1000;
 /// What a leader told longer ago than this no longer counts as its word.
 const WORD_LASTS: Duration = Duration::from_secs(25);
 /// Nobody is called silent sooner than this: a screen for people need not know about every hiccup.
@@ -173,6 +176,11 @@ impl Book {
     }
 }
 
+/// How many steps a silence lasts, the last of them begun.
+fn steps(silence: Duration) -> u64 {
+    u64::try_from(silence.as_millis()).unwrap_or(u64::MAX).div_ceil(TELL_BY_MS)
+}
+
 /// When the leader tells, and what it has told.
 #[derive(Default)]
 pub struct Teller {
@@ -199,7 +207,8 @@ impl Teller {
         let nodes = known.map(|contact| proto::RollCallEntry {
             node_id: contact.node.get(),
             in_touch: contact.touch == Touch::InTouch,
-            silent_ms: contact.heard.map(|heard| u64::try_from(heard.ago.as_millis()).unwrap_or(u64::MAX)),
+            // Rounded up: it was heard so long ago at most.
+            silent_ms: contact.heard.map(|heard| steps(heard.ago).saturating_mul(TELL_BY_MS)),
         });
         Some(proto::RollCall { nodes: nodes.collect() })
     }
@@ -309,6 +318,11 @@ mod tests {
         assert_eq!(teller.word(&[contact(InTouch, secs(2))], start + secs(1)), None, "a second more is no step");
         let word = teller.word(&[contact(Silent, secs(4))], start + secs(2)).unwrap();
         assert_eq!((word.nodes[0].in_touch, word.nodes[0].silent_ms), (false, Some(4000)));
+        let (mut told, at_most) = (Teller::default(), |ms| contact(InTouch, Duration::from_millis(ms)));
+        for (ms, expected) in [(0, 0), (1, 1000), (480, 1000), (1001, 2000)] {
+            told.forget();
+            assert_eq!(told.word(&[at_most(ms)], start).unwrap().nodes[0].silent_ms, Some(expected), "{ms}");
+        }
         assert_eq!(teller.word(&[contact(Silent, secs(13))], start + secs(11)), None);
         assert!(teller.word(&[contact(Silent, secs(14))], start + secs(12)).is_some());
         assert_eq!(teller.word(&[contact(Unknown, secs(14))], start + secs(13)).unwrap().nodes, []);
