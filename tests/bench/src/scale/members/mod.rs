@@ -197,7 +197,7 @@ mod tests {
         let full = |rate| -> Result<Option<f64>> { Ok(small(0, rate)?.full()?.map(|(rate, _)| rate)) };
         let (wide, thin) = (full(4_000_000)?.unwrap(), full(1_000_000)?.unwrap());
         assert!(thin < wide / 2.0, "{thin} of {wide}");
-        assert_eq!(full(250_000)?, None, "what 64 say takes ten seconds to ten others");
+        assert_eq!(full(100_000)?, None, "what 64 say takes a quarter of a minute to ten others");
         Ok(())
     }
 }
