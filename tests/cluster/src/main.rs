@@ -8,18 +8,9 @@ use serde_json::Value;
 use shouwang_cluster::Federation;
 use shouwang_cluster::federation::WUHAI_REGION;
 use shouwang_cluster::story::{
-    ALXA, ORDOS, SHIZUISHAN, SUITS, Sent, Story, WUHAI, YINCHUAN, chapter, number, tell, until,
+    ALXA, LEDGERS, ORDOS, SHIZUISHAN, SUITS, Sent, Story, WUHAI, YINCHUAN, chapter, number, tell, until,
 };
 
-/// The ledgers that the project ships: code, stock file, team file.
-const LEDGERS: [(u32, &str, &str); 6] = [
-    (150_300, "150300-wuhai-stock.xlsx", "150300-wuhai-teams.csv"),
-    (150_600, "150600-ordos-stock.xlsx", "150600-ordos-teams.csv"),
-    (150_800, "150800-bayannur-stock.csv", "150800-bayannur-teams.csv"),
-    (152_900, "152900-alxa-stock.csv", "152900-alxa-teams.csv"),
-    (640_100, "640100-yinchuan-stock.xlsx", "640100-yinchuan-teams.csv"),
-    (640_200, "640200-shizuishan-stock.csv", "640200-shizuishan-teams.csv"),
-];
 const CENTRAL_DEPOT: &str = "150000-central-depot.csv";
 const SAHANA: &str = "data/sahana/Logistics__Demo__warehouse_stock.csv";
 

@@ -13,6 +13,8 @@ use crate::terminal::Terminal;
 pub const WUHAI: u32 = 150_300;
 /// 鄂尔多斯
 pub const ORDOS: u32 = 150_600;
+/// 巴彦淖尔
+pub const BAYANNUR: u32 = 150_800;
 /// 阿拉善
 pub const ALXA: u32 = 152_900;
 /// 银川
@@ -20,12 +22,26 @@ pub const YINCHUAN: u32 = 640_100;
 /// 石嘴山
 pub const SHIZUISHAN: u32 = 640_200;
 
-/// The demo catalogue's codes.
+/// The ledgers that the project ships: code, stock file, team file.
+pub const LEDGERS: [(u32, &str, &str); 6] = [
+    (WUHAI, "150300-wuhai-stock.xlsx", "150300-wuhai-teams.csv"),
+    (ORDOS, "150600-ordos-stock.xlsx", "150600-ordos-teams.csv"),
+    (BAYANNUR, "150800-bayannur-stock.csv", "150800-bayannur-teams.csv"),
+    (ALXA, "152900-alxa-stock.csv", "152900-alxa-teams.csv"),
+    (YINCHUAN, "640100-yinchuan-stock.xlsx", "640100-yinchuan-teams.csv"),
+    (SHIZUISHAN, "640200-shizuishan-stock.csv", "640200-shizuishan-teams.csv"),
+];
+
+/// Gas-tight suits, by the demo catalogue's code.
 pub const SUITS: &str = "2990101";
-const BREATHING: &str = "2990201";
-const LEAK_KITS: &str = "2990301";
-const REFILL: &str = "vehicle:air-refill";
-const HAZMAT: &str = "team:hazmat";
+/// Breathing apparatus.
+pub const BREATHING: &str = "2990201";
+/// Kits that stop a leak.
+pub const LEAK_KITS: &str = "2990301";
+/// A truck that refills bottles of air.
+pub const REFILL: &str = "vehicle:air-refill";
+/// Teams for hazardous matter.
+pub const HAZMAT: &str = "team:hazmat";
 
 /// How long anything in the story may take.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use shouwang_cluster::affairs::{leader_of, revision_of};
 use shouwang_cluster::federation::WUHAI_REGION;
 use shouwang_cluster::namespaces::Fault;
-use shouwang_cluster::story::{WUHAI, number, until};
+use shouwang_cluster::story::{BAYANNUR, WUHAI, number, until};
 use shouwang_cluster::terminal::{Following, Terminal};
 use shouwang_cluster::{Federation, Namespaces};
 
@@ -22,7 +22,7 @@ use crate::system::OWN;
 use crate::works::Work;
 
 /// Whose line is thin: 巴彦淖尔, which follows and does not vote.
-const THIN: u32 = 150_800;
+const THIN: u32 = BAYANNUR;
 /// How long the line is looked at while nothing is said.
 const RESTS: Duration = Duration::from_secs(30);
 
