@@ -21,7 +21,7 @@ pub(super) struct Nobody;
 #[tonic::async_trait]
 impl PeerConnector for Nobody {
     async fn connect(&self, _: NodeId) -> Result<Channel, ConnectError> {
-        Err(ConnectError::new("this node does not run".to_owned()))
+        Err(ConnectError::new("this node does not run"))
     }
 }
 

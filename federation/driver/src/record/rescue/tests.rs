@@ -29,7 +29,7 @@ struct Nobody;
 #[tonic::async_trait]
 impl PeerConnector for Nobody {
     async fn connect(&self, _: NodeId) -> Result<Channel, ConnectError> {
-        Err(ConnectError::new("nobody is left".to_owned()))
+        Err(ConnectError::new("nobody is left"))
     }
 }
 

@@ -63,7 +63,7 @@ impl PeerConnector for Connector {
     async fn connect(&self, node: NodeId) -> Result<Channel, ConnectError> {
         let cut = self.network.cut.lock().unwrap().clone();
         if cut.contains(&node) || cut.contains(&self.me) {
-            return Err(ConnectError::new("cut".to_owned()));
+            return Err(ConnectError::new("cut"));
         }
         let address = self.network.ports.lock().unwrap().get(&(node, self.me)).copied();
         let address = address.ok_or_else(|| ConnectError { why: format!("{node} is down"), refused: true })?;
