@@ -7,13 +7,13 @@ use std::time::Instant;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::{Record, ReplayError};
 use shouwang_store::StoreError;
-use shouwang_store::checkpoint::CheckpointInfo;
+use shouwang_store::checkpoint::{CheckpointInfo, Milestone};
 use tokio::time::timeout_at;
 
 use crate::Result;
 use crate::error::DriverError;
 use crate::handle::Handle;
-use crate::record::{Shared, restore_while};
+use crate::record::{Core, Shared, restore_while};
 
 /// Looks at the past of one record at once; further ones wait for their turn.
 pub(crate) const AT_ONCE: usize = 2;
@@ -21,8 +21,8 @@ pub(crate) const AT_ONCE: usize = 2;
 const PAGE: usize = 512;
 
 impl<M: Machine> Handle<M> {
-    /// The record as it was at `revision`, 0 being its founding: from the newest checkpoint before, or else from the
-    /// founding document, and every ledger record up to there. Works off the async threads and reads the ledger page by
+    /// The record as it was at `revision`, 0 being its founding: from the newest checkpoint or milestone before, or else from
+    /// the founding document, and every ledger record up to there. Works off the async threads and reads the ledger page by
     /// page.
     ///
     /// # Errors
@@ -50,6 +50,7 @@ impl<M: Machine> Handle<M> {
 /// A state that this node still has.
 enum Base<M> {
     Checkpoint(CheckpointInfo),
+    Milestone(Milestone),
     Founding(Record<M>),
 }
 
@@ -57,6 +58,7 @@ impl<M: Machine> Base<M> {
     fn revision(&self) -> u64 {
         match self {
             Self::Checkpoint(info) => info.meta.revision,
+            Self::Milestone(milestone) => milestone.revision,
             Self::Founding(_) => 0,
         }
     }
@@ -74,14 +76,18 @@ impl<M: Machine> Past<M> {
         let held = self.shared.held(self.newest);
         // Newest first, so that the least is left to fold.
         let checkpoints = self.shared.checkpoints.held()?.into_iter().map(Base::Checkpoint);
-        let bases: Vec<_> = checkpoints.chain(self.shared.founded.clone().map(Base::Founding)).collect();
+        let milestones = self.shared.checkpoints.milestones()?.into_iter().map(Base::Milestone);
+        let founding = self.shared.founded.clone().map(Base::Founding);
+        let bases: Vec<_> = checkpoints.chain(milestones).chain(founding).collect();
         for base in bases.iter().filter(|base| {
             let from = base.revision();
             from <= revision && reach(&held, from) >= revision
         }) {
             self.go_on()?;
             match self.open(base) {
-                Ok(record) => return self.fold(record, revision),
+                Ok(Some(record)) => return self.fold(record, revision),
+                // Set aside, which is among what the node's status shows.
+                Ok(None) => {}
                 // Replaced meanwhile by newer ones, or damaged: the one before it reaches as far.
                 Err(error @ (DriverError::Store(_) | DriverError::Unfit { .. })) => {
                     tracing::warn!(record = %self.shared.core.label, %error, "a checkpoint cannot be used for a look at the past");
@@ -93,14 +99,15 @@ impl<M: Machine> Past<M> {
         Err(DriverError::OutOfRange { revision, oldest: oldest(&held, &bases, self.newest) })
     }
 
-    fn open(&self, base: &Base<M>) -> Result<Record<M>> {
-        match base {
-            Base::Founding(record) => Ok(record.clone()),
-            Base::Checkpoint(info) => {
-                let opened = self.shared.checkpoints.open_held(info)?;
-                restore_while(self.shared.core.id, &opened, self.shared.core.options.level_max, || self.go_on())
-            }
-        }
+    fn open(&self, base: &Base<M>) -> Result<Option<Record<M>>> {
+        let opened = match base {
+            Base::Founding(record) => return Ok(Some(record.clone())),
+            Base::Checkpoint(info) => Some(self.shared.checkpoints.open_held(info)?),
+            Base::Milestone(milestone) => self.shared.checkpoints.open_milestone(milestone)?,
+        };
+        let Core { id, options, .. } = &*self.shared.core;
+        let restored = |opened| restore_while(*id, &opened, options.level_max, || self.go_on());
+        opened.map(restored).transpose()
     }
 
     fn fold(&self, mut record: Record<M>, revision: u64) -> Result<Record<M>> {

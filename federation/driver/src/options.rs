@@ -108,6 +108,9 @@ pub struct RecordOptions {
     pub checkpoint_records: u64,
     /// … or this many bytes of them.
     pub checkpoint_bytes: u64,
+    /// Of the checkpoints that newer ones replace, one is kept after this many ledger records, so that a look at the past has
+    /// no more to fold; 0 keeps none.
+    pub milestone_records: u64,
     /// Log entries kept behind the older checkpoint for followers that are a little slow, while there is room in memory.
     pub log_slack: u64,
     /// Ledger records kept in memory for watchers.
@@ -131,6 +134,7 @@ impl Default for RecordOptions {
             queue_bytes: 64 << 20,
             checkpoint_records: 50_000,
             checkpoint_bytes: 64 << 20,
+            milestone_records: 1_000_000,
             log_slack: 4096,
             tail_records: 8192,
             tail_bytes: 16 << 20,

@@ -8,7 +8,7 @@ use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::RecordId;
 use shouwang_domain::machine::Machine;
 use shouwang_domain::record::{Record, ReplayError};
-use shouwang_store::checkpoint::{CheckpointInfo, CheckpointStore};
+use shouwang_store::checkpoint::{CheckpointInfo, CheckpointStore, OpenedCheckpoint};
 use shouwang_store::ledger::{Ledger, LedgerOptions, SegmentInfo};
 use shouwang_store::{Findings, Remedy, ShadowDisk, StoreError};
 
@@ -83,12 +83,8 @@ impl Examination<'_> {
         }
     }
 
-    /// Reads every sealed segment and every checkpoint in full. Returns what holds.
-    fn read_files(
-        &mut self,
-        ledger: &mut Ledger,
-        checkpoints: &CheckpointStore,
-    ) -> Result<(Vec<SegmentInfo>, Vec<CheckpointInfo>)> {
+    /// Reads every sealed segment, every checkpoint and every milestone in full. Returns what holds.
+    fn read_files(&mut self, ledger: &mut Ledger, checkpoints: &CheckpointStore) -> Result<Files> {
         let (mut whole, all) = (Vec::new(), ledger.reader().segments());
         for (segment, done) in all.iter().zip(1..) {
             match ledger.reader().verify_segment(segment) {
@@ -105,13 +101,28 @@ impl Examination<'_> {
             self.found(error.into(), Remedy::Operator);
             Vec::new()
         });
+        let milestones = checkpoints.milestones().and_then(|all| {
+            let opened = all.iter().map(|milestone| checkpoints.open_milestone(milestone));
+            opened.filter_map(Result::transpose).collect()
+        });
+        let milestones: Vec<OpenedCheckpoint> = milestones.unwrap_or_else(|error| {
+            self.found(error.into(), Remedy::Operator);
+            Vec::new()
+        });
         self.checked.segments = whole.len();
-        self.checked.checkpoints = held.len();
+        self.checked.checkpoints = held.len() + milestones.len();
         self.checked.ledger = ledger.first().zip(ledger.last());
         // What only this reading has found of checkpoints is told as well.
         self.take(&self.ground.findings.clone());
-        Ok((whole, held))
+        Ok(Files { segments: whole, held, milestones })
     }
+}
+
+/// What of a record's files can be read in full.
+struct Files {
+    segments: Vec<SegmentInfo>,
+    held: Vec<CheckpointInfo>,
+    milestones: Vec<OpenedCheckpoint>,
 }
 
 /// Reads a record in full. `go_on` is told how much is done, of how much. Blocks.
@@ -145,17 +156,17 @@ pub(crate) fn check<M: Machine>(
             rest(&mut exam, spec)?
         }
     };
-    let (segments, held) = exam.read_files(&mut ledger, &checkpoints)?;
+    let files = exam.read_files(&mut ledger, &checkpoints)?;
+    let restored = |opened: &OpenedCheckpoint| restore::<M>(spec.id, opened, spec.options.level_max);
     let mut states = Vec::new();
-    for info in &held {
+    for info in &files.held {
         let opened = checkpoints.open_held(info).map_err(DriverError::from);
-        match opened.and_then(|opened| restore::<M>(spec.id, &opened, spec.options.level_max)) {
+        match opened.and_then(|opened| restored(&opened)) {
             Ok(state) => states.push((info, state)),
-            Err(error @ DriverError::TooOld(_)) => exam.found(error, Remedy::Operator),
-            Err(error) => exam.found(unfit(info, &error.to_string()), Remedy::Mended),
+            Err(error) => exam.unusable(info, error),
         }
     }
-    exam.replay(&ledger, founded, &segments, &states);
+    exam.replay(&ledger, founded, &files, &states, &restored);
     Ok((exam.checked, exam.damage))
 }
 
@@ -238,26 +249,34 @@ fn unfit(info: &CheckpointInfo, detail: &str) -> DriverError {
 }
 
 impl Examination<'_> {
-    /// Makes the states again from the ledger, as far as it has no gap, and compares them with what segments and
-    /// checkpoints say.
+    /// A checkpoint whose state cannot be made.
+    fn unusable(&mut self, info: &CheckpointInfo, error: DriverError) {
+        match error {
+            DriverError::TooOld(_) => self.found(error, Remedy::Operator),
+            error => self.found(unfit(info, &error.to_string()), Remedy::Mended),
+        }
+    }
+
+    /// Makes the states again from the ledger, as far as it has no gap, and compares them with what segments, checkpoints
+    /// and milestones say. Of the latter one state at a time is `restored`.
     fn replay<M: Machine>(
         &mut self,
         ledger: &Ledger,
         founded: Option<Record<M>>,
-        segments: &[SegmentInfo],
+        files: &Files,
         states: &[(&CheckpointInfo, Record<M>)],
+        restored: &dyn Fn(&OpenedCheckpoint) -> Result<Record<M>>,
     ) {
         let Some((first, last)) = self.checked.ledger else { return };
         let oldest = states.iter().rev().map(|(_, state)| state).find(|state| state.revision() + 1 >= first);
         let Some(mut record) = founded.filter(|_| first == 1).or_else(|| oldest.cloned()) else { return };
         let begun = record.revision();
-        let mut wrong = Vec::new();
         'pages: while record.revision() < last {
             let page = match ledger.reader().read(record.revision() + 1, PAGE.0, PAGE.1) {
                 Ok(page) if !page.is_empty() => page,
                 Ok(_) => break,
                 Err(error) => {
-                    wrong.push((error.into(), self.remedy()));
+                    self.found(error.into(), self.remedy());
                     break;
                 }
             };
@@ -266,47 +285,47 @@ impl Examination<'_> {
                     Ok(()) => {}
                     // What lies behind it is another program's to read: nothing says that it is damaged.
                     Err(ReplayError::TooOld(error)) => {
-                        wrong.push((error.into(), Remedy::Operator));
+                        self.found(error.into(), Remedy::Operator);
                         break 'pages;
                     }
                     Err(ReplayError::Code(error)) => {
                         let detail = format!("revision {revision} does not follow from what is before it: {error}");
-                        wrong.push((self.misled(segments, revision, detail), self.remedy()));
+                        self.found(self.misled(&files.segments, revision, detail), self.remedy());
                         break 'pages;
                     }
                 }
-                wrong.extend(self.compare(&record, segments, states));
+                self.compare_root(&record, &files.segments);
+                for (info, state) in states.iter().filter(|(info, _)| info.meta.revision == revision) {
+                    self.compare(&record, info, state);
+                }
+                for milestone in files.milestones.iter().filter(|opened| opened.meta().revision == revision) {
+                    match restored(milestone) {
+                        Ok(state) => self.compare(&record, milestone.info(), &state),
+                        Err(error) => self.unusable(milestone.info(), error),
+                    }
+                }
             }
             (self.go_on)(record.revision(), last);
         }
         self.checked.replayed = Some((begun, record.revision()));
-        for (error, remedy) in wrong {
-            self.found(error, remedy);
-        }
     }
 
-    /// What contradicts a state that was made again.
-    fn compare<M: Machine>(
-        &self,
-        record: &Record<M>,
-        segments: &[SegmentInfo],
-        states: &[(&CheckpointInfo, Record<M>)],
-    ) -> Vec<(DriverError, Remedy)> {
-        let (revision, mut wrong) = (record.revision(), Vec::new());
-        let sealed = segments.iter().find(|segment| segment.last == revision);
+    /// Whether a state that was made again has the root its ledger is sealed with there.
+    fn compare_root<M: Machine>(&mut self, record: &Record<M>, segments: &[SegmentInfo]) {
+        let sealed = segments.iter().find(|segment| segment.last == record.revision());
         // Before a jump behind a checkpoint nobody knows the root.
         if sealed.is_some_and(|segment| segment.root != [0; 32] && segment.root != record.ledger_root().0) {
             let detail = "its records do not lead to the root it is sealed with".to_owned();
-            wrong.push((self.misled(segments, revision, detail), self.remedy()));
+            self.found(self.misled(segments, record.revision(), detail), self.remedy());
         }
-        for (info, state) in states.iter().filter(|(_, state)| state.revision() == revision) {
-            let parts = |record: &Record<M>| -> (Hash32, Hash32) { (record.digest(), record.ledger_root()) };
-            if parts(state) != parts(record) {
-                let detail = "its state is not the one that the ledger leads to";
-                wrong.push((unfit(info, detail), Remedy::Operator));
-            }
+    }
+
+    /// Whether a state that was made again is the one that was written down.
+    fn compare<M: Machine>(&mut self, record: &Record<M>, info: &CheckpointInfo, state: &Record<M>) {
+        let parts = |record: &Record<M>| -> (Hash32, Hash32) { (record.digest(), record.ledger_root()) };
+        if parts(state) != parts(record) {
+            self.found(unfit(info, "its state is not the one that the ledger leads to"), Remedy::Operator);
         }
-        wrong
     }
 
     /// A ledger that is whole by its checksums, and wrong.

@@ -244,6 +244,7 @@ pub(crate) fn accept(env: &Environment, spec: &HostSpec<Registry>, life: NewLife
         ledger.append(revision, &bytes)?;
     }
     ledger.sync()?;
+    checkpoints.forget_milestones_behind(revision)?;
     checkpoints::write(&checkpoints, &record, At { index, term, stamp }, &conf)?;
     restart_log(env, spec.id, (index, term), conf)?;
     tracing::warn!(record = %spec.id.short(), index, revision, "a loss was accepted");

@@ -146,6 +146,7 @@ impl Drop for Running {
 pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result<(Arc<Shared<M>>, Running)> {
     let dirs = Dirs::new(env, spec.id);
     let (checkpoints, staged) = dirs.stores(env)?;
+    let checkpoints = checkpoints.with_milestones(spec.options.milestone_records);
     let founded = spec.founded()?;
     let opened = opened(env, spec, &dirs, founded.as_ref(), (&checkpoints, &staged));
     let Opened { replica, record, at, ledger, first_epoch } = match opened {

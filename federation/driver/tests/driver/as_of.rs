@@ -161,6 +161,56 @@ async fn a_node_that_joined_by_checkpoint_has_the_past_as_soon_as_its_history_is
     album.compare(cluster.counter(4)).await;
 }
 
+/// What is kept of a checkpoint that was replaced is where a look begins: what lies behind it needs nothing from before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_begins_at_the_nearest_milestone() {
+    let options = RecordOptions { milestone_records: 10, segment_bytes: 2048, tail_records: 4, log_slack: 0, ..fast() };
+    let mut cluster = Cluster::start(&[1], options).await;
+    let (mut album, mut taken) = (Album::default(), Vec::new());
+    for _ in 0..5 {
+        for n in 0..12 {
+            cluster.add(1, n).await;
+            album.take(cluster.counter(1));
+        }
+        taken.push(cluster.counter(1).checkpoint_now().await.unwrap().meta.revision);
+    }
+    album.compare(cluster.counter(1)).await;
+    cluster.kill(1).await;
+    let named = |name: &str, prefix: &str| {
+        let files = std::fs::read_dir(below(&cluster, name)).unwrap().map(|entry| entry.unwrap().path());
+        let of_kind = |file: &PathBuf| file.file_name().unwrap().to_str().unwrap().starts_with(prefix);
+        let mut files: Vec<_> = files.filter(of_kind).collect();
+        files.sort();
+        files
+    };
+    let milestones = named("checkpoints", "ms-");
+    assert_eq!(milestones.len(), 3, "{milestones:?}");
+    // The ledger's beginning goes, so that nothing leads from the founding to what is looked at.
+    std::fs::remove_file(&named("ledger", "")[0]).unwrap();
+    cluster.up(1).await;
+    let handle = cluster.counter(1);
+    let reach = |from: u64| album.0.iter().filter(move |known| known.0 >= from);
+    for known in reach(taken[0]) {
+        assert_eq!(face(&handle.at(known.0, soon()).await.unwrap()), *known);
+    }
+    assert_eq!(out_of_range(handle, taken[0] - 1).await, taken[0]);
+
+    // One that rots is passed over; what lies right behind the next one is as near as ever.
+    let mut bytes = std::fs::read(&milestones[0]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    cluster.kill(1).await;
+    std::fs::write(&milestones[0], bytes).unwrap();
+    cluster.up(1).await;
+    let handle = cluster.counter(1);
+    for known in reach(taken[1]) {
+        assert_eq!(face(&handle.at(known.0, soon()).await.unwrap()), *known);
+    }
+    // The first look finds out; from then on it is no beginning any more.
+    drop(handle.at(taken[1] - 1, soon()).await.unwrap_err());
+    assert_eq!(out_of_range(handle, taken[1] - 1).await, taken[1]);
+}
+
 /// The directory of this name on the disk of node 1.
 fn below(cluster: &Cluster, name: &str) -> PathBuf {
     let records = cluster.dirs[&1].path().join("records");

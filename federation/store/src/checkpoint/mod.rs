@@ -1,7 +1,8 @@
 //! Checkpoints: the state of one record as canonical records in one file, written whole or not at all, read only
-//! after its digest fits. The two newest that verify are kept.
+//! after its digest fits. The two newest that verify are kept, and of those before them a few milestones.
 
 mod format;
+mod milestones;
 mod opened;
 mod receiver;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub use milestones::{MAX_MILESTONES, Milestone};
 pub use opened::{CheckpointRecords, OpenedCheckpoint};
 use raft_proto::eraftpb::ConfState;
 pub use receiver::Receiver;
@@ -79,6 +81,8 @@ pub struct CheckpointStore {
     poison: Arc<Poison>,
     verified: Arc<Mutex<BTreeMap<PathBuf, CheckpointInfo>>>,
     findings: Findings,
+    /// At least so many revisions lie between milestones; 0 keeps none.
+    milestone_every: u64,
 }
 
 impl CheckpointStore {
@@ -94,6 +98,7 @@ impl CheckpointStore {
             poison: Arc::default(),
             verified: Arc::default(),
             findings: Findings::default(),
+            milestone_every: 0,
         };
         for name in store.list()?.iter().filter(|name| has_suffix(name, ".new")) {
             let path = store.dir.join(name);
@@ -120,7 +125,7 @@ impl CheckpointStore {
     }
 
     /// Writes a checkpoint aside, syncs, verifies it by reading it again, and only then gives it its name. Older ones
-    /// beyond the two newest that verify are removed.
+    /// beyond the two newest that verify are removed, or become milestones.
     ///
     /// # Errors
     /// `Full` and `Io` leave the checkpoints there were; `TooLarge`, `CheckpointDamaged` if what was written does not
@@ -185,15 +190,17 @@ impl CheckpointStore {
     }
 
     fn retain(&self) -> Result<()> {
-        let mut kept = 0;
+        let (mut kept, mut replaced) = (0, Vec::new());
         for name in self.names()? {
             let path = self.dir.join(&name);
             if kept < KEPT {
                 kept += usize::from(self.known_or_foreign(&path)?.is_some());
             } else if !self.is_foreign(&path)? {
-                self.remove(&path)?;
+                replaced.push(name);
             }
         }
+        // The oldest first, as they came.
+        replaced.iter().rev().try_for_each(|name| self.replace(name))?;
         self.sync_names()
     }
 
@@ -206,10 +213,12 @@ impl CheckpointStore {
         }
     }
 
-    /// As [`CheckpointStore::known_or_verified`], with nothing of a file that another version of the program wrote.
+    /// As [`CheckpointStore::known_or_verified`], with nothing of a file that another version of the program wrote, or that
+    /// newer ones have replaced since it was listed.
     fn known_or_foreign(&self, path: &Path) -> Result<Option<CheckpointInfo>> {
         match self.known_or_verified(path) {
             Err(StoreError::CheckpointForeign { .. }) => Ok(None),
+            Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
             known => known,
         }
     }
@@ -268,7 +277,8 @@ impl CheckpointStore {
                 return self.open_held(&info).map(Some);
             }
         }
-        match self.list()?.iter().filter(|name| name.contains(".swc.damaged-")).count() {
+        let set_aside = |name: &&String| name.starts_with("cp-") && name.contains(".swc.damaged-");
+        match self.list()?.iter().filter(set_aside).count() {
             0 => Ok(None),
             damaged => Err(StoreError::NoUsableCheckpoint { dir: self.dir.clone(), damaged }),
         }
@@ -288,19 +298,21 @@ impl CheckpointStore {
         Ok(held)
     }
 
-    /// Reads all checkpoints held again and sets aside what is damaged. Returns how many that were.
+    /// Reads all checkpoints held and all milestones again and sets aside what is damaged. Returns how many of those held
+    /// that were.
     ///
     /// # Errors
     /// `CheckpointForeign`, `Io`, once all have been looked at.
     pub fn verify_all(&self) -> Result<usize> {
         let (mut damaged, mut unread) = (0, None);
-        for name in self.names()? {
-            let path = self.dir.join(name);
+        let milestones = self.milestones()?.into_iter().map(|milestone| (milestone.file, 0));
+        let held = self.names()?.into_iter().map(|name| (self.dir.join(name), 1));
+        for (path, counts) in held.chain(milestones) {
             match self.verify_or_set_aside(&path) {
                 // Newer ones may have replaced it meanwhile.
                 Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => unread = Some(error),
-                Ok(info) => damaged += usize::from(info.is_none()),
+                Ok(info) => damaged += if info.is_none() { counts } else { 0 },
             }
         }
         unread.map_or(Ok(damaged), Err)
@@ -388,4 +400,9 @@ fn has_suffix(name: &str, suffix: &str) -> bool {
 
 fn file_name(meta: &CheckpointMeta) -> String {
     format!("cp-{:010}-{:020}-{:020}.swc", meta.epoch, meta.revision, meta.raft_index)
+}
+
+/// The revision in a file's name behind its first three letters.
+fn revision_in(rest: &str) -> Option<u64> {
+    rest.split('-').nth(1)?.parse().ok()
 }

@@ -170,6 +170,71 @@ fn a_damaged_one_does_not_count_as_kept() {
     assert_eq!(held, [3, 1], "the last good one before is not removed");
 }
 
+fn milestones(store: &CheckpointStore) -> Vec<u64> {
+    store.milestones().unwrap().into_iter().map(|milestone| milestone.revision).collect()
+}
+
+#[test]
+fn what_is_replaced_far_enough_from_the_last_milestone_becomes_one() {
+    let disk = SimDisk::new(1);
+    let store = || store(&disk).with_milestones(10);
+    for (revision, kept) in [
+        (4, &[][..]),
+        (9, &[]),
+        (12, &[]),
+        // 4 and 9 are too near to the founding.
+        (13, &[]),
+        (30, &[12][..]),
+        // 13 is too near to 12.
+        (31, &[12]),
+        (40, &[30, 12]),
+        (41, &[30, 12]),
+    ] {
+        let before = write(&store(), revision);
+        assert_eq!((milestones(&store()), newest(&store())), (kept.to_vec(), Some(revision)));
+        assert_eq!(store().newest_verified().unwrap().unwrap().info(), &before);
+    }
+    let held: Vec<_> = store().held().unwrap().into_iter().map(|info| info.meta.revision).collect();
+    assert_eq!(held, [41, 40], "a milestone is none of those a log may be cut behind");
+    let of = |revision| store().milestones().unwrap().into_iter().find(|it| it.revision == revision).unwrap();
+    let opened = store().open_milestone(&of(30)).unwrap().unwrap();
+    let found: Vec<_> = opened.records().unwrap().collect::<Result<_>>().unwrap();
+    assert_eq!((found, opened.meta()), (records(30), &meta(30)));
+
+    // One that rots is set aside, by whoever looks first; nothing else depends on it.
+    for (revision, left) in [(30, &[12][..]), (12, &[])] {
+        let rotten = of(revision);
+        disk.flip_bit(&rotten.file, 100, 0);
+        match revision {
+            30 => assert!(store().open_milestone(&rotten).unwrap().is_none()),
+            _ => assert_eq!(store().verify_all().unwrap(), 0, "none of those held"),
+        }
+        assert_eq!((milestones(&store()), newest(&store())), (left.to_vec(), Some(41)));
+    }
+    for revision in [40, 41] {
+        let file = Path::new(DIR).join(file_name(&meta(revision)));
+        disk.remove(&file).unwrap();
+    }
+    assert!(store().newest_verified().unwrap().is_none(), "a rotten milestone is no lost checkpoint");
+}
+
+#[test]
+fn milestones_are_few_and_are_forgotten_with_the_past_they_stand_for() {
+    let disk = SimDisk::new(1);
+    let store = store(&disk).with_milestones(1);
+    for revision in 1..=40 {
+        write(&store, revision);
+    }
+    let kept = milestones(&store);
+    assert_eq!((kept.len(), kept.first()), (MAX_MILESTONES, Some(&38)), "{kept:?}");
+    let gaps = kept.windows(2).map(|pair| pair[0] - pair[1]).chain(kept.last().copied());
+    assert!(gaps.max() <= Some(4), "{kept:?}");
+    store.forget_milestones_behind(20).unwrap();
+    disk.crash();
+    let left: Vec<_> = kept.into_iter().filter(|revision| *revision <= 20).collect();
+    assert_eq!(milestones(&self::store(&disk)), left);
+}
+
 #[test]
 fn a_full_or_failing_disk_leaves_what_there_was() {
     let disk = SimDisk::new(1);
@@ -262,7 +327,7 @@ proptest! {
         disk.power_off_after(power);
         for revision in 1..=5 {
             let written = CheckpointStore::open(Arc::new(disk.clone()), Path::new(DIR))
-                .and_then(|store| store.write(&meta(revision), records(revision).into_iter()));
+                .and_then(|store| store.with_milestones(2).write(&meta(revision), records(revision).into_iter()));
             if written.is_ok() {
                 done = Some(revision);
             }
@@ -270,6 +335,10 @@ proptest! {
         disk.crash();
         let found = newest(&store(&disk));
         prop_assert!(found >= done, "{:?} {:?}", found, done);
+        for milestone in store(&disk).milestones().unwrap() {
+            let opened = store(&disk).open_milestone(&milestone).unwrap();
+            prop_assert_eq!(opened.map(|opened| opened.meta().revision), Some(milestone.revision));
+        }
     }
 
     /// Any records come back as they were.
