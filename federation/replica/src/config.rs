@@ -1,5 +1,7 @@
 //! What a replica is started with: who it is, its timing and limits, and what the disk gave back.
 
+use std::time::Duration;
+
 use raft::eraftpb::{ConfState, Entry, HardState};
 
 use crate::action::LogBase;
@@ -50,6 +52,12 @@ impl Timing {
     /// Between cities: heartbeat 500 ms, election after 5–10 s.
     pub const fn wan() -> Self {
         Self { tick_ms: 100, heartbeat_ticks: 5, election_ticks: 50 }
+    }
+
+    /// For how long a leader does not tell by itself how far is committed ([`crate::Replica::owes_commit`]): where it is
+    /// busy, the next entries come sooner and say it too.
+    pub const fn commit_rides(self) -> Duration {
+        Duration::from_micros(self.tick_ms as u64 * 1000 / 25)
     }
 }
 
@@ -218,6 +226,8 @@ impl Config {
             pre_vote: true,
             read_only_option: raft::ReadOnlyOption::Safe,
             batch_append: true,
+            // It is told with what comes next, or by `Input::TellCommit`.
+            skip_bcast_commit: true,
             max_uncommitted_size: self.limits.max_uncommitted_bytes,
             // Applies are handed over in pieces, so that no single action outgrows what is in flight anyway.
             max_committed_size_per_ready: self.limits.max_uncommitted_bytes,

@@ -44,6 +44,8 @@ pub enum Input {
         /// having entered it and is carried out in any case.
         accepted: bool,
     },
+    /// Tells the others how far is committed, if they have not heard ([`crate::Replica::owes_commit`]).
+    TellCommit,
     /// Asks for the index a linearizable read must wait for, on any member. Answered by `ReadReady` or, after two election
     /// timeouts at most, `ReadRefused`. One ticket can stand for all reads that wait in the driver.
     ReadIndex {

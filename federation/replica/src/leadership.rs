@@ -15,6 +15,7 @@ impl Replica {
         self.give_up_a_gone_leader();
         if self.raw.raft.state == StateRole::Leader {
             self.raw.tick();
+            self.tell_commit();
             self.hand_over_if_unfit();
         } else if self.fit_to_campaign() {
             self.raw.tick();

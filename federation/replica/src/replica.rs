@@ -44,6 +44,8 @@ pub struct Replica {
     /// What the driver has reported; raft may be told later.
     pub(crate) applied_reported: u64,
     persists: PersistQueue,
+    /// How far is committed, as the others were last told.
+    commit_told: u64,
     /// How far is committed, where that alone is new since the log was last written.
     unwritten: Option<HardState>,
     seen: (Role, u64, Option<u64>),
@@ -78,6 +80,7 @@ impl Replica {
             conf_pending: VecDeque::new(),
             applied_reported: config.applied,
             persists: PersistQueue::new(durable_term),
+            commit_told: 0,
             unwritten: None,
             seen: (Role::Learner, 0, None),
             config,
@@ -116,6 +119,7 @@ impl Replica {
             }
             Input::Applied { index } => self.applied_reported = self.applied_reported.max(index),
             Input::ConfChangeApplied { index, accepted } => self.on_conf_change_applied(index, accepted, out),
+            Input::TellCommit => self.tell_commit(),
             Input::ReadIndex { ticket } => {
                 if !self.reads.add(ticket) {
                     out.push(Action::ReadRefused { ticket });
@@ -210,10 +214,14 @@ impl Replica {
         self.answer_proposal(ticket, verdict, out);
     }
 
-    fn answer_proposal(&self, ticket: u64, verdict: Result<(), RefusalReason>, out: &mut Vec<Action>) {
+    fn answer_proposal(&mut self, ticket: u64, verdict: Result<(), RefusalReason>, out: &mut Vec<Action>) {
         let raft = &self.raw.raft;
         out.push(match verdict {
-            Ok(()) => Action::Proposed { ticket, index: raft.raft_log.last_index(), term: raft.term },
+            Ok(()) => {
+                // Raft sends a new entry to everybody at once, with how far is committed.
+                self.commit_told = raft.raft_log.committed;
+                Action::Proposed { ticket, index: raft.raft_log.last_index(), term: raft.term }
+            }
             Err(reason) => Action::Refused { ticket, reason },
         });
     }
@@ -293,6 +301,20 @@ impl Replica {
                 self.raw.raft.send_timeout_now(next);
             }
             self.step_down();
+        }
+    }
+
+    /// Whether more is committed than this leader has told the others. It need not be said by itself while more entries
+    /// come: the next one says it too, and a message is what a commit costs most. A tick tells what is left.
+    pub fn owes_commit(&self) -> bool {
+        let raft = &self.raw.raft;
+        raft.state == StateRole::Leader && raft.raft_log.committed > self.commit_told && raft.prs().iter().len() > 1
+    }
+
+    pub(crate) fn tell_commit(&mut self) {
+        if self.owes_commit() {
+            self.commit_told = self.raw.raft.raft_log.committed;
+            self.raw.raft.bcast_append();
         }
     }
 

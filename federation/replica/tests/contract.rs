@@ -129,6 +129,47 @@ fn how_far_is_committed_is_written_with_the_next_write_or_the_next_tick() {
     assert_eq!(writes(&last), [(0, Some(5), false)], "and whoever stops knows all of it");
 }
 
+/// What others are sent: how many entries, and how far is committed.
+fn appends(actions: &[Action]) -> Vec<(usize, u64)> {
+    let sent = actions.iter().filter_map(|a| if let Action::Send(messages) = a { Some(messages) } else { None });
+    let appends = sent.flatten().filter(|m| m.get_msg_type() == MessageType::MsgAppend);
+    appends.map(|m| (m.get_entries().len(), m.get_commit())).collect()
+}
+
+#[test]
+fn how_far_is_committed_rides_with_the_next_entries_or_is_told_when_it_is_due() {
+    // The only voter commits what it has written; the learner has to be told.
+    let mut replica = founding(&[1], &[2]);
+    settle(&mut replica, Input::Tick);
+    let heard = |replica: &mut Replica| {
+        let (mut m, status) = (message(MessageType::MsgAppendResponse), replica.status());
+        m.set_term(status.term);
+        m.set_index(status.last);
+        settle(replica, Input::Message(Box::new(m)))
+    };
+    heard(&mut replica);
+    settle(&mut replica, Input::TellCommit);
+    let base = replica.status().commit;
+    let propose = |ticket| Input::Propose { ticket, data: b"data".as_slice().into() };
+
+    assert_eq!(appends(&settle(&mut replica, propose(1))), [(1, base)], "it goes out before it is written");
+    assert_eq!(appends(&heard(&mut replica)), [], "and that it is committed is no message of its own");
+    assert!(replica.owes_commit());
+    assert_eq!(appends(&settle(&mut replica, propose(2))), [(1, base + 1)], "the next entry says it");
+    heard(&mut replica);
+    assert_eq!(appends(&settle(&mut replica, Input::TellCommit)), [(0, base + 2)], "or it is said when nothing comes");
+    assert!(!replica.owes_commit());
+    assert_eq!(appends(&settle(&mut replica, Input::TellCommit)), [], "once");
+    settle(&mut replica, propose(3));
+    heard(&mut replica);
+    assert_eq!(appends(&settle(&mut replica, Input::Tick)), [(0, base + 3)], "a tick says what is left");
+
+    let mut alone = founding(&[1], &[]);
+    settle(&mut alone, Input::Tick);
+    settle(&mut alone, propose(1));
+    assert!(!alone.owes_commit(), "there is nobody to tell");
+}
+
 #[test]
 fn applied_waits_for_the_answer_to_a_membership_entry() {
     let mut replica = founding(&[1, 2], &[]);

@@ -36,6 +36,8 @@ pub(crate) struct RaftLoop {
     applied: AppliedNote,
     group: Vec<Seat>,
     next_tick: Instant,
+    /// When the others are told how far is committed, if nothing has told them by then.
+    tell_commit: Option<Instant>,
     fit: bool,
     resigned: bool,
     fetching: Option<u64>,
@@ -73,6 +75,7 @@ impl RaftLoop {
             applied,
             group,
             next_tick: Instant::now(),
+            tell_commit: None,
             fit: true,
             resigned: false,
             fetching: None,
@@ -95,7 +98,9 @@ impl RaftLoop {
         // The first step carries out what the start has decided.
         self.step(&mut inputs);
         loop {
-            let until = self.proposer.wake_at(self.leader).map_or(self.next_tick, |wake| wake.min(self.next_tick));
+            self.put_off_commit(core.options.timing.commit_rides());
+            let wakes = [self.proposer.wake_at(self.leader), self.tell_commit];
+            let until = wakes.into_iter().flatten().fold(self.next_tick, Instant::min);
             let waits_for_apply = self.reads.wait_for_apply() || self.proposer.waits_for_apply();
             if !core.inbox.take_hearing(waits_for_apply, Some(until), &mut messages) {
                 break;
@@ -109,6 +114,7 @@ impl RaftLoop {
                 self.receive(message, &mut inputs);
             }
             inputs.extend(self.reads.ask().map(|ticket| Input::ReadIndex { ticket }));
+            inputs.extend(self.tell_commit.filter(|due| *due <= Instant::now()).map(|_| Input::TellCommit));
             self.step(&mut inputs);
             for index in answered {
                 core.conf.answer(index);
@@ -127,6 +133,11 @@ impl RaftLoop {
         }
         self.tell();
         tracing::debug!(record = %core.label, "raft thread ends");
+    }
+
+    fn put_off_commit(&mut self, time: Duration) {
+        let due = self.replica.owes_commit().then(|| self.tell_commit.unwrap_or_else(|| Instant::now() + time));
+        self.tell_commit = due;
     }
 
     /// Half of the memory for the log is in use.

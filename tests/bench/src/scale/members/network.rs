@@ -14,7 +14,7 @@ use shouwang_driver::{OutboxItem, peer_message, raft_message};
 use shouwang_micro::strife;
 use shouwang_proto::replication::v1 as proto;
 use shouwang_replica::eraftpb::{Entry, Message, MessageType};
-use shouwang_replica::{Action, Committed, CommittedKind, Input, conf_state_from};
+use shouwang_replica::{Action, Committed, CommittedKind, Input, Replica, conf_state_from};
 
 use super::agenda::{Agenda, Event, Letter, Micros};
 use super::desk::Desk;
@@ -32,6 +32,7 @@ const SYNC: Micros = 2_000;
 /// By up to which part of its delay a line is late.
 const JITTER: Micros = 5;
 const TICK: Micros = TIMING.tick_ms as Micros * 1_000;
+const COMMIT_RIDES: Micros = TIMING.commit_rides().as_micros() as Micros;
 
 /// How a region is made.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +106,11 @@ impl Region {
         while let Some(event) = self.agenda.next(until) {
             let at = match event {
                 Event::Ticks(at) => self.ticks(at)?,
+                Event::CommitDue(at) => {
+                    self.members[at].tells_commit = false;
+                    self.give(at, vec![Input::TellCommit])?;
+                    at
+                }
                 Event::LineFree(at) => {
                     self.members[at].uplink.busy = false;
                     at
@@ -116,9 +122,19 @@ impl Region {
             };
             self.signs(at)?;
             self.proposes(at)?;
+            self.puts_off_commit(at);
             self.goes_out(at)?;
         }
         Ok(())
+    }
+
+    /// How far is committed goes along with what comes next, or is told in a while.
+    fn puts_off_commit(&mut self, at: usize) {
+        let member = &mut self.members[at];
+        if !member.tells_commit && member.replica.as_ref().is_some_and(Replica::owes_commit) {
+            member.tells_commit = true;
+            self.agenda.after(COMMIT_RIDES, Event::CommitDue(at));
+        }
     }
 
     fn now(&self) -> Instant {
