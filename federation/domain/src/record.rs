@@ -452,8 +452,16 @@ impl<M: Machine> Record<M> {
 
     /// Hash over all canonical records: equal on every node at the same revision.
     pub fn digest(&self) -> Hash32 {
+        self.records_with_digest(&mut drop)
+    }
+
+    /// As [`Record::records`]; answers the digest, for which they need not be made once more.
+    pub fn records_with_digest(&self, sink: &mut dyn FnMut(Vec<u8>)) -> Hash32 {
         let mut digest = Hash32::default();
-        self.records(&mut |record| digest = Hash32::of(&[&digest.0, &record]));
+        self.records(&mut |record| {
+            digest = Hash32::of(&[&digest.0, &record]);
+            sink(record);
+        });
         digest
     }
 

@@ -13,7 +13,7 @@ use tokio::time::timeout_at;
 use crate::Result;
 use crate::error::DriverError;
 use crate::handle::Handle;
-use crate::record::{Core, Shared, restore_while};
+use crate::record::{Shared, restore_while};
 
 /// Looks at the past of one record at once; further ones wait for their turn.
 pub(crate) const AT_ONCE: usize = 2;
@@ -105,8 +105,8 @@ impl<M: Machine> Past<M> {
             Base::Checkpoint(info) => Some(self.shared.checkpoints.open_held(info)?),
             Base::Milestone(milestone) => self.shared.checkpoints.open_milestone(milestone)?,
         };
-        let Core { id, options, .. } = &*self.shared.core;
-        let restored = |opened| restore_while(*id, &opened, options.level_max, || self.go_on());
+        let core = &self.shared.core;
+        let restored = |opened| restore_while(core.id, &opened, core.options.level_max, || self.go_on());
         opened.map(restored).transpose()
     }
 

@@ -1,5 +1,6 @@
 //! Checkpoints: written from an O(1) clone on a thread of their own, and read back into a record.
 
+use std::panic::resume_unwind;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
@@ -34,10 +35,10 @@ pub(crate) struct At {
 
 /// A state to be written down.
 pub(crate) trait Source: Send + Sync {
-    /// What the file says about it.
+    /// What the file says about it, but for the digest.
     fn meta(&self, at: At, conf_state: &ConfState) -> CheckpointMeta;
-    /// Every canonical record, in order.
-    fn records(&self, sink: &mut dyn FnMut(Vec<u8>));
+    /// Every canonical record, in order, and the digest of them all.
+    fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) -> [u8; 32];
 }
 
 impl<M: Machine> Source for Record<M> {
@@ -50,14 +51,14 @@ impl<M: Machine> Source for Record<M> {
             raft_term: at.term,
             conf_state: conf_state.clone(),
             time_ms: self.time().max(at.stamp).0,
-            state_digest: self.digest().0,
+            state_digest: [0; 32],
             feature_level: self.machine().level(),
             hash_algorithm: SHA256,
         }
     }
 
-    fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) {
-        Record::records(self, sink);
+    fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) -> [u8; 32] {
+        self.records_with_digest(sink).0
     }
 }
 
@@ -70,7 +71,7 @@ pub(crate) struct Candidate {
     pub replies: Vec<oneshot::Sender<Result<CheckpointInfo>>>,
 }
 
-/// Writes a state down. Its records are made on one thread and compressed on another. Blocks.
+/// Writes a state down. Its records are made and hashed on one thread and compressed on another. Blocks.
 pub(crate) fn write(
     store: &CheckpointStore,
     source: &dyn Source,
@@ -81,8 +82,8 @@ pub(crate) fn write(
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(IN_FLIGHT);
         // A reader that fails hangs up; the rest is made for nothing, and the error is the reader's.
-        scope.spawn(move || source.records(&mut |record| drop(sender.send(record))));
-        store.write(&meta, receiver.into_iter())
+        let making = scope.spawn(move || source.records(&mut |record| drop(sender.send(record))));
+        store.write_digested(&meta, receiver.into_iter(), || making.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })
 }
 

@@ -6,6 +6,7 @@
 
 use std::{
     io::{self, Read, Write},
+    ops::Range,
     path::Path,
     sync::Arc,
 };
@@ -26,6 +27,8 @@ const FORMAT: u16 = 2;
 const FIXED: usize = 8 + 2 + 4;
 const TAIL: usize = 8 + 8 + 8;
 pub(super) const DIGEST: usize = 32;
+/// Bytes read or written at once.
+const PART: usize = 256 * 1024;
 /// Membership is a list of a few ids; anything larger is not one.
 const MAX_META: usize = 64 * 1024;
 
@@ -141,20 +144,26 @@ pub(super) fn file_digest(file: &dyn DiskFile, path: &Path) -> Result<[u8; 32]> 
     let size = file.size().map_err(|e| StoreError::io("read", path, e))?;
     let end = size.checked_sub(DIGEST as u64).ok_or_else(|| damaged(path, "it is cut short"))?;
     let mut hash = Sha256::new();
-    let mut buf = vec![0; 256 * 1024];
-    let mut at = 0;
-    while at < end {
-        let want = usize::try_from(end - at).unwrap_or(usize::MAX).min(buf.len());
+    read_parts(file, path, 0..end, |part| hash.update(part))?;
+    Ok(hash.finalize().into())
+}
+
+/// Reads these bytes of a file, part by part.
+fn read_parts(file: &dyn DiskFile, path: &Path, bytes: Range<u64>, mut take: impl FnMut(&[u8])) -> Result<()> {
+    let mut buf = vec![0; PART];
+    let mut at = bytes.start;
+    while at < bytes.end {
+        let want = usize::try_from(bytes.end - at).unwrap_or(usize::MAX).min(buf.len());
         match file.read_at(at, &mut buf[..want]) {
             Ok(0) => return Err(damaged(path, "it is cut short")),
             Ok(n) => {
-                hash.update(&buf[..n]);
+                take(&buf[..n]);
                 at += n as u64;
             }
             Err(e) => return Err(StoreError::io("read", path, e)),
         }
     }
-    Ok(hash.finalize().into())
+    Ok(())
 }
 
 /// Reads a part of a file as a stream.
@@ -175,33 +184,52 @@ impl Read for PartReader {
     }
 }
 
-/// Writes a file as a stream and hashes what goes through; gathers small writes.
-pub(super) struct HashingWriter {
-    pub file: Arc<dyn DiskFile>,
+/// Writes a file as a stream behind the room that is left for its head, which says what only its end knows; gathers small
+/// writes.
+pub(super) struct BodyWriter {
+    file: Arc<dyn DiskFile>,
+    head: u64,
     at: u64,
     buf: Vec<u8>,
-    hash: Sha256,
+    sum: crc32fast::Hasher,
 }
 
-impl HashingWriter {
-    pub fn new(file: Arc<dyn DiskFile>) -> Self {
-        Self { file, at: 0, buf: Vec::new(), hash: Sha256::new() }
+impl BodyWriter {
+    /// Leaves `head` bytes free.
+    pub fn behind(file: Arc<dyn DiskFile>, head: usize) -> Self {
+        let head = head as u64;
+        Self { file, head, at: head, buf: Vec::new(), sum: crc32fast::Hasher::new() }
     }
 
-    /// Ends the file with the digest of everything before; returns digest and size.
-    pub fn finish(mut self) -> io::Result<([u8; 32], u64)> {
-        let digest: [u8; 32] = self.hash.finalize_reset().into();
-        self.buf.extend_from_slice(&digest);
-        self.flush()?;
-        Ok((digest, self.at))
+    /// Puts the head before what was written and the digest of all of it behind. The digest begins with the head, so it is
+    /// made of what the file gives back; that must be what was written.
+    ///
+    /// # Errors
+    /// `CheckpointDamaged`: it is not. `Io`.
+    pub fn finish(mut self, head: &[u8], path: &Path) -> Result<()> {
+        debug_assert_eq!(head.len() as u64, self.head, "the head has the length that was left for it");
+        let fault = |e| StoreError::io("write", path, e);
+        self.flush().map_err(fault)?;
+        self.file.write_at(0, head).map_err(fault)?;
+        let mut hash = Sha256::new();
+        hash.update(head);
+        let mut sum = crc32fast::Hasher::new();
+        read_parts(&*self.file, path, self.head..self.at, |part| {
+            hash.update(part);
+            sum.update(part);
+        })?;
+        if sum.finalize() != self.sum.finalize() {
+            return Err(damaged(path, "it does not read back as it was written"));
+        }
+        self.file.write_at(self.at, &hash.finalize()).map_err(fault)
     }
 }
 
-impl Write for HashingWriter {
+impl Write for BodyWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.hash.update(bytes);
+        self.sum.update(bytes);
         self.buf.extend_from_slice(bytes);
-        if self.buf.len() >= 256 * 1024 {
+        if self.buf.len() >= PART {
             self.flush()?;
         }
         Ok(bytes.len())

@@ -20,7 +20,7 @@ pub use opened::{CheckpointRecords, OpenedCheckpoint};
 use raft_proto::eraftpb::ConfState;
 pub use receiver::Receiver;
 
-use self::format::{HashingWriter, damaged};
+use self::format::{BodyWriter, damaged};
 use crate::{
     disk::{Disk, quarantine},
     error::{Poison, Result, StoreError},
@@ -131,10 +131,24 @@ impl CheckpointStore {
     /// `Full` and `Io` leave the checkpoints there were; `TooLarge`, `CheckpointDamaged` if what was written does not
     /// read back; `SyncFailed`, `Poisoned`.
     pub fn write(&self, meta: &CheckpointMeta, records: impl Iterator<Item = Vec<u8>>) -> Result<CheckpointInfo> {
+        self.write_digested(meta, records, || meta.state_digest)
+    }
+
+    /// As [`CheckpointStore::write`], where the digest of the state is asked for behind its last record: whoever makes the
+    /// records has hashed them by then, and need not make them twice. The one in `meta` does not count.
+    ///
+    /// # Errors
+    /// As [`CheckpointStore::write`].
+    pub fn write_digested(
+        &self,
+        meta: &CheckpointMeta,
+        records: impl Iterator<Item = Vec<u8>>,
+        digest: impl FnOnce() -> [u8; 32],
+    ) -> Result<CheckpointInfo> {
         self.poison.check()?;
         let path = self.dir.join(file_name(meta));
         let aside = path.with_extension("new");
-        let written = self.write_aside(&aside, meta, records).and_then(|()| self.verify_file(&aside));
+        let written = self.write_aside(&aside, meta, records, digest).and_then(|()| self.verify_file(&aside));
         let info = match written {
             Ok(info) => info,
             Err(e) => {
@@ -146,12 +160,18 @@ impl CheckpointStore {
         self.adopt(&aside, &path, info)
     }
 
-    fn write_aside(&self, aside: &Path, meta: &CheckpointMeta, records: impl Iterator<Item = Vec<u8>>) -> Result<()> {
+    fn write_aside(
+        &self,
+        aside: &Path,
+        meta: &CheckpointMeta,
+        records: impl Iterator<Item = Vec<u8>>,
+        digest: impl FnOnce() -> [u8; 32],
+    ) -> Result<()> {
         let fault = |e| StoreError::io("write", aside, e);
         let file = self.disk.create(aside).map_err(|e| StoreError::io("create", aside, e))?;
-        let mut writer = HashingWriter::new(file.clone());
-        writer.write_all(&format::encode_head(meta)?).map_err(fault)?;
-        let mut packer = zstd::Encoder::new(writer, 3).map_err(fault)?;
+        // As long as it will be, whatever the digest.
+        let room = format::encode_head(meta)?.len();
+        let mut packer = zstd::Encoder::new(BodyWriter::behind(file.clone(), room), 3).map_err(fault)?;
         let (mut count, mut plain) = (0_u64, 0_u64);
         for record in records {
             let len = u32::try_from(record.len()).ok().filter(|_| record.len() <= MAX_CANONICAL_BYTES);
@@ -166,7 +186,8 @@ impl CheckpointStore {
         }
         let mut writer = packer.finish().map_err(fault)?;
         writer.write_all(&format::encode_tail(count, plain)).map_err(fault)?;
-        writer.finish().map_err(fault)?;
+        let meta = CheckpointMeta { state_digest: digest(), ..meta.clone() };
+        writer.finish(&format::encode_head(&meta)?, aside)?;
         file.sync().map_err(|e| self.poison.sync_failed(aside, &e))
     }
 
