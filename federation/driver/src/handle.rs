@@ -285,7 +285,7 @@ impl<M: Machine> Handle<M> {
     pub async fn checkpoint_now(&self) -> Result<CheckpointInfo> {
         let (reply, answer) = oneshot::channel();
         let stopped = || self.core().refuses().unwrap_or(DriverError::Stopped);
-        if !self.core().apply.push(ApplyWork::Checkpoint(Some(reply))) {
+        if !self.core().apply.push(ApplyWork::Checkpoint { pressing: false, reply: Some(reply) }) {
             return Err(stopped());
         }
         answer.await.map_err(|_| stopped())?

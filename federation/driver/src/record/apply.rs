@@ -38,8 +38,15 @@ pub(crate) enum ApplyWork {
     Entries(Vec<Committed>),
     /// The staged checkpoint becomes the state.
     Install { index: u64, term: u64 },
-    /// Take a checkpoint now.
-    Checkpoint(Option<oneshot::Sender<Result<CheckpointInfo>>>),
+    /// Take a checkpoint now, for whoever cannot go on without it, or just waits for it.
+    Checkpoint { pressing: bool, reply: Option<oneshot::Sender<Result<CheckpointInfo>>> },
+}
+
+impl ApplyWork {
+    /// Take a checkpoint now, that nobody waits for.
+    pub const CHECKPOINT: Self = Self::Checkpoint { pressing: false, reply: None };
+    /// Take one without which somebody cannot go on.
+    pub const PRESSING_CHECKPOINT: Self = Self::Checkpoint { pressing: true, reply: None };
 }
 
 /// What has happened and nobody has been told yet.
@@ -109,11 +116,11 @@ impl<M: Machine> ApplyLoop<M> {
                 }
                 let core = &self.shared.core;
                 if self.since.is_enough(&core.options, core.checkpoint_size.load(Ordering::Relaxed)) {
-                    self.checkpoint(None);
+                    self.checkpoint(false, None);
                 }
             }
             ApplyWork::Install { index, term } => self.install(index, term),
-            ApplyWork::Checkpoint(reply) => self.checkpoint(reply),
+            ApplyWork::Checkpoint { pressing, reply } => self.checkpoint(pressing, reply),
         }
     }
 
@@ -249,7 +256,7 @@ impl<M: Machine> ApplyLoop<M> {
         self.publish();
     }
 
-    fn checkpoint(&mut self, reply: Option<oneshot::Sender<Result<CheckpointInfo>>>) {
+    fn checkpoint(&mut self, pressing: bool, reply: Option<oneshot::Sender<Result<CheckpointInfo>>>) {
         let core = &self.shared.core;
         let (conf_index, conf_state) = core.conf.get();
         // After a restart the membership may be ahead of what is applied again: what it was here is not known then.
@@ -266,6 +273,7 @@ impl<M: Machine> ApplyLoop<M> {
             at: At { index: self.note.index, term: self.note.term, stamp: self.note.stamp },
             conf_state,
             began: Instant::now(),
+            pressing,
             replies: reply.into_iter().collect(),
         };
         core.keeper.push(KeeperJob::Checkpoint(candidate));

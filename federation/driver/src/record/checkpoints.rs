@@ -1,7 +1,9 @@
 //! Checkpoints: written from an O(1) clone on a thread of their own, and read back into a record.
 
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use shouwang_domain::ids::RecordId;
@@ -68,8 +70,13 @@ pub(crate) struct Candidate {
     pub at: At,
     pub conf_state: ConfState,
     pub began: Instant,
+    /// Somebody cannot go on without it: the log is full, or a peer waits for it.
+    pub pressing: bool,
     pub replies: Vec<oneshot::Sender<Result<CheckpointInfo>>>,
 }
+
+/// Whoever makes a state's records is told with it that nobody takes them any more.
+struct HungUp;
 
 /// Writes a state down. Its records are made and hashed on one thread and compressed on another. Blocks.
 pub(crate) fn write(
@@ -78,13 +85,45 @@ pub(crate) fn write(
     at: At,
     conf_state: &ConfState,
 ) -> Result<CheckpointInfo, StoreError> {
+    write_unless(store, source, at, conf_state, &AtomicBool::new(false))
+}
+
+/// As [`write`], until it is given up.
+///
+/// # Errors
+/// `Invalid` once it is given up; what [`CheckpointStore::write`] has.
+pub(crate) fn write_unless(
+    store: &CheckpointStore,
+    source: &dyn Source,
+    at: At,
+    conf_state: &ConfState,
+    given_up: &AtomicBool,
+) -> Result<CheckpointInfo, StoreError> {
     let meta = source.meta(at, conf_state);
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(IN_FLIGHT);
-        // A reader that fails hangs up; the rest is made for nothing, and the error is the reader's.
-        let making = scope.spawn(move || source.records(&mut |record| drop(sender.send(record))));
-        store.write_digested(&meta, receiver.into_iter(), || making.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        let making = scope.spawn(move || {
+            source.records(&mut |record| {
+                // The only way out of a state half made. It is not changed, and nobody is told of a panic.
+                sender.send(record).unwrap_or_else(|_| resume_unwind(Box::new(HungUp)));
+            })
+        });
+        let mut making = Some(making);
+        let records = receiver.into_iter().take_while(|_| !given_up.load(Ordering::Relaxed));
+        let written = store.write_digested(&meta, records, || made(making.take()?));
+        // Its reader has failed, and it has noticed or will at once.
+        making.map(made);
+        written
     })
+}
+
+/// The digest of what was made, if all of it was.
+fn made(making: ScopedJoinHandle<'_, [u8; 32]>) -> Option<[u8; 32]> {
+    match making.join() {
+        Ok(digest) => Some(digest),
+        Err(panic) if panic.is::<HungUp>() => None,
+        Err(panic) => resume_unwind(panic),
+    }
 }
 
 /// The record that a checkpoint holds, checked against what the file says about it, for a node that goes along up to a
@@ -126,4 +165,56 @@ pub(crate) fn restore_while<M: Machine>(
         return Err(unfit("its state does not have the digest it names; fetch one from a peer".to_owned()));
     }
     Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use shouwang_store::{Disk as _, SimDisk};
+
+    use super::*;
+
+    /// A state without an end, or of so many records.
+    struct Long(Option<u32>);
+
+    impl Source for Long {
+        fn meta(&self, _: At, conf_state: &ConfState) -> CheckpointMeta {
+            CheckpointMeta {
+                record_id: [1; 32],
+                epoch: 0,
+                revision: 1,
+                raft_index: 1,
+                raft_term: 1,
+                conf_state: conf_state.clone(),
+                time_ms: 0,
+                state_digest: [0; 32],
+                feature_level: 1,
+                hash_algorithm: SHA256,
+            }
+        }
+
+        fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) -> [u8; 32] {
+            let noise = |n: u32| n.wrapping_mul(2_654_435_761).to_be_bytes().to_vec();
+            (0..self.0.unwrap_or(u32::MAX)).for_each(|n| sink(noise(n)));
+            [7; 32]
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_given_up_or_fails_ends_at_once_and_leaves_nothing() {
+        let disk = SimDisk::new(1);
+        let store = CheckpointStore::open(Arc::new(disk.clone()), Path::new("/own")).unwrap();
+        let at = At { index: 1, term: 1, stamp: Timestamp::ZERO };
+        let given_up = write_unless(&store, &Long(None), at, &ConfState::default(), &AtomicBool::new(true));
+        assert_eq!(given_up.unwrap_err().code(), "STORE_INVALID");
+        disk.set_capacity(Some(100_000));
+        assert!(write(&store, &Long(None), at, &ConfState::default()).unwrap_err().is_full());
+        assert!(disk.list(Path::new("/own")).unwrap().is_empty());
+        disk.set_capacity(None);
+        let info = write(&store, &Long(Some(1000)), at, &ConfState::default()).unwrap();
+        assert_eq!(info.meta.state_digest, [7; 32], "what whoever made it found");
+        assert_eq!(store.newest_verified().unwrap().unwrap().count(), 1000);
+    }
 }

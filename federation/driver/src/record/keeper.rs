@@ -1,7 +1,7 @@
 //! The keeper thread of a record: the ledger on disk, and when checkpoints are written.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use shouwang_store::ledger::{Ledger, LedgerReader, SegmentInfo};
 use shouwang_store::{Remedy, StoreError};
 
 use super::checkpoints::{self, Candidate};
-use super::{Core, RaftMsg, RecordPort, join_all, scrub, spawn_behind};
+use super::{BEHIND, Core, FAR_BEHIND, RaftMsg, RecordPort, join_all, scrub, spawn_behind};
 use crate::error::DriverError;
 use crate::metrics;
 use crate::transport::{HistoryDir, Transport};
@@ -62,13 +62,28 @@ pub(crate) struct Written {
     replies: Vec<tokio::sync::oneshot::Sender<crate::Result<CheckpointInfo>>>,
 }
 
+/// A checkpoint under way.
+pub(crate) struct Writing {
+    thread: JoinHandle<()>,
+    /// Whether somebody cannot go on without it.
+    pressing: bool,
+    /// It is to end without one.
+    given_up: Arc<AtomicBool>,
+}
+
+impl Writing {
+    fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+}
+
 pub(crate) struct KeeperLoop {
     pub port: Arc<dyn RecordPort>,
     pub ledger: Ledger,
     pub reader: LedgerReader,
     pub history: HistoryDir,
     pub transport: Arc<Transport>,
-    pub writing: Option<JoinHandle<()>>,
+    pub writing: Option<Writing>,
     pub next: Option<Candidate>,
 }
 
@@ -101,7 +116,11 @@ impl KeeperLoop {
             }
             core.keeper.rest(Instant::now() + GATHER);
         }
-        join_all(self.writing.take());
+        if let Some(writing) = self.writing.take() {
+            // The log is there; whoever stops need not wait.
+            writing.give_up();
+            join_all([writing.thread]);
+        }
         if let Err(error) = self.ledger.sync() {
             tracing::warn!(record = %core.label, %error, "the ledger's end is not synced; the log has it");
         }
@@ -205,33 +224,42 @@ impl KeeperLoop {
         Ok(false)
     }
 
-    /// Checkpoints one at a time; of those that wait meanwhile the newest.
+    /// Checkpoints one at a time; of those that wait meanwhile the newest. One that gives way to others is given up for one
+    /// without which somebody cannot go on.
     fn begin(&mut self, core: &Core, mut candidate: Candidate) -> Result<(), StoreError> {
-        if self.writing.is_some() {
+        if let Some(writing) = &self.writing {
             if let Some(older) = self.next.take() {
+                candidate.pressing |= older.pressing;
                 candidate.replies.extend(older.replies);
+            }
+            if candidate.pressing && !writing.pressing {
+                writing.give_up();
             }
             self.next = Some(candidate);
             return Ok(());
         }
         // The log behind a checkpoint goes: by then the ledger must be safe.
         until_room(core, || self.ledger.sync())?;
-        let port = self.port.clone();
-        let thread = spawn_behind("checkpoint", move || {
-            let Candidate { source, at, conf_state, began, replies } = candidate;
-            let result = checkpoints::write(port.checkpoints(), &*source, at, &conf_state);
+        let (port, pressing, given_up) = (self.port.clone(), candidate.pressing, Arc::new(AtomicBool::new(false)));
+        let told = given_up.clone();
+        let thread = spawn_behind("checkpoint", if pressing { BEHIND } else { FAR_BEHIND }, move || {
+            let Candidate { source, at, conf_state, began, replies, .. } = candidate;
+            let result = checkpoints::write_unless(port.checkpoints(), &*source, at, &conf_state, &told);
             let written = Written { result, conf_state, began, replies };
             port.core().keeper.push(KeeperJob::Written(Box::new(written)));
         });
         match thread {
-            Ok(thread) => self.writing = Some(thread),
+            Ok(thread) => self.writing = Some(Writing { thread, pressing, given_up }),
             Err(error) => tracing::error!(record = %core.label, %error, "no checkpoint was taken"),
         }
         Ok(())
     }
 
-    fn written(&mut self, core: &Core, written: Written) -> Result<(), StoreError> {
-        join_all(self.writing.take());
+    fn written(&mut self, core: &Core, mut written: Written) -> Result<(), StoreError> {
+        let given_up = self.writing.take().is_some_and(|writing| {
+            join_all([writing.thread]);
+            writing.given_up.load(Ordering::Relaxed)
+        });
         match written.result {
             Ok(info) => {
                 metrics::checkpoint(&core.label, written.began.elapsed(), info.size);
@@ -246,6 +274,10 @@ impl KeeperLoop {
                 written.replies.into_iter().for_each(|reply| drop(reply.send(Ok(info.clone()))));
             }
             Err(error) if error.is_fatal() => return Err(error),
+            // Whoever waits for it is told of the one it was given up for.
+            Err(_) if given_up && self.next.is_some() => {
+                self.next.iter_mut().for_each(|next| next.replies.append(&mut written.replies));
+            }
             Err(error) => {
                 tracing::error!(record = %core.label, %error, "no checkpoint was taken");
                 let error = DriverError::from(error);

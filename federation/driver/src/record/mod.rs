@@ -490,15 +490,18 @@ pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<J
     named.spawn(run).map_err(|error| DriverError::Thread(Arc::new(error)))
 }
 
-/// How much a thread gives way to the others: those that commit and answer have three times its share of a busy processor. Not
-/// more: the log behind a checkpoint that takes too long fills its memory, and then nothing is committed until it is taken.
+/// How much a thread gives way to the others, which commit and answer and have three times its share of a busy processor: for
+/// what somebody waits for. A log behind a checkpoint that takes too long fills its memory, and then nothing is committed until
+/// it is taken.
 const BEHIND: i32 = 5;
+/// The same for what nobody waits for: the others have nine times its share.
+const FAR_BEHIND: i32 = 10;
 
 /// As [`spawn`], for what may take longer when the processor is busy. What it starts itself gives way as well.
-pub(crate) fn spawn_behind(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    spawn(name, || {
+pub(crate) fn spawn_behind(name: &str, behind: i32, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    spawn(name, move || {
         // On Linux every thread has a priority of its own.
-        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), BEHIND) {
+        if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), behind) {
             tracing::debug!(%error, "a thread in the background has the priority of all others");
         }
         run();

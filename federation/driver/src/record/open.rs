@@ -28,8 +28,8 @@ use super::raft::RaftLoop;
 use super::rescue::first_epoch;
 use super::scrub::Scrub;
 use super::{
-    AppliedNote, ConfBoard, Core, Queue, RecordPort, RollCall, Shared, Transfers, Vitals, Waiters, join_all, spawn,
-    spawn_behind,
+    AppliedNote, ConfBoard, Core, FAR_BEHIND, Queue, RecordPort, RollCall, Shared, Transfers, Vitals, Waiters,
+    join_all, spawn, spawn_behind,
 };
 use crate::Result;
 use crate::as_of;
@@ -349,7 +349,7 @@ fn run<M: Machine>(
     };
     let scrub = Scrub { port: port.clone() };
     let started = start(&running.keeper, spawn("keeper", move || keeper.run()))
-        .and_then(|()| start(&running.keeper, spawn_behind("scrub", move || scrub.run())))
+        .and_then(|()| start(&running.keeper, spawn_behind("scrub", FAR_BEHIND, move || scrub.run())))
         .and_then(|()| start(&running.apply, spawn("apply", move || apply.run())))
         .and_then(|()| start(&running.index, spawn("index", move || indexer.run())))
         .and_then(|()| start(&running.raft, spawn("raft", move || raft.run())));

@@ -98,7 +98,7 @@ impl RaftLoop {
         // The first step carries out what the start has decided.
         self.step(&mut inputs);
         loop {
-            self.put_off_commit(core.options.timing.commit_rides());
+            self.put_off_commit(Duration::from_micros(u64::from(core.options.timing.commit_rides_us())));
             let wakes = [self.proposer.wake_at(self.leader), self.tell_commit];
             let until = wakes.into_iter().flatten().fold(self.next_tick, Instant::min);
             let waits_for_apply = self.reads.wait_for_apply() || self.proposer.waits_for_apply();
@@ -151,7 +151,7 @@ impl RaftLoop {
         let asked = self.room_asked.is_some_and(|asked| asked.elapsed() < ROOM_AGAIN);
         if !asked && self.applied.index > self.checkpointed && self.is_log_crowded() {
             self.room_asked = Some(Instant::now());
-            self.port.core().apply.push(ApplyWork::Checkpoint(None));
+            self.port.core().apply.push(ApplyWork::PRESSING_CHECKPOINT);
         }
     }
 
@@ -341,7 +341,7 @@ impl RaftLoop {
                 if self.applied.index >= at_least && self.snapshot_wanted.is_none_or(|at| at < at_least) {
                     tracing::info!(record = %core.label, to, at_least, "taking a checkpoint for a peer");
                     self.snapshot_wanted = Some(at_least);
-                    core.apply.push(ApplyWork::Checkpoint(None));
+                    core.apply.push(ApplyWork::PRESSING_CHECKPOINT);
                 }
             }
             Action::Compacted(base) => {

@@ -49,7 +49,7 @@ impl Scrub {
             Ok(0) => {}
             // There must be two that are good: the log goes back to the older one only.
             Ok(_) => {
-                core.apply.push(ApplyWork::Checkpoint(None));
+                core.apply.push(ApplyWork::CHECKPOINT);
             }
             Err(error) => unread.push(error),
         }

@@ -131,19 +131,20 @@ impl CheckpointStore {
     /// `Full` and `Io` leave the checkpoints there were; `TooLarge`, `CheckpointDamaged` if what was written does not
     /// read back; `SyncFailed`, `Poisoned`.
     pub fn write(&self, meta: &CheckpointMeta, records: impl Iterator<Item = Vec<u8>>) -> Result<CheckpointInfo> {
-        self.write_digested(meta, records, || meta.state_digest)
+        self.write_digested(meta, records, || Some(meta.state_digest))
     }
 
     /// As [`CheckpointStore::write`], where the digest of the state is asked for behind its last record: whoever makes the
-    /// records has hashed them by then, and need not make them twice. The one in `meta` does not count.
+    /// records has hashed them by then, and need not make them twice. The one in `meta` does not count. Without a digest these
+    /// were not all records, and nothing is kept.
     ///
     /// # Errors
-    /// As [`CheckpointStore::write`].
+    /// `Invalid` without a digest; as [`CheckpointStore::write`].
     pub fn write_digested(
         &self,
         meta: &CheckpointMeta,
         records: impl Iterator<Item = Vec<u8>>,
-        digest: impl FnOnce() -> [u8; 32],
+        digest: impl FnOnce() -> Option<[u8; 32]>,
     ) -> Result<CheckpointInfo> {
         self.poison.check()?;
         let path = self.dir.join(file_name(meta));
@@ -165,13 +166,14 @@ impl CheckpointStore {
         aside: &Path,
         meta: &CheckpointMeta,
         records: impl Iterator<Item = Vec<u8>>,
-        digest: impl FnOnce() -> [u8; 32],
+        digest: impl FnOnce() -> Option<[u8; 32]>,
     ) -> Result<()> {
         let fault = |e| StoreError::io("write", aside, e);
         let file = self.disk.create(aside).map_err(|e| StoreError::io("create", aside, e))?;
         // As long as it will be, whatever the digest.
         let room = format::encode_head(meta)?.len();
-        let mut packer = zstd::Encoder::new(BodyWriter::behind(file.clone(), room), 3).map_err(fault)?;
+        let mut packer =
+            zstd::Encoder::new(BodyWriter::behind(file.clone(), room), crate::COMPRESSION).map_err(fault)?;
         let (mut count, mut plain) = (0_u64, 0_u64);
         for record in records {
             let len = u32::try_from(record.len()).ok().filter(|_| record.len() <= MAX_CANONICAL_BYTES);
@@ -186,7 +188,8 @@ impl CheckpointStore {
         }
         let mut writer = packer.finish().map_err(fault)?;
         writer.write_all(&format::encode_tail(count, plain)).map_err(fault)?;
-        let meta = CheckpointMeta { state_digest: digest(), ..meta.clone() };
+        let given_up = || StoreError::Invalid("the checkpoint was given up before its end".into());
+        let meta = CheckpointMeta { state_digest: digest().ok_or_else(given_up)?, ..meta.clone() };
         writer.finish(&format::encode_head(&meta)?, aside)?;
         file.sync().map_err(|e| self.poison.sync_failed(aside, &e))
     }

@@ -53,7 +53,7 @@ impl Default for LedgerOptions {
             segment_bytes: 8 << 20,
             hash_algorithm: 1,
             synced_at_least: None,
-            compression_level: 3,
+            compression_level: crate::COMPRESSION,
             findings: Findings::default(),
         }
     }

@@ -58,7 +58,9 @@ impl Sealed {
     ) -> Result<Self> {
         let aside = path.with_extension("new");
         let file = disk.create(&aside).map_err(|e| StoreError::io("create", &aside, e))?;
-        let mut writer = BlockWriter { file, aside: aside.clone(), offset: 0, blocks: Vec::new(), level };
+        // One for all blocks: to set it up costs about as much as to compress a block with it.
+        let packer = zstd::bulk::Compressor::new(level).map_err(|e| StoreError::io("compress", &aside, e))?;
+        let mut writer = BlockWriter { file, aside: aside.clone(), offset: 0, blocks: Vec::new(), packer };
         writer.put(&header.encode())?;
         let mut digest = Sha256::new();
         let mut plain = Vec::with_capacity(BLOCK);
@@ -195,7 +197,7 @@ struct BlockWriter {
     aside: PathBuf,
     offset: u64,
     blocks: Vec<Block>,
-    level: i32,
+    packer: zstd::bulk::Compressor<'static>,
 }
 
 impl BlockWriter {
@@ -206,7 +208,7 @@ impl BlockWriter {
     }
 
     fn block(&mut self, first: u64, plain: &[u8]) -> Result<()> {
-        let packed = zstd::bulk::compress(plain, self.level).map_err(|e| StoreError::io("compress", &self.aside, e))?;
+        let packed = self.packer.compress(plain).map_err(|e| StoreError::io("compress", &self.aside, e))?;
         // Blocks are far below 4 GiB: a block ends at the first frame past its size, and frames have a limit.
         let (packed_len, plain_len) =
             (u32::try_from(packed.len()).unwrap_or(u32::MAX), u32::try_from(plain.len()).unwrap_or(u32::MAX));
