@@ -21,6 +21,8 @@ use crate::api::read::clock;
 
 /// How often it looks even when nothing happens in the region: what is due by the clock is due by the hour.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// How long news gathers before it is looked at: a word is due a few times a day, and a busy region has news all the time.
+const GATHER: Duration = Duration::from_millis(100);
 /// How long it rests when it could not say what it has to say.
 const REST: Duration = Duration::from_secs(5);
 /// The longest rest when the region refuses its word again and again: each time it is twice the last. Within the hour it
@@ -77,10 +79,14 @@ impl Countersigner {
                         (REST, false)
                     }
                 };
+                let gathered = async {
+                    tokio::time::sleep(GATHER).await;
+                    region.next().await
+                };
                 tokio::select! {
                     _ = stop.wait_for(|stop| *stop) => return,
                     () = tokio::time::sleep(rest) => {}
-                    Ok(_) = region.next(), if until_news => {}
+                    Ok(_) = gathered, if until_news => {}
                 }
             }
         }

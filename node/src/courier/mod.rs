@@ -20,9 +20,8 @@ use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::command::RegistryCommand;
 use shouwang_domain::time::HOUR_MS;
-use shouwang_driver::{DriverError, Handle};
+use shouwang_driver::{DriverError, Handle, WatchCursor};
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
 use tracing::{Instrument as _, debug, error, info, info_span, warn};
 
 use crate::api::read::clock;
@@ -33,6 +32,9 @@ const LOAD_MAX: usize = 256;
 const PROPOSAL_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often both records are looked at even when neither has changed here.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long news gathers behind a round. The first of it is carried at once; where a record is busy with what is none of a
+/// courier's business, a round for each commit would cost as much as the commit.
+const GATHER: Duration = Duration::from_millis(10);
 /// How long a courier rests after a failed round.
 const REST: Duration = Duration::from_millis(250);
 /// Figures are published at most this often, so that a busy store does not chatter.
@@ -76,6 +78,11 @@ enum RoundError {
     Driver(#[from] DriverError),
 }
 
+/// What comes in a record from now on.
+fn news<M: Machine>(record: &Handle<M>) -> WatchCursor<M> {
+    record.watch(record.revision() + 1)
+}
+
 impl Courier {
     /// A courier between a registry and a region, and where its status can be read.
     pub fn new(
@@ -94,25 +101,31 @@ impl Courier {
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let span = info_span!("courier", region = %self.name);
         async move {
-            let mut every = tokio::time::interval(LOOK_AGAIN);
-            every.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                // Looks again as soon as either record has something new.
-                let mut registry = self.registry.watch(self.registry.revision() + 1);
-                let mut region = self.region.watch(self.region.revision() + 1);
-                tokio::select! {
-                    _ = stop.wait_for(|stop| *stop) => return,
-                    _ = every.tick() => {}
-                    Ok(_) = registry.next() => {}
-                    Ok(_) = region.next() => {}
-                }
-                if let Err(error) = self.round().await {
-                    self.failed(&error);
+                // What comes while it carries is looked at as well.
+                let (mut registry, mut region) = (news(&self.registry), news(&self.region));
+                let round = self.round().await;
+                if let Err(error) = &round {
+                    self.failed(error);
                     // A node that has left never comes back: its id is not used again.
                     if matches!(error, RoundError::Driver(DriverError::Stopped | DriverError::Removed)) {
                         return;
                     }
-                    tokio::time::sleep(REST).await;
+                }
+                let again = async {
+                    if round.is_err() {
+                        return tokio::time::sleep(REST).await;
+                    }
+                    tokio::time::sleep(GATHER).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(LOOK_AGAIN) => {}
+                        Ok(_) = registry.next() => {}
+                        Ok(_) = region.next() => {}
+                    }
+                };
+                tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    () = again => {}
                 }
             }
         }
