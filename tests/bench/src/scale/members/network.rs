@@ -32,7 +32,7 @@ const SYNC: Micros = 2_000;
 /// By up to which part of its delay a line is late.
 const JITTER: Micros = 5;
 const TICK: Micros = TIMING.tick_ms as Micros * 1_000;
-const COMMIT_RIDES: Micros = TIMING.commit_rides().as_micros() as Micros;
+const COMMIT_RIDES: Micros = TIMING.commit_rides_us() as Micros;
 
 /// How a region is made.
 #[derive(Clone, Copy, Debug)]
