@@ -61,6 +61,8 @@ pub struct Courier {
     node: NodeId,
     status: watch::Sender<CourierStatus>,
     published: Instant,
+    /// Why the registry publishes nothing, if it cannot.
+    unpublished: Option<String>,
 }
 
 impl std::fmt::Debug for Courier {
@@ -94,7 +96,7 @@ impl Courier {
     ) -> (Self, watch::Receiver<CourierStatus>) {
         let (status, read) = watch::channel(CourierStatus::default());
         let actor = Actor::node(node);
-        (Self { registry, region, id, name, actor, node, status, published: Instant::now() }, read)
+        (Self { registry, region, id, name, actor, node, status, published: Instant::now(), unpublished: None }, read)
     }
 
     /// Carries until the node stops.
@@ -236,11 +238,21 @@ impl Courier {
         let refresh = RegistryCommand::RefreshPublication { region: self.id };
         let record = &view.record;
         let context = record.context(record.time(), &self.actor, self.node, CommandId::from_u128(0));
-        let events = view.record.machine().decide(&context, &refresh);
-        if events.is_ok_and(|events| !events.is_empty()) {
-            self.to_registry(refresh).await?;
+        match view.record.machine().decide(&context, &refresh) {
+            Ok(events) => {
+                self.unpublished = None;
+                if events.is_empty() { Ok(()) } else { self.to_registry(refresh).await }
+            }
+            Err(refusal) => {
+                // Asked every second: told when it is news.
+                let told = refusal.to_string();
+                if self.unpublished.as_ref() != Some(&told) {
+                    warn!(code = refusal.code(), %refusal, "the registry's figures cannot be published / 台账数字无法发布");
+                    self.unpublished = Some(told);
+                }
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     async fn carry_up(&self, load: Vec<RegionCommand>) -> Result<(), RoundError> {
