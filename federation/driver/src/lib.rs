@@ -49,6 +49,7 @@ pub use index::{History, Indexed, Recalled};
 pub use keys::{CachedVerifier, Ed25519Signer, Ed25519Verifier, KeyRing, Signer, sign_batch};
 pub use options::{DriverOptions, HostSpec, RecordOptions, TransportOptions};
 pub use proof::InclusionProof;
+pub use record::batching;
 pub use record::roll_call::{Own as OwnStanding, RollCall, Teller, in_touch_within};
 pub use record::{AcceptedLoss, CheckedRecord, NewLife, Rescue};
 pub use shouwang_replica::{CLOCK_OFFSET_MS_MAX, Limits, PeerStatus, Role, Timing};

@@ -1,6 +1,7 @@
 //! One record on this node: what its threads share, and the messages between them.
 
 mod apply;
+pub mod batching;
 mod checked;
 mod checkpoints;
 mod conf;

@@ -14,6 +14,7 @@ use shouwang_domain::record::Entry;
 use shouwang_domain::time::Timestamp;
 use shouwang_replica::{Input, RefusalReason};
 
+use super::batching::{BATCH_BYTES, ENTRIES_MAX, GATHER, OWN_BATCHES_AT_ONCE, OWN_BATCHES_MAX};
 use super::waiters::{CommandKey, Progress};
 use super::{Core, Verdict};
 use crate::clock::Clock;
@@ -21,17 +22,6 @@ use crate::error::DriverError;
 use crate::keys::{Signer, sign_batch};
 use crate::transport::Transport;
 
-/// Bytes of commands after which a batch is closed.
-const BATCH_BYTES: usize = 256 << 10;
-/// Batches of this node whose outcome is open; more commands than these hold gather into larger batches.
-const OWN_BATCHES_MAX: usize = 16;
-/// So many of them go out as soon as a command waits. A batch costs every node a signature to check, an entry and a frame,
-/// whatever it holds: while these are on their way, others gather for the next …
-const OWN_BATCHES_AT_ONCE: usize = 2;
-/// … but not for longer than this: on a far line they would wait for another's way there and back.
-const GATHER: Duration = Duration::from_millis(5);
-/// Entries of this leader that are not applied yet; more batches than these hold gather into larger entries.
-const ENTRIES_MAX: usize = 16;
 /// Bytes of batches that wait for a place in an entry.
 const INTAKE_BYTES: usize = 32 << 20;
 /// What the encoding adds to a batch in an entry, and to an entry, at most.

@@ -13,18 +13,14 @@ use shouwang_domain::region::command::RegionCommand;
 use shouwang_domain::region::state::{DiscrepancyKind, Finding};
 use shouwang_domain::testing::{Rng, actor};
 use shouwang_domain::time::{HOUR_MS, Timestamp};
+use shouwang_driver::batching::{self, ENTRIES_MAX, OWN_BATCHES_AT_ONCE, OWN_BATCHES_MAX};
 use shouwang_micro::{desk, strife};
 
 use super::agenda::Micros;
 use crate::payload;
 
-/// Batches of one node whose outcome is open, and how many of them go out as soon as something waits.
-const OPEN_MAX: usize = 16;
-const OPEN_AT_ONCE: usize = 2;
-/// How long commands gather while those are on their way.
-const GATHER: Micros = 5_000;
-/// Entries of a leader that are not applied yet.
-const ENTRIES_MAX: usize = 16;
+/// How long commands gather, as [`batching::GATHER`].
+const GATHER: Micros = batching::GATHER.subsec_micros() as Micros;
 /// Bytes of one entry.
 const ENTRY_BYTES: usize = 1 << 20;
 
@@ -64,8 +60,8 @@ impl Desk {
 
     /// When what waits is to be signed; nothing if nothing waits, or too much is on its way.
     pub fn signs_at(&self) -> Option<Micros> {
-        let at_once = self.open.len() < OPEN_AT_ONCE || self.waiting.len() >= BATCH_COMMANDS_MAX;
-        let ready = !self.waiting.is_empty() && self.open.len() < OPEN_MAX;
+        let at_once = self.open.len() < OWN_BATCHES_AT_ONCE || self.waiting.len() >= BATCH_COMMANDS_MAX;
+        let ready = !self.waiting.is_empty() && self.open.len() < OWN_BATCHES_MAX;
         ready.then_some(self.signed_at + if at_once { 0 } else { GATHER })
     }
 
