@@ -48,7 +48,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 const PUBLISHED_WITHIN: Duration = Duration::from_hours(1);
 
 /// What is measured.
-pub const WORKS: [Work; 16] = [
+pub const WORKS: [Work; 18] = [
     figure("lines_import", "/s", true, "lots entered, 1000 a call"),
     figure("lines_release", "/s", true, "items released to the region, one a call"),
     figure("lines_published", "s", false, "until the region has every figure"),
@@ -63,7 +63,9 @@ pub const WORKS: [Work; 16] = [
     figure("lines_query_left", "ms", false, "what is left of one item, median"),
     figure("lines_query_page", "ms", false, "a page of 1000 lots, median"),
     figure("lines_apply", "/s", true, "issues, 64 desks in 8 streams"),
-    figure("lines_apply_busy", "/s", true, "the same while checkpoints, reports and a full list run"),
+    figure("lines_apply_checkpoint", "/s", true, "the same while checkpoints are taken"),
+    figure("lines_apply_report", "/s", true, "while reports are made as well"),
+    figure("lines_apply_busy", "/s", true, "while all lots are listed as well"),
     figure("lines_report", "ms", false, "report of the region, alone"),
 ];
 
@@ -107,15 +109,22 @@ pub async fn measure(scale: &Scale, sheet: &mut Sheet) -> Result<()> {
     note("lines_report", millis(report(&keeper).await?));
 
     let span = Span { warm: Duration::from_secs(1), measured: scale.span };
-    let (run, desks) = repeat(Issuer::desks(&site, DESKS, lines).await?, span).await?;
-    note("lines_apply", run.rate());
+    let mut desks = Issuer::desks(&site, DESKS, lines).await?;
     let site = Arc::new(site);
-    let (busy, stop) = Busy::begin(&site);
-    let (run, _) = repeat(desks, span).await?;
-    stop.store(true, Ordering::Relaxed);
-    let done = busy.end().await?;
-    note("lines_apply_busy", run.rate());
-    eprintln!("  meanwhile: {done}");
+    for (work, all) in [
+        ("lines_apply", &[][..]),
+        ("lines_apply_checkpoint", &[Beside::Checkpoints][..]),
+        ("lines_apply_report", &[Beside::Checkpoints, Beside::Reports]),
+        ("lines_apply_busy", &[Beside::Checkpoints, Beside::Reports, Beside::Lists]),
+    ] {
+        let (busy, stop) = Busy::begin(&site, all);
+        let (run, back) = repeat(desks, span).await?;
+        desks = back;
+        stop.store(true, Ordering::Relaxed);
+        let done = busy.end().await?;
+        note(work, run.rate());
+        eprintln!("  meanwhile: {done}");
+    }
     Ok(())
 }
 
@@ -288,47 +297,66 @@ async fn report(channel: &Channel) -> Result<Duration> {
     Ok(began.elapsed())
 }
 
-/// What goes on beside the desks: checkpoints one after the other, and reports and lists of every lot with a pause between.
+/// Something that goes on beside the desks, until it is told to stop.
+#[derive(Clone, Copy)]
+enum Beside {
+    /// Checkpoints of both records, one after the other.
+    Checkpoints,
+    /// Reports of the region, with a pause between.
+    Reports,
+    /// Lists of every lot, page by page, with a pause between.
+    Lists,
+}
+
+impl Beside {
+    async fn go_on(self, site: Arc<Site>, stop: Arc<AtomicBool>) -> Result<(&'static str, u32)> {
+        let goes_on = || !stop.load(Ordering::Relaxed);
+        let mut done = 0;
+        match self {
+            Self::Checkpoints => {
+                while goes_on() {
+                    site.checkpoint(Kept::Registry).await?;
+                    site.checkpoint(Kept::Region).await?;
+                    done += 1;
+                }
+                Ok(("checkpoints of both", done))
+            }
+            Self::Reports => {
+                let channel = site.connect("keeper-2").await?;
+                while goes_on() {
+                    report(&channel).await?;
+                    done += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Ok(("reports", done))
+            }
+            Self::Lists => {
+                let mut registry = RegistryServiceClient::new(site.connect("duty-1").await?);
+                let mut page_token = String::new();
+                while goes_on() {
+                    let list = v1::ListLotsRequest { page_size: 1000, page_token, ..Default::default() };
+                    page_token = registry.list_lots(long(list)).await?.into_inner().next_page_token;
+                    done += 1;
+                    if page_token.is_empty() {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                }
+                Ok(("pages of 1000 lots", done))
+            }
+        }
+    }
+}
+
+/// What goes on beside the desks.
 struct Busy(JoinSet<Result<(&'static str, u32)>>);
 
 impl Busy {
-    fn begin(site: &Arc<Site>) -> (Self, Arc<AtomicBool>) {
+    fn begin(site: &Arc<Site>, all: &[Beside]) -> (Self, Arc<AtomicBool>) {
         let stop = Arc::new(AtomicBool::new(false));
         let mut working = JoinSet::new();
-        let (own, told) = (Arc::clone(site), Arc::clone(&stop));
-        working.spawn(async move {
-            let mut done = 0;
-            while !told.load(Ordering::Relaxed) {
-                own.checkpoint(Kept::Registry).await?;
-                own.checkpoint(Kept::Region).await?;
-                done += 1;
-            }
-            Ok(("checkpoints of both", done))
-        });
-        let (own, told) = (Arc::clone(site), Arc::clone(&stop));
-        working.spawn(async move {
-            let (channel, mut done) = (own.connect("keeper-2").await?, 0);
-            while !told.load(Ordering::Relaxed) {
-                report(&channel).await?;
-                done += 1;
-                tokio::time::sleep(PAUSE).await;
-            }
-            Ok(("reports", done))
-        });
-        let (own, told) = (Arc::clone(site), Arc::clone(&stop));
-        working.spawn(async move {
-            let mut registry = RegistryServiceClient::new(own.connect("duty-1").await?);
-            let (mut pages, mut page_token) = (0, String::new());
-            while !told.load(Ordering::Relaxed) {
-                let list = v1::ListLotsRequest { page_size: 1000, page_token, ..Default::default() };
-                page_token = registry.list_lots(long(list)).await?.into_inner().next_page_token;
-                pages += 1;
-                if page_token.is_empty() {
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
-            Ok(("pages of 1000 lots", pages))
-        });
+        for one in all {
+            working.spawn(one.go_on(Arc::clone(site), Arc::clone(&stop)));
+        }
         (Self(working), stop)
     }
 
