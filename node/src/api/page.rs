@@ -70,8 +70,8 @@ impl<K: Serialize + DeserializeOwned + Ord + Clone> Page<K> {
         write(&self.list, last)
     }
 
-    /// The items of the page out of all items in the order of their keys, and the token of the next page (empty when
-    /// there is none). Items are made only for the page itself.
+    /// The items of the page out of all items in the order of their keys, or of those behind [`Page::after`], and the token of
+    /// the next page (empty when there is none). Items are made only for the page itself.
     pub fn take<V, T>(&self, all: impl Iterator<Item = (K, V)>, make: impl Fn(&K, V) -> T) -> (Vec<T>, String) {
         let mut rest = all.skip_while(|(key, _)| self.after.as_ref().is_some_and(|after| key <= after));
         let mut items = Vec::new();

@@ -195,6 +195,12 @@ mod tests {
                 let first = registry.lots.values().find(|lot| lot.custody.is_none() && of(lot));
                 let words = first.map(|lot| (lot.details.name.clone(), lot.details.unit.clone()));
                 assert_eq!(registry.words_for(&resource, exercise), words);
+                let ids: Vec<_> = registry.lots.keys().copied().collect();
+                let shown = |last| registry.lots_after(last).map(|(id, _)| *id).collect::<Vec<_>>();
+                assert_eq!(shown(None), ids);
+                for (at, last) in ids.iter().enumerate() {
+                    assert_eq!(shown(Some(*last)), ids[at + 1..]);
+                }
             }
         }
     }

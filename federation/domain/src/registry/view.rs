@@ -1,5 +1,7 @@
 //! Reading a registry.
 
+use std::ops::Bound;
+
 use super::Registry;
 use super::command::RegistryCommand;
 use super::draft::Draft;
@@ -78,6 +80,11 @@ impl Registry {
     /// Every lot, team and vehicle.
     pub fn lots(&self) -> impl Iterator<Item = (&LotId, &Lot)> {
         self.lots.iter()
+    }
+
+    /// Those of them that come after this one in the order of their ids. What comes before costs nothing.
+    pub fn lots_after(&self, last: Option<LotId>) -> impl Iterator<Item = (&LotId, &Lot)> {
+        self.lots.range((last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
     }
 
     /// A lot.

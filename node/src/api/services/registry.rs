@@ -105,8 +105,10 @@ impl RegistryService for Services {
         let (registry, now, request) = (look.state(), look.now(), request.into_inner());
         let filter = LotFilter::read(Parsing::reading(self.node.municipality(), &**self), &request)?;
         let page = Page::new("lots", &filter, request.page_size, &request.page_token)?;
-        let all = registry.lots().map(|(id, lot)| (*id, lot)).filter(|(id, lot)| filter.takes(registry, *id, lot, now));
-        let (lots, next_page_token) = page.take(all, |id, lot| stock::lot(registry, *id, lot, now));
+        // From where the page begins: a page far behind must not cost more than the first.
+        let rest = registry.lots_after(page.after().copied()).map(|(id, lot)| (*id, lot));
+        let rest = rest.filter(|(id, lot)| filter.takes(registry, *id, lot, now));
+        let (lots, next_page_token) = page.take(rest, |id, lot| stock::lot(registry, *id, lot, now));
         Ok(Response::new(v1::ListLotsResponse { as_of: Some(look.as_of), lots, next_page_token }))
     }
 
