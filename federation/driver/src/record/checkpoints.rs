@@ -1,5 +1,6 @@
 //! Checkpoints: written from an O(1) clone on a thread of their own, and read back into a record.
 
+use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -109,8 +110,13 @@ pub(crate) fn write_unless(
             })
         });
         let mut making = Some(making);
-        let records = receiver.into_iter().take_while(|_| !given_up.load(Ordering::Relaxed));
-        let written = store.write_digested(&meta, records, || made(making.take()?));
+        // Whoever makes them may have made all of them by then: what was not taken is missing all the same.
+        let cut = Cell::new(false);
+        let records = receiver.into_iter().take_while(|_| {
+            cut.set(given_up.load(Ordering::Relaxed));
+            !cut.get()
+        });
+        let written = store.write_digested(&meta, records, || made(making.take()?).filter(|_| !cut.get()));
         // Its reader has failed, and it has noticed or will at once.
         making.map(made);
         written
@@ -207,8 +213,11 @@ mod tests {
         let disk = SimDisk::new(1);
         let store = CheckpointStore::open(Arc::new(disk.clone()), Path::new("/own")).unwrap();
         let at = At { index: 1, term: 1, stamp: Timestamp::ZERO };
-        let given_up = write_unless(&store, &Long(None), at, &ConfState::default(), &AtomicBool::new(true));
-        assert_eq!(given_up.unwrap_err().code(), "STORE_INVALID");
+        // Also where the few records there are have all been made before anybody looks.
+        for state in [Long(None), Long(Some(10))] {
+            let given_up = write_unless(&store, &state, at, &ConfState::default(), &AtomicBool::new(true));
+            assert_eq!(given_up.unwrap_err().code(), "STORE_INVALID");
+        }
         disk.set_capacity(Some(100_000));
         assert!(write(&store, &Long(None), at, &ConfState::default()).unwrap_err().is_full());
         assert!(disk.list(Path::new("/own")).unwrap().is_empty());
