@@ -101,14 +101,18 @@ impl Examination<'_> {
             self.found(error.into(), Remedy::Operator);
             Vec::new()
         });
-        let milestones = checkpoints.milestones().and_then(|all| {
-            let opened = all.iter().map(|milestone| checkpoints.open_milestone(milestone));
-            opened.filter_map(Result::transpose).collect()
-        });
-        let milestones: Vec<OpenedCheckpoint> = milestones.unwrap_or_else(|error| {
+        let all = checkpoints.milestones().unwrap_or_else(|error| {
             self.found(error.into(), Remedy::Operator);
             Vec::new()
         });
+        let mut milestones = Vec::new();
+        for milestone in all {
+            match checkpoints.open_milestone(&milestone) {
+                Ok(opened) => milestones.extend(opened),
+                // Of the others each is read all the same.
+                Err(error) => self.found(error.into(), Remedy::Operator),
+            }
+        }
         self.checked.segments = whole.len();
         self.checked.checkpoints = held.len() + milestones.len();
         self.checked.ledger = ledger.first().zip(ledger.last());
