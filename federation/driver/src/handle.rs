@@ -156,7 +156,7 @@ impl<M: Machine> Handle<M> {
         let refused = if core.queue.enter(bytes.len(), &core.options) {
             let size = bytes.len();
             let command = Command { key, bytes, progress: place.progress.clone() };
-            if core.inbox.push(RaftMsg::Command(command)) {
+            if core.ask(command) {
                 return Ok(());
             }
             core.queue.leave(size);

@@ -1,5 +1,6 @@
 //! The one thread that writes the Raft log of a node: everything waiting, of all records, in one synced write.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +15,11 @@ use shouwang_store::reserve::{DiskSpace, Reserve, SpaceState};
 use crate::error::DriverError;
 use crate::mailbox::Mailbox;
 use crate::metrics;
-use crate::record::{RaftMsg, spawn};
+use crate::record::spawn;
 use crate::status::SyncStats;
 
+/// Told up to which number the writes of a record are done.
+pub(crate) type Persisted = Arc<dyn Fn(u64) + Send + Sync>;
 /// Called once when the node can no longer trust its disk: the process must stop.
 pub(crate) type FatalHook = Arc<dyn Fn(&StoreError) + Send + Sync>;
 
@@ -30,7 +33,7 @@ const PURGE_EVERY: u32 = 60;
 /// One thing to do to the log.
 pub(crate) enum LogJob {
     /// Write, sync if it must be, and say so.
-    Persist { slot: RecordSlot, persist: Box<Persist>, inbox: Arc<Mailbox<RaftMsg>> },
+    Persist { slot: RecordSlot, persist: Box<Persist>, persisted: Persisted },
     /// Drop what a checkpoint covers.
     Compact { slot: RecordSlot, base: LogBase },
 }
@@ -138,7 +141,8 @@ struct Writer {
 struct Gathered {
     writes: Vec<LogWrite>,
     sync: bool,
-    done: Vec<(Arc<Mailbox<RaftMsg>>, u64)>,
+    /// Whom to tell of it, and the newest number, of each record.
+    done: BTreeMap<RecordSlot, (Persisted, u64)>,
 }
 
 impl Writer {
@@ -156,13 +160,13 @@ impl Writer {
         let mut gathered = Gathered::default();
         for job in jobs {
             match job {
-                LogJob::Persist { slot, persist, inbox } => {
+                LogJob::Persist { slot, persist, persisted } => {
                     // A restart of the log begins a write of its own: nothing of the old log may share its batch.
                     if persist.reset_to.is_some() {
                         self.write(&mut gathered)?;
                     }
                     gathered.sync |= persist.must_sync;
-                    gathered.done.push((inbox, persist.number));
+                    gathered.done.insert(slot, (persisted, persist.number));
                     gathered.writes.push(log_write(slot, *persist));
                 }
                 LogJob::Compact { slot, base } => {
@@ -185,8 +189,8 @@ impl Writer {
         if sync {
             self.disk.synced(began.elapsed());
         }
-        for (inbox, number) in done {
-            inbox.push(RaftMsg::Persisted(number));
+        for (persisted, number) in done.into_values() {
+            persisted(number);
         }
         Ok(())
     }
@@ -329,7 +333,8 @@ mod tests {
         dir: tempfile::TempDir,
         store: Arc<Failing>,
         writer: LogWriter,
-        inbox: Arc<Mailbox<RaftMsg>>,
+        /// Slots and numbers, as they were told.
+        told: Arc<Mailbox<(u64, u64)>>,
         fatal: Arc<Mutex<Vec<String>>>,
     }
 
@@ -341,7 +346,7 @@ mod tests {
         let hook: FatalHook = Arc::new(move |error| told.lock().unwrap().push(error.code().to_owned()));
         let space = DiskSpace { low_bytes: 2, full_bytes: 1 };
         let writer = LogWriter::start(store.clone(), dir.path().to_owned(), reserve, space, hook).unwrap();
-        Bench { dir, store, writer, inbox: Arc::default(), fatal }
+        Bench { dir, store, writer, told: Arc::default(), fatal }
     }
 
     impl Bench {
@@ -353,17 +358,21 @@ mod tests {
             let entries = vec![entry];
             let persist =
                 Persist { number, entries, hard_state: Some(hard_state), must_sync: true, ..Persist::default() };
+            let told = self.told.clone();
+            let persisted: Persisted = Arc::new(move |number| {
+                told.push((slot, number));
+            });
             let (slot, persist) = (RecordSlot(slot), Box::new(persist));
-            self.writer.mailbox.push(LogJob::Persist { slot, persist, inbox: self.inbox.clone() });
+            self.writer.mailbox.push(LogJob::Persist { slot, persist, persisted });
         }
 
-        /// Waits until so many writes have been reported.
-        fn reported(&self, count: usize) {
-            let (mut seen, mut taken) = (0, Vec::new());
-            while seen < count {
-                assert!(self.inbox.take(Some(Instant::now() + Duration::from_secs(20)), &mut taken));
-                assert!(!taken.is_empty(), "{seen} of {count} in time");
-                seen += taken.drain(..).filter(|message| matches!(message, RaftMsg::Persisted(_))).count();
+        /// Waits until a record's writes up to this number have been reported.
+        fn reported(&self, slot: u64, number: u64) {
+            let (mut newest, mut taken) = (0, Vec::new());
+            while newest < number {
+                assert!(self.told.take(Some(Instant::now() + Duration::from_secs(20)), &mut taken));
+                assert!(!taken.is_empty(), "{newest} of {number} in time");
+                newest = taken.drain(..).filter(|told| told.0 == slot).map(|told| told.1).fold(newest, u64::max);
             }
         }
     }
@@ -373,7 +382,7 @@ mod tests {
         let bench = bench();
         bench.store.full.store(2, Ordering::SeqCst);
         bench.persist(1, 1);
-        bench.reported(1);
+        bench.reported(1, 1);
         assert_eq!(bench.store.writes.load(Ordering::SeqCst), 1);
         let reserve = Reserve::open(bench.dir.path(), 1 << 16).unwrap();
         assert!(reserve.is_held());
@@ -391,12 +400,12 @@ mod tests {
             bench.persist(1, number);
             bench.persist(2, number - 1);
         }
-        bench.reported(99);
-        let writes = bench.store.writes.load(Ordering::SeqCst);
-        assert!(writes <= 3, "{writes} writes");
-        assert_eq!(bench.writer.disk.stats().syncs, writes as u64);
+        bench.reported(1, 50);
         bench.persist(2, 50);
         bench.writer.stop(false);
+        let writes = bench.store.writes.load(Ordering::SeqCst);
+        assert!(writes <= 4, "{writes} writes");
+        assert_eq!(bench.writer.disk.stats().syncs, writes as u64);
         assert_eq!(bench.store.load(RecordSlot(2)).unwrap().unwrap().last_index(), 50);
     }
 
@@ -409,7 +418,7 @@ mod tests {
         bench.writer.stop(false);
         assert_eq!(*bench.fatal.lock().unwrap(), ["STORE_SYNC_FAILED"]);
         assert!(bench.writer.mailbox.is_closed());
-        bench.inbox.close();
-        assert!(!bench.inbox.take(None, &mut Vec::new()), "nothing is reported as written");
+        bench.told.close();
+        assert!(!bench.told.take(None, &mut Vec::new()), "nothing is reported as written");
     }
 }

@@ -12,16 +12,24 @@ pub(crate) struct Mailbox<T> {
 struct State<T> {
     items: Vec<T>,
     closed: bool,
-    /// Somebody is to be woken for what waits.
+    /// What waits is not to wait any longer.
     urgent: bool,
-    /// What is put in quietly wakes him too.
+    /// What is put in quietly is urgent too.
     hears_quiet: bool,
+    /// Whoever waits is to look again until when.
+    nudged: bool,
 }
 
 impl<T> Default for Mailbox<T> {
     fn default() -> Self {
         Self {
-            state: Mutex::new(State { items: Vec::new(), closed: false, urgent: false, hears_quiet: false }),
+            state: Mutex::new(State {
+                items: Vec::new(),
+                closed: false,
+                urgent: false,
+                hears_quiet: false,
+                nudged: false,
+            }),
             wake: Condvar::new(),
         }
     }
@@ -44,9 +52,20 @@ impl<T> Mailbox<T> {
     }
 
     /// Puts an item in that can wait until its taker wakes for something else, or at the time he has set himself; unless he
-    /// has said that he waits for it. Waking a thread costs more than most of what it is woken for.
+    /// has said that he [hears](Self::hear_quiet) it. Waking a thread costs more than most of what it is woken for.
     pub fn push_quietly(&self, item: T) -> bool {
         self.put(item, usize::MAX, false)
+    }
+
+    /// Puts an item in, unless `limit` wait already, and wakes nobody: whoever leaves it sees to it that it is taken.
+    pub fn leave(&self, item: T, limit: usize) -> bool {
+        let mut state = self.lock();
+        if state.closed || state.items.len() >= limit {
+            return false;
+        }
+        state.items.push(item);
+        state.urgent = true;
+        true
     }
 
     fn put(&self, item: T, limit: usize, urgent: bool) -> bool {
@@ -67,23 +86,48 @@ impl<T> Mailbox<T> {
     /// Waits for items until `until` and moves all of them into `into`, which must be empty. False once the box is closed
     /// and empty.
     pub fn take(&self, until: Option<Instant>, into: &mut Vec<T>) -> bool {
-        self.take_hearing(true, until, into)
+        self.hear_quiet(true);
+        let open = self.wait(until);
+        self.drain(into);
+        open
     }
 
-    /// As [`take`](Self::take), but what is put in quietly is waited for only if `hears_quiet`; it comes along in any case.
-    pub fn take_hearing(&self, hears_quiet: bool, until: Option<Instant>, into: &mut Vec<T>) -> bool {
+    /// From now on what is put in quietly is waited for, or not.
+    pub fn hear_quiet(&self, hears: bool) {
+        self.lock().hears_quiet = hears;
+    }
+
+    /// Whether something waits that is not to wait any longer.
+    pub fn is_urgent(&self) -> bool {
+        let state = self.lock();
+        state.urgent || state.hears_quiet && !state.items.is_empty()
+    }
+
+    /// Waits until something is urgent, or until `until`, and takes nothing. False once the box is closed and empty.
+    pub fn wait(&self, until: Option<Instant>) -> bool {
         let mut state = self.lock();
-        state.hears_quiet = hears_quiet;
-        while !(state.urgent || hears_quiet && !state.items.is_empty() || state.closed) {
+        while !(state.urgent || state.hears_quiet && !state.items.is_empty() || state.closed || state.nudged) {
             state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(left) if left.is_zero() => break,
                 Some(left) => self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
+        state.nudged = false;
+        !(state.closed && state.items.is_empty())
+    }
+
+    /// Moves all that waits into `into`, which must be empty, at once.
+    pub fn drain(&self, into: &mut Vec<T>) {
+        let mut state = self.lock();
         state.urgent = false;
         std::mem::swap(&mut state.items, into);
-        !(state.closed && into.is_empty())
+    }
+
+    /// Ends a [wait](Self::wait) under way, or the next one, though nothing has been put in.
+    pub fn nudge(&self) {
+        self.lock().nudged = true;
+        self.wake.notify_one();
     }
 
     /// Waits until then, whatever is put in meanwhile; sooner only if the box is closed.
@@ -168,25 +212,45 @@ mod tests {
         let mut taken = Vec::new();
         mailbox.push_quietly(1);
         let soon = Instant::now() + Duration::from_millis(5);
-        assert!(mailbox.take_hearing(false, Some(soon), &mut taken));
+        mailbox.hear_quiet(false);
+        assert!(mailbox.wait(Some(soon)) && !mailbox.is_urgent());
         assert!(Instant::now() >= soon, "it woke nobody");
+        mailbox.drain(&mut taken);
         assert_eq!(std::mem::take(&mut taken), [1], "and is taken at the time that was set");
         mailbox.push_quietly(2);
         mailbox.push(3);
-        assert!(mailbox.take_hearing(false, None, &mut taken));
+        assert!(mailbox.is_urgent() && mailbox.wait(None));
+        mailbox.drain(&mut taken);
         assert_eq!(std::mem::take(&mut taken), [2, 3]);
         mailbox.push_quietly(4);
-        assert!(mailbox.take_hearing(true, None, &mut taken), "waited for, though it was there before");
+        assert!(mailbox.take(None, &mut taken), "waited for, though it was there before");
         assert_eq!(std::mem::take(&mut taken), [4]);
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| {
                 let mut taken = Vec::new();
-                mailbox.take_hearing(true, None, &mut taken);
+                mailbox.take(None, &mut taken);
                 taken
             });
             mailbox.push_quietly(5);
             assert_eq!(waiting.join().unwrap(), [5]);
         });
+    }
+
+    #[test]
+    fn what_is_left_wakes_nobody_and_is_urgent_to_whoever_looks() {
+        let mailbox = Mailbox::default();
+        let mut taken = Vec::new();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| mailbox.wait(None));
+            assert!(mailbox.leave(1, 1) && mailbox.is_urgent() && !mailbox.leave(2, 1));
+            mailbox.drain(&mut taken);
+            assert!(!mailbox.is_urgent());
+            mailbox.nudge();
+            assert!(waiting.join().unwrap(), "only now");
+        });
+        assert_eq!(taken, [1]);
+        mailbox.close();
+        assert!(!mailbox.leave(3, 9) && !mailbox.wait(None));
     }
 
     #[test]

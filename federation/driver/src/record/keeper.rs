@@ -20,7 +20,7 @@ use crate::transport::{HistoryDir, Transport};
 const RETRY_FULL: Duration = Duration::from_millis(200);
 /// How long ledger records gather for one write. The log holds them, and readers find them in memory; a write for every commit
 /// would cost more than what is written.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(50);
 
 /// Ledger records in order, with the Merkle root after the last of them.
 pub(crate) struct Kept {

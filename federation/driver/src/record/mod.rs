@@ -19,6 +19,7 @@ mod restored;
 pub(crate) mod roll_call;
 mod scrub;
 mod transfers;
+mod turn;
 mod waiters;
 
 use std::path::PathBuf;
@@ -59,6 +60,7 @@ pub(crate) use rescue::{SetAside, all_aside, newest_aside, rescue, set_aside, st
 pub(crate) use restored::restore_copy;
 pub(crate) use roll_call::RollCall;
 pub(crate) use transfers::Transfers;
+pub(crate) use turn::Seat;
 pub(crate) use waiters::{CommandKey, Place, Registered, Waiters};
 
 use crate::Result;
@@ -80,7 +82,7 @@ const PAGE_BYTES: usize = 1 << 20;
 /// Bytes of ledger records that may wait for the disk before apply waits too.
 const KEEPER_BACKLOG_BYTES: usize = 64 << 20;
 
-/// What the raft thread of a record is told.
+/// What Raft of a record is told.
 pub(crate) enum RaftMsg {
     /// Messages of an authenticated peer, whose id each of them carries, and whether it holds the whole ledger.
     Messages { from: u64, whole_ledger: bool, messages: Vec<Message> },
@@ -134,7 +136,7 @@ pub(crate) struct AppliedNote {
     pub next_due: Option<Timestamp>,
 }
 
-/// The newest that the raft thread has said about itself.
+/// The newest that Raft has said about itself.
 pub(crate) struct Vitals {
     pub status: Status,
     /// When the leader, or the quorum, was last heard; before the first time, when the record was started.
@@ -180,7 +182,10 @@ pub(crate) struct Core {
     pub epoch: AtomicU32,
     /// The newest epoch that somebody of the group has spoken in.
     pub newest_epoch: AtomicU32,
-    pub inbox: Arc<Mailbox<RaftMsg>>,
+    /// What waits for Raft.
+    pub inbox: Mailbox<RaftMsg>,
+    /// Where Raft sits.
+    pub seat: Seat<raft::RaftLoop>,
     pub apply: Mailbox<ApplyWork>,
     pub keeper: Mailbox<KeeperJob>,
     pub index: Desk,
@@ -291,7 +296,7 @@ impl Core {
         !group.is_empty() && group.iter().all(|member| member.node != self.node)
     }
 
-    /// Takes in what a peer sent; false if too much waits.
+    /// Takes in what can wait until Raft's own thread is awake; false if too much waits.
     pub fn deliver(&self, message: RaftMsg) -> bool {
         self.inbox.push_within(message, PEER_FRAMES_MAX)
     }

@@ -28,8 +28,8 @@ use super::raft::RaftLoop;
 use super::rescue::first_epoch;
 use super::scrub::Scrub;
 use super::{
-    AppliedNote, ConfBoard, Core, FAR_BEHIND, Queue, RecordPort, RollCall, Shared, Transfers, Vitals, Waiters,
-    join_all, spawn, spawn_behind,
+    AppliedNote, ConfBoard, Core, FAR_BEHIND, Queue, RecordPort, RollCall, Seat, Shared, Transfers, Vitals, Waiters,
+    join_all, spawn, spawn_behind, turn,
 };
 use crate::Result;
 use crate::as_of;
@@ -282,7 +282,8 @@ fn core<M: Machine>(
         contacts: contacts.filter(|node| *node != env.node).collect(),
         epoch: AtomicU32::new(0),
         newest_epoch: AtomicU32::new(0),
-        inbox: Arc::new(Mailbox::default()),
+        inbox: Mailbox::default(),
+        seat: Seat::default(),
         apply: Mailbox::default(),
         keeper: Mailbox::default(),
         index: Desk::default(),
@@ -352,7 +353,7 @@ fn run<M: Machine>(
         .and_then(|()| start(&running.keeper, spawn_behind("scrub", FAR_BEHIND, move || scrub.run())))
         .and_then(|()| start(&running.apply, spawn("apply", move || apply.run())))
         .and_then(|()| start(&running.index, spawn("index", move || indexer.run())))
-        .and_then(|()| start(&running.raft, spawn("raft", move || raft.run())));
+        .and_then(|()| start(&running.raft, spawn("raft", move || turn::run(&port, raft))));
     if let Err(error) = started {
         running.stop(true);
         return Err(error);

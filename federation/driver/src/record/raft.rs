@@ -1,4 +1,4 @@
-//! The raft thread of a record: inputs from everywhere into the replica, its actions to everyone.
+//! Raft of a record: inputs from everywhere into the replica, its actions to everyone. Whose thread does it, says `turn.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,9 +11,10 @@ use shouwang_replica::{Action, Input, Replica, Role, Seat, conf_change, next_cha
 use super::proposer::{Moment, Proposer};
 use super::reads::Reads;
 use super::roll_call::Teller;
+use super::turn::Turn;
 use super::{AppliedNote, ApplyWork, RaftMsg, RecordPort, Vitals};
 use crate::error::DriverError;
-use crate::log_writer::LogJob;
+use crate::log_writer::{LogJob, Persisted};
 use crate::mailbox::Mailbox;
 use crate::metrics;
 use crate::transport::Transport;
@@ -29,15 +30,24 @@ pub(crate) struct RaftLoop {
     pub proposer: Proposer,
     pub transport: Arc<Transport>,
     pub log: Arc<Mailbox<LogJob>>,
+    /// Tells this record what is written.
+    persisted: Persisted,
+    messages: Vec<RaftMsg>,
+    inputs: Vec<Input>,
     reads: Reads,
     role: Role,
     term: u64,
     leader: Option<u64>,
     applied: AppliedNote,
     group: Vec<Seat>,
+    tick: Duration,
     next_tick: Instant,
+    /// How long the others may wait to be told how far is committed.
+    commit_rides: Duration,
     /// When the others are told how far is committed, if nothing has told them by then.
     tell_commit: Option<Instant>,
+    /// There was something to tell them since the last look.
+    told_some: bool,
     fit: bool,
     resigned: bool,
     fetching: Option<u64>,
@@ -52,6 +62,46 @@ pub(crate) struct RaftLoop {
     teller: Teller,
 }
 
+impl Turn for RaftLoop {
+    fn turn(&mut self) -> Instant {
+        let port = self.port.clone();
+        let core = port.core();
+        let (mut messages, mut inputs) = (std::mem::take(&mut self.messages), std::mem::take(&mut self.inputs));
+        core.inbox.drain(&mut messages);
+        let ticked = self.ticks(&mut inputs);
+        let mut answered = Vec::new();
+        for message in messages.drain(..) {
+            if let RaftMsg::ConfApplied { index, .. } = &message {
+                answered.push(*index);
+            }
+            self.receive(message, &mut inputs);
+        }
+        inputs.extend(self.reads.ask().map(|ticket| Input::ReadIndex { ticket }));
+        inputs.extend(self.tell_commit.filter(|due| *due <= Instant::now()).map(|_| Input::TellCommit));
+        // The first step carries out what the start has decided.
+        self.step(&mut inputs);
+        for index in answered {
+            core.conf.answer(index);
+        }
+        self.lead(&mut inputs);
+        self.reads.applied(self.applied.index);
+        if ticked {
+            self.tell();
+            self.call_roll();
+        }
+        (self.messages, self.inputs) = (messages, inputs);
+        self.put_off_commit();
+        core.inbox.hear_quiet(self.reads.wait_for_apply() || self.proposer.waits_for_apply());
+        let wakes = [self.proposer.wake_at(self.leader), self.tell_commit];
+        wakes.into_iter().flatten().fold(self.next_tick, Instant::min)
+    }
+
+    fn looks_within(&mut self) -> Option<Duration> {
+        // Whoever has just said something will go on, and need not wake the thread each time to set a time.
+        std::mem::take(&mut self.told_some).then_some(self.commit_rides)
+    }
+}
+
 impl RaftLoop {
     pub fn new(
         port: Arc<dyn RecordPort>,
@@ -61,8 +111,17 @@ impl RaftLoop {
         log: Arc<Mailbox<LogJob>>,
         applied: AppliedNote,
     ) -> Self {
-        let group = super::seats(&port.core().group.load());
+        let core = port.core();
+        let group = super::seats(&core.group.load());
+        let tick = Duration::from_millis(u64::from(core.options.timing.tick_ms));
+        let writes_for = port.clone();
         Self {
+            persisted: Arc::new(move |number| writes_for.core().persisted(number)),
+            messages: Vec::new(),
+            inputs: Vec::new(),
+            tick,
+            next_tick: Instant::now() + tick,
+            commit_rides: Duration::from_micros(u64::from(core.options.timing.commit_rides_us())),
             port,
             replica,
             proposer,
@@ -74,8 +133,8 @@ impl RaftLoop {
             leader: None,
             applied,
             group,
-            next_tick: Instant::now(),
             tell_commit: None,
+            told_some: false,
             fit: true,
             resigned: false,
             fetching: None,
@@ -88,56 +147,21 @@ impl RaftLoop {
         }
     }
 
-    /// Runs until the inbox is closed.
-    pub fn run(mut self) {
-        let port = self.port.clone();
-        let core = port.core();
-        let tick = Duration::from_millis(u64::from(core.options.timing.tick_ms));
-        self.next_tick = Instant::now() + tick;
-        let (mut messages, mut inputs) = (Vec::new(), Vec::new());
-        // The first step carries out what the start has decided.
-        self.step(&mut inputs);
-        loop {
-            self.put_off_commit(Duration::from_micros(u64::from(core.options.timing.commit_rides_us())));
-            let wakes = [self.proposer.wake_at(self.leader), self.tell_commit];
-            let until = wakes.into_iter().flatten().fold(self.next_tick, Instant::min);
-            let waits_for_apply = self.reads.wait_for_apply() || self.proposer.waits_for_apply();
-            if !core.inbox.take_hearing(waits_for_apply, Some(until), &mut messages) {
-                break;
-            }
-            let ticked = self.ticks(tick, &mut inputs);
-            let mut answered = Vec::new();
-            for message in messages.drain(..) {
-                if let RaftMsg::ConfApplied { index, .. } = &message {
-                    answered.push(*index);
-                }
-                self.receive(message, &mut inputs);
-            }
-            inputs.extend(self.reads.ask().map(|ticket| Input::ReadIndex { ticket }));
-            inputs.extend(self.tell_commit.filter(|due| *due <= Instant::now()).map(|_| Input::TellCommit));
-            self.step(&mut inputs);
-            for index in answered {
-                core.conf.answer(index);
-            }
-            self.lead(&mut inputs);
-            self.reads.applied(self.applied.index);
-            if ticked {
-                self.tell();
-                self.call_roll();
-            }
-        }
+    /// Says the last that is to be said.
+    pub fn end(mut self) {
         let mut last = Vec::new();
         self.replica.write_commit(&mut last);
         for action in last {
             self.act(action);
         }
         self.tell();
-        tracing::debug!(record = %core.label, "raft thread ends");
+        tracing::debug!(record = %self.port.core().label, "raft ends");
     }
 
-    fn put_off_commit(&mut self, time: Duration) {
-        let due = self.replica.owes_commit().then(|| self.tell_commit.unwrap_or_else(|| Instant::now() + time));
-        self.tell_commit = due;
+    fn put_off_commit(&mut self) {
+        let due = || self.tell_commit.unwrap_or_else(|| Instant::now() + self.commit_rides);
+        self.tell_commit = self.replica.owes_commit().then(due);
+        self.told_some |= self.tell_commit.is_some();
     }
 
     /// Half of the memory for the log is in use.
@@ -155,16 +179,16 @@ impl RaftLoop {
         }
     }
 
-    fn ticks(&mut self, tick: Duration, inputs: &mut Vec<Input>) -> bool {
+    fn ticks(&mut self, inputs: &mut Vec<Input>) -> bool {
         let now = Instant::now();
         let mut ticked = 0;
         while self.next_tick <= now && ticked < TICKS_AT_ONCE {
             inputs.push(Input::Tick);
-            self.next_tick += tick;
+            self.next_tick += self.tick;
             ticked += 1;
         }
         if self.next_tick <= now {
-            self.next_tick = now + tick;
+            self.next_tick = now + self.tick;
         }
         if ticked > 0 {
             self.judge_fitness(inputs);
@@ -314,7 +338,8 @@ impl RaftLoop {
             Action::Send(messages) => self.transport.messages(core, messages),
             Action::Persist(persist) => {
                 let persist = Box::new(persist);
-                self.log.push(LogJob::Persist { slot: core.slot, persist, inbox: core.inbox.clone() });
+                let persisted = self.persisted.clone();
+                self.log.push(LogJob::Persist { slot: core.slot, persist, persisted });
             }
             Action::Apply(entries) => {
                 core.apply.push(ApplyWork::Entries(entries));

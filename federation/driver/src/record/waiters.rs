@@ -117,6 +117,11 @@ impl Waiters {
         self.lock().waiting.contains_key(key)
     }
 
+    /// Whether one command is waited for, and no other.
+    pub fn is_for_one(&self) -> bool {
+        self.lock().waiting.len() == 1
+    }
+
     /// Whether nobody waits for anything.
     pub fn is_empty(&self) -> bool {
         self.lock().waiting.is_empty()

@@ -220,7 +220,7 @@ fn receive(transport: &Arc<Transport>, peer: NodeId, frame: proto::RecordFrame) 
         tracing::warn!(%peer, record = %core.label, dropped = count - messages.len(), "messages of another sender or kind");
     }
     if !messages.is_empty() {
-        core.deliver(RaftMsg::Messages { from: peer.get(), whole_ledger: frame.oldest_revision == 1, messages });
+        core.leave(RaftMsg::Messages { from: peer.get(), whole_ledger: frame.oldest_revision == 1, messages });
     }
     for answer in frame.answers {
         let verdict = match answer.verdict() {
@@ -230,7 +230,7 @@ fn receive(transport: &Arc<Transport>, peer: NodeId, frame: proto::RecordFrame) 
             proto::BatchVerdict::Refused => Verdict::Refused,
             proto::BatchVerdict::Unspecified => continue,
         };
-        core.deliver(RaftMsg::Answer { from: peer.get(), ticket: answer.ticket, verdict });
+        core.leave(RaftMsg::Answer { from: peer.get(), ticket: answer.ticket, verdict });
     }
     for proto::ForwardedBatch { ticket, batch } in frame.batches {
         let from = peer.get();
@@ -238,13 +238,14 @@ fn receive(transport: &Arc<Transport>, peer: NodeId, frame: proto::RecordFrame) 
         // that does not lead may be behind and answers only that.
         let verdict = if core.leads() && !port.is_acceptable(&batch) {
             Verdict::Refused
-        } else if core.deliver(RaftMsg::Batch { from, ticket, batch }) {
+        } else if core.leave(RaftMsg::Batch { from, ticket, batch }) {
             continue;
         } else {
             Verdict::Busy
         };
         transport.answer(core, from, ticket, verdict);
     }
+    core.take_turn();
 }
 
 /// Answers of a transfer, for a thread that may block.

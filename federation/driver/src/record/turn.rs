@@ -1,0 +1,254 @@
+//! Raft's turn. Whoever brings a record something for Raft that somebody waits for carries it out himself, unless somebody is
+//! at it already: a message of a peer is answered by the thread that read it, what the log has written by the thread that wrote
+//! it. Waking another thread for it costs more than the turn itself. Raft has a thread of its own for all that is due at a
+//! time, and for what can wait until that thread is awake, so that what comes together is taken together.
+
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
+
+use super::raft::RaftLoop;
+use super::{Command, Core, PEER_FRAMES_MAX, RaftMsg, RecordPort};
+use crate::mailbox::Mailbox;
+
+/// Turns that somebody takes at once who has something else to do.
+const TURNS_MAX: usize = 4;
+
+/// What is done in turns.
+pub(crate) trait Turn {
+    /// Carries out all that waits, and what is due. Says when something is due next.
+    fn turn(&mut self) -> Instant;
+    /// How soon its own thread is to look again, although nothing is due.
+    fn looks_within(&mut self) -> Option<Duration>;
+}
+
+/// A turn has ended in a panic: nobody knows any more how things stand.
+#[derive(Debug)]
+pub(crate) struct Panicked;
+
+/// Where one sits whose turns anybody may take, one at a time; empty before he begins, and once he has ended.
+pub(crate) struct Seat<T>(Mutex<Option<Seated<T>>>);
+
+struct Seated<T> {
+    raft: T,
+    /// Until when his own thread sleeps.
+    sleeps_until: Instant,
+}
+
+impl<T> Default for Seat<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T: Turn> Seat<T> {
+    /// Takes the turn for what was [left](Mailbox::leave) in his box, if nobody has it. Whoever has it looks once more when he
+    /// is done, so that nothing is left lying.
+    fn take<M>(&self, inbox: &Mailbox<M>) -> Result<(), Panicked> {
+        for _ in 0..TURNS_MAX {
+            match self.0.try_lock() {
+                Ok(mut seat) => {
+                    // Who begins takes what waits; who has ended, nothing.
+                    let Some(seated) = seat.as_mut() else { return Ok(()) };
+                    let due = seated.raft.turn();
+                    if due < seated.sleeps_until {
+                        seated.sleeps_until = due;
+                        inbox.nudge();
+                    }
+                }
+                Err(TryLockError::WouldBlock) => return Ok(()),
+                Err(TryLockError::Poisoned(_)) => return Err(Panicked),
+            }
+            if !inbox.is_urgent() {
+                return Ok(());
+            }
+        }
+        inbox.nudge();
+        Ok(())
+    }
+
+    /// His own thread, until the box is closed. Gives him back: he knows the seat, and the seat must not keep him.
+    fn sit<M>(&self, inbox: &Mailbox<M>, raft: T) -> Result<Option<T>, Panicked> {
+        let mut until = Instant::now();
+        *self.lock()? = Some(Seated { raft, sleeps_until: until });
+        while inbox.wait(Some(until)) {
+            let mut seat = self.lock()?;
+            let Some(seated) = seat.as_mut() else { return Ok(None) };
+            let due = seated.raft.turn();
+            until = seated.raft.looks_within().map_or(due, |within| due.min(Instant::now() + within));
+            seated.sleeps_until = until;
+        }
+        Ok(self.lock()?.take().map(|seated| seated.raft))
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, Option<Seated<T>>>, Panicked> {
+        self.0.lock().map_err(|_| Panicked)
+    }
+}
+
+impl Core {
+    /// Takes in what a peer has sent; false if too much waits, or Raft has ended. Whoever leaves something takes the
+    /// [turn](Self::take_turn) for it.
+    pub fn leave(&self, message: RaftMsg) -> bool {
+        self.inbox.leave(message, PEER_FRAMES_MAX)
+    }
+
+    /// Takes in that the log's writes up to this number are done.
+    pub fn persisted(&self, number: u64) {
+        self.inbox.leave(RaftMsg::Persisted(number), usize::MAX);
+        self.take_turn();
+    }
+
+    /// Takes in a caller's command, for whose outcome he waits already. One alone goes out at once; those that come while
+    /// others are on their way go together.
+    pub fn ask(&self, command: Command) -> bool {
+        if !self.waiters.is_for_one() {
+            return self.inbox.push(RaftMsg::Command(command));
+        }
+        let taken = self.inbox.leave(RaftMsg::Command(command), usize::MAX);
+        self.take_turn();
+        taken
+    }
+
+    /// Takes Raft's turn, if nobody has it.
+    pub fn take_turn(&self) {
+        if self.seat.take(&self.inbox).is_err() {
+            self.end_in_panic();
+        }
+    }
+
+    fn end_in_panic(&self) {
+        if self.halted.get().is_none() {
+            self.halt("raft ended in a panic, which the log tells; start the node again".to_owned());
+        }
+    }
+}
+
+/// Raft's own thread, until the inbox is closed.
+pub(crate) fn run(port: &Arc<dyn RecordPort>, raft: RaftLoop) {
+    let core = port.core();
+    match core.seat.sit(&core.inbox, raft) {
+        Ok(raft) => raft.into_iter().for_each(RaftLoop::end),
+        Err(Panicked) => core.end_in_panic(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_mins(10);
+
+    /// Adds up what it finds in its box, and trips over 0.
+    struct Adder {
+        inbox: Arc<Mailbox<u64>>,
+        sum: Arc<Mutex<u64>>,
+        /// Which threads took its turns.
+        by: Arc<Mutex<Vec<std::thread::ThreadId>>>,
+        next: Duration,
+    }
+
+    impl Turn for Adder {
+        fn turn(&mut self) -> Instant {
+            let mut taken = Vec::new();
+            self.inbox.drain(&mut taken);
+            self.by.lock().unwrap().push(std::thread::current().id());
+            for number in taken {
+                assert!(number > 0, "planted");
+                *self.sum.lock().unwrap() += number;
+            }
+            Instant::now() + self.next
+        }
+
+        fn looks_within(&mut self) -> Option<Duration> {
+            None
+        }
+    }
+
+    #[derive(Default)]
+    struct Bench {
+        seat: Arc<Seat<Adder>>,
+        inbox: Arc<Mailbox<u64>>,
+        sum: Arc<Mutex<u64>>,
+        by: Arc<Mutex<Vec<std::thread::ThreadId>>>,
+    }
+
+    impl Bench {
+        /// Starts the thread and waits until it sleeps, for long.
+        fn start(&self) -> std::thread::JoinHandle<Result<bool, Panicked>> {
+            let adder = Adder { inbox: self.inbox.clone(), sum: self.sum.clone(), by: self.by.clone(), next: LONG };
+            let (seat, inbox) = (self.seat.clone(), self.inbox.clone());
+            let thread = std::thread::spawn(move || seat.sit(&inbox, adder).map(|adder| adder.is_some()));
+            while self.by.lock().unwrap().is_empty() {
+                std::thread::yield_now();
+            }
+            thread
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_left_waits_for_the_thread_however_many_come_at_once() {
+        const THREADS: usize = 3;
+        const ROUNDS: u64 = 20_000;
+        let bench = Bench::default();
+        let thread = bench.start();
+        let (together, left_lying) = (Barrier::new(THREADS), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            let bring = || {
+                for round in 1..=ROUNDS {
+                    together.wait();
+                    assert!(bench.inbox.leave(1, usize::MAX));
+                    bench.seat.take(&bench.inbox).unwrap();
+                    together.wait();
+                    // All have come: what is not carried out by now, nobody will.
+                    let missed = *bench.sum.lock().unwrap() != round * THREADS as u64;
+                    left_lying.fetch_add(u64::from(missed), Ordering::Relaxed);
+                }
+            };
+            for _ in 1..THREADS {
+                scope.spawn(bring);
+            }
+            bring();
+        });
+        bench.inbox.close();
+        assert!(thread.join().unwrap().unwrap(), "it is given back");
+        assert_eq!(left_lying.into_inner(), 0, "rounds after which something was left lying");
+    }
+
+    #[test]
+    fn whoever_brings_something_carries_it_out_and_the_thread_learns_when_to_look() {
+        let bench = Bench::default();
+        let thread = bench.start();
+        let turns = || bench.by.lock().unwrap().clone();
+        assert!(bench.inbox.leave(5, 1));
+        bench.seat.take(&bench.inbox).unwrap();
+        assert_eq!(*bench.sum.lock().unwrap(), 5);
+        assert_eq!(turns().last(), Some(&std::thread::current().id()));
+        // Something is due at once now: the thread hears of it and takes turns of its own.
+        let before = turns().len();
+        bench.seat.lock().unwrap().as_mut().unwrap().raft.next = Duration::from_millis(1);
+        bench.seat.take(&bench.inbox).unwrap();
+        let own = thread.thread().id();
+        while !turns()[before..].contains(&own) {
+            std::thread::yield_now();
+        }
+        bench.inbox.close();
+        assert!(thread.join().unwrap().unwrap());
+        bench.seat.take(&bench.inbox).unwrap();
+    }
+
+    #[test]
+    fn a_panic_in_somebodys_turn_is_told_to_all_who_come_after() {
+        let bench = Bench::default();
+        let thread = bench.start();
+        assert!(bench.inbox.leave(0, 1));
+        std::thread::scope(|scope| {
+            assert!(scope.spawn(|| bench.seat.take(&bench.inbox)).join().is_err(), "his own");
+        });
+        assert!(bench.seat.take(&bench.inbox).is_err());
+        bench.inbox.nudge();
+        assert!(thread.join().unwrap().is_err());
+    }
+}
