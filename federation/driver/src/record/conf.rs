@@ -1,4 +1,4 @@
-//! The membership in force, as the raft thread has last made it; apply waits here for the answer to an entry it judged.
+//! The membership in force, as Raft has last made it; apply waits here for the answer to an entry it judged.
 
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -137,7 +137,7 @@ impl Member {
         self.record.would_take(batch, &self.verifier)
     }
 
-    /// What a leader's raft thread does with each tick beside Raft: how things stand, and whether the group is to change.
+    /// What a leader does with each tick beside Raft: how things stand, and whether the group is to change.
     /// Nothing comes of it: whom others feed are of the group, and Raft does not know them.
     pub fn looks_at_group(&self) {
         if let Some(replica) = &self.replica {
