@@ -133,7 +133,11 @@ impl Reader {
         if self.line > ROWS_MAX {
             return Err(Problem::TooManyRows);
         }
-        self.rows.push((self.began, std::mem::take(&mut self.row)));
+        let cells = std::mem::take(&mut self.row);
+        // A line that holds nothing is none, as in a workbook: a file may have as many of them as it has bytes.
+        if !matches!(cells[..], [Cell::Empty]) {
+            self.rows.push((self.began, cells));
+        }
         self.line += 1;
         self.began = self.line;
         Ok(())

@@ -161,7 +161,7 @@ fn dates_classes_conditions_and_owners() {
 fn titles_sums_and_notes_are_passed_over_by_name() {
     use SkipReason::{Blank, Header, Note, Title, Total, Zero};
     let report = import(
-        "乌海市台账,,,\n填报单位：某局,,,2026年\n序号,物资名称,计量单位,数量\n1,帐篷,顶,3\n\n一、生活类,,,\n\
+        "乌海市台账,,,\n填报单位：某局,,,2026年\n序号,物资名称,计量单位,数量\n1,帐篷,顶,3\n,,,\n一、生活类,,,\n\
          序号,物资名称,计量单位,数量\n2,棉被,床,4\n3,棉衣,件,0\n4,手电,,\n合 计,,,7\n填表：物资岗,,,\n",
     );
     let verdicts: Vec<_> = report

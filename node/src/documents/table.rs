@@ -74,7 +74,7 @@ pub struct Table {
     /// The sheet; a CSV file has none.
     pub sheet: Option<String>,
     /// Row number as a spreadsheet counts (in CSV, the line on which the row begins), and its cells. Every row up to
-    /// the last one that holds something is here, blank ones too.
+    /// the last one that holds something is here, blank ones too; lines that hold nothing at all are none.
     pub rows: Vec<(u32, Vec<Cell>)>,
     /// Whether bare day numbers count from 1904 instead of 1900.
     pub epoch_1904: bool,
