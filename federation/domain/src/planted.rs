@@ -1,4 +1,5 @@
-//! Bugs to plant, so that the simulator can show that it would see them (feature `planted`; no program of ours has it).
+//! Bugs to plant, so that the simulator can show that it would see them (feature `planted`; no release has it, and in
+//! the build of the tests only the simulator plants any).
 //!
 //! This is the one list of them. A rule of this room that can be broken asks [`planted!`](crate::planted!) at the spot;
 //! bugs of the shell around the records are planted by the simulated node, under the same names. What is planted counts

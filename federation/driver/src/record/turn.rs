@@ -45,6 +45,10 @@ impl<T: Turn> Seat<T> {
     /// is done, so that nothing is left lying.
     fn take<M>(&self, inbox: &Mailbox<M>) -> Result<(), Panicked> {
         for _ in 0..TURNS_MAX {
+            // Nothing was brought, or somebody has had it already.
+            if !inbox.is_urgent() {
+                return Ok(());
+            }
             match self.0.try_lock() {
                 Ok(mut seat) => {
                     // Who begins takes what waits; who has ended, nothing.
@@ -57,9 +61,6 @@ impl<T: Turn> Seat<T> {
                 }
                 Err(TryLockError::WouldBlock) => return Ok(()),
                 Err(TryLockError::Poisoned(_)) => return Err(Panicked),
-            }
-            if !inbox.is_urgent() {
-                return Ok(());
             }
         }
         inbox.nudge();
@@ -224,11 +225,15 @@ mod tests {
         let turns = || bench.by.lock().unwrap().clone();
         assert!(bench.inbox.leave(5, 1));
         bench.seat.take(&bench.inbox).unwrap();
+        let taken = turns().len();
+        bench.seat.take(&bench.inbox).unwrap();
+        assert_eq!(turns().len(), taken, "there was nothing to do");
         assert_eq!(*bench.sum.lock().unwrap(), 5);
         assert_eq!(turns().last(), Some(&std::thread::current().id()));
         // Something is due at once now: the thread hears of it and takes turns of its own.
         let before = turns().len();
         bench.seat.lock().unwrap().as_mut().unwrap().raft.next = Duration::from_millis(1);
+        assert!(bench.inbox.leave(1, 1));
         bench.seat.take(&bench.inbox).unwrap();
         let own = thread.thread().id();
         while !turns()[before..].contains(&own) {
@@ -247,6 +252,7 @@ mod tests {
         std::thread::scope(|scope| {
             assert!(scope.spawn(|| bench.seat.take(&bench.inbox)).join().is_err(), "his own");
         });
+        assert!(bench.inbox.leave(1, 1));
         assert!(bench.seat.take(&bench.inbox).is_err());
         bench.inbox.nudge();
         assert!(thread.join().unwrap().is_err());
