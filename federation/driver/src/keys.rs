@@ -96,10 +96,12 @@ impl Signer for Ed25519Signer {
     }
 }
 
-/// Signs a batch with a key of the node that it names.
-pub fn sign_batch(batch: &mut Batch, key: &dyn Signer) {
+/// Signs a batch with a key of the node that it names. Gives back the message that is signed.
+pub fn sign_batch(batch: &mut Batch, key: &dyn Signer) -> Vec<u8> {
+    let message = batch.signed_message(&merkle::root(&batch.leaves()));
     batch.signature_algorithm = key.algorithm();
-    batch.signature = Bytes(key.sign(&batch.signed_message(&merkle::root(&batch.leaves()))));
+    batch.signature = Bytes(key.sign(&message));
+    message
 }
 
 /// The verifier of every node.
@@ -119,7 +121,7 @@ impl Verifier for Ed25519Verifier {
 /// Verdicts remembered before the older half is forgotten.
 const REMEMBERED: usize = 8192;
 
-/// Remembers which signatures were good, so that what was verified on receipt costs nothing at apply.
+/// Remembers which signatures were good, so that what was verified on receipt, or was signed here, costs nothing at apply.
 #[derive(Debug, Default)]
 pub struct CachedVerifier<V> {
     inner: V,
@@ -130,6 +132,12 @@ impl<V: Verifier> CachedVerifier<V> {
     /// Remembers the verdicts of `inner`.
     pub fn new(inner: V) -> Self {
         Self { inner, good: Mutex::default() }
+    }
+
+    /// Takes a signature for good that this process has just made itself. Should it be none after all, by a fault of the
+    /// machine, the others drop its batch and this node does not: their digests part, as after any other such fault.
+    pub fn vouch(&self, algorithm: SignatureAlgorithm, public_key: &[u8], message: &[u8], signature: &[u8]) {
+        self.remember(question(algorithm, public_key, message, signature));
     }
 
     fn is_known(&self, key: &Hash32) -> bool {
@@ -149,10 +157,7 @@ impl<V: Verifier> CachedVerifier<V> {
 
 impl<V: Verifier> Verifier for CachedVerifier<V> {
     fn verify(&self, algorithm: SignatureAlgorithm, public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-        // Key and signature lengths are prefixed, so that no two questions share a key of the cache.
-        let lengths =
-            [public_key.len() as u64, signature.len() as u64, algorithm as u64].map(u64::to_be_bytes).concat();
-        let key = Hash32::of(&[&lengths, public_key, signature, message]);
+        let key = question(algorithm, public_key, message, signature);
         if self.is_known(&key) {
             return true;
         }
@@ -162,6 +167,12 @@ impl<V: Verifier> Verifier for CachedVerifier<V> {
         }
         good
     }
+}
+
+/// What a question to a verifier is remembered by. Lengths of key and signature are prefixed, so that no two share it.
+fn question(algorithm: SignatureAlgorithm, public_key: &[u8], message: &[u8], signature: &[u8]) -> Hash32 {
+    let lengths = [public_key.len() as u64, signature.len() as u64, algorithm as u64].map(u64::to_be_bytes).concat();
+    Hash32::of(&[&lengths, public_key, signature, message])
 }
 
 #[cfg(test)]
@@ -207,5 +218,19 @@ mod tests {
         assert_eq!(verifier.inner.0.load(Ordering::SeqCst), 1);
         assert!(!asked(b"stone", &signature) && !asked(b"stone", &signature) && !asked(b"bread", b""));
         assert_eq!(verifier.inner.0.load(Ordering::SeqCst), 4);
+    }
+
+    #[test]
+    fn what_was_signed_here_is_not_checked_here_and_nothing_else_is_taken_for_it() {
+        let signer = Ed25519Signer::from_seed(&[7; 32]).unwrap();
+        let (key, signature) = (signer.public_key(), signer.sign(b"bread"));
+        let verifier = CachedVerifier::new(Counting::default());
+        verifier.vouch(signer.algorithm(), &key, b"bread", &signature);
+        assert!(verifier.verify(signer.algorithm(), &key, b"bread", &signature));
+        assert_eq!(verifier.inner.0.load(Ordering::SeqCst), 0);
+        let other = Ed25519Signer::from_seed(&[8; 32]).unwrap().public_key();
+        assert!(!verifier.verify(signer.algorithm(), &key, b"stone", &signature));
+        assert!(!verifier.verify(signer.algorithm(), &other, b"bread", &signature));
+        assert_eq!(verifier.inner.0.load(Ordering::SeqCst), 2);
     }
 }

@@ -324,7 +324,7 @@ fn run<M: Machine>(
 ) -> Result<Running> {
     let port: Arc<dyn RecordPort> = shared.clone();
     let core = port.core();
-    let proposer = Proposer::new(core, env.signer.clone(), env.clock.clone(), env.transport.clone());
+    let proposer = Proposer::new(core, env, shared.verifier.clone());
     let log = env.writer.mailbox.clone();
     let raft = RaftLoop::new(port.clone(), replica, proposer, env.transport.clone(), log, at);
     let apply = ApplyLoop::new(shared.clone(), record, at);

@@ -15,11 +15,12 @@ use shouwang_domain::time::Timestamp;
 use shouwang_replica::{Input, RefusalReason};
 
 use super::batching::{BATCH_BYTES, ENTRIES_MAX, GATHER, OWN_BATCHES_AT_ONCE, OWN_BATCHES_MAX};
+use super::open::Environment;
 use super::waiters::{CommandKey, Progress};
 use super::{Core, Verdict};
 use crate::clock::Clock;
 use crate::error::DriverError;
-use crate::keys::{Signer, sign_batch};
+use crate::keys::{CachedVerifier, Ed25519Verifier, Signer, sign_batch};
 use crate::transport::Transport;
 
 /// Bytes of batches that wait for a place in an entry.
@@ -75,6 +76,8 @@ pub(crate) struct Moment {
 /// The proposer of one record.
 pub(crate) struct Proposer {
     signer: Arc<dyn Signer>,
+    /// What apply asks about signatures: it need not check what was signed here.
+    verifier: Arc<CachedVerifier<Ed25519Verifier>>,
     clock: Arc<dyn Clock>,
     transport: Arc<Transport>,
     retry_after: Duration,
@@ -96,13 +99,15 @@ pub(crate) struct Proposer {
 }
 
 impl Proposer {
-    pub fn new(core: &Core, signer: Arc<dyn Signer>, clock: Arc<dyn Clock>, transport: Arc<Transport>) -> Self {
+    /// The proposer of a record of this node, whose apply asks `verifier`.
+    pub fn new(core: &Core, env: &Environment, verifier: Arc<CachedVerifier<Ed25519Verifier>>) -> Self {
         let timing = core.options.timing;
         let election = Duration::from_millis(u64::from(timing.tick_ms * timing.election_ticks));
         Self {
-            signer,
-            clock,
-            transport,
+            signer: env.signer.clone(),
+            verifier,
+            clock: env.clock.clone(),
+            transport: env.transport.clone(),
             retry_after: 2 * election,
             queue: VecDeque::new(),
             own: BTreeMap::new(),
@@ -258,7 +263,7 @@ impl Proposer {
             return false;
         }
         let batch = Batch::unsigned(core.id, core.epoch.load(Ordering::Relaxed), core.node, commands);
-        let (bytes, hash) = signed(batch, self.signer.among(&core.keys.load()));
+        let (bytes, hash) = signed(batch, self.signer.among(&core.keys.load()), &self.verifier);
         self.signed_at = moment.now;
         self.next_ticket += 1;
         self.own.insert(self.next_ticket, Own { bytes, hash, keys, signed_with: 0, sent: 0, retry: None });
@@ -274,7 +279,7 @@ impl Proposer {
         let Some(next) = in_force.get(own.signed_with + 1) else { return false };
         let key = self.signer.among(std::slice::from_ref(next));
         let Some(batch) = Batch::decode(&own.bytes).ok().filter(|_| key.public_key() == *next) else { return false };
-        (own.bytes, own.hash) = signed(batch, key);
+        (own.bytes, own.hash) = signed(batch, key, &self.verifier);
         own.signed_with += 1;
         (own.sent, own.retry) = (0, Some(now));
         true
@@ -375,8 +380,9 @@ impl Proposer {
 }
 
 /// The batch with a signature, encoded, and its hash.
-fn signed(mut batch: Batch, key: &dyn Signer) -> (Bytes, Hash32) {
-    sign_batch(&mut batch, key);
+fn signed(mut batch: Batch, key: &dyn Signer, verifier: &CachedVerifier<Ed25519Verifier>) -> (Bytes, Hash32) {
+    let message = sign_batch(&mut batch, key);
+    verifier.vouch(batch.signature_algorithm, &key.public_key(), &message, &batch.signature.0);
     let bytes = code::encode(&batch);
     let hash = Hash32::of(&[&bytes]);
     (bytes.into(), hash)
