@@ -20,7 +20,6 @@ use tokio::time::timeout_at;
 
 use crate::Result;
 use crate::error::DriverError;
-use crate::metrics;
 use crate::proof::{self, InclusionProof};
 use crate::record::{ApplyWork, Command, CommandKey, Core, KeeperJob, Place, RaftMsg, Registered, Shared};
 use crate::status::RecordStatus;
@@ -133,7 +132,7 @@ impl<M: Machine> Handle<M> {
             }),
             Err(_) => Err(DriverError::DeadlineExceeded { id: envelope.id }),
         };
-        metrics::commit(&core.label, began.elapsed());
+        core.metrics.commit(began.elapsed());
         outcome
     }
 

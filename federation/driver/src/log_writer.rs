@@ -39,13 +39,26 @@ pub(crate) enum LogJob {
 }
 
 /// What the node knows about its disk.
-#[derive(Default)]
 pub(crate) struct DiskState {
     full: AtomicBool,
     broken: AtomicBool,
     syncs: AtomicU64,
     total_us: AtomicU64,
     max_us: AtomicU64,
+    told: metrics::Histogram,
+}
+
+impl Default for DiskState {
+    fn default() -> Self {
+        Self {
+            full: AtomicBool::default(),
+            broken: AtomicBool::default(),
+            syncs: AtomicU64::default(),
+            total_us: AtomicU64::default(),
+            max_us: AtomicU64::default(),
+            told: metrics::fsync(),
+        }
+    }
 }
 
 impl DiskState {
@@ -59,7 +72,7 @@ impl DiskState {
         self.syncs.fetch_add(1, Ordering::Relaxed);
         self.total_us.fetch_add(us, Ordering::Relaxed);
         self.max_us.fetch_max(us, Ordering::Relaxed);
-        metrics::fsync(took);
+        self.told.record(took.as_secs_f64());
     }
 
     /// Synced writes so far.

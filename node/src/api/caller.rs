@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use super::convert::words;
 use super::deadline::Deadline;
 use super::rights::TABLE;
-use super::{Limits, status};
+use super::{Limits, status, told};
 use crate::auth::{Denied, Full, Identity, Municipality, PeerInfo, Place, Places, Role};
 use crate::lang::{Bilingual, shortened};
 
@@ -168,7 +168,7 @@ impl Admitted {
         let answer = tokio::time::timeout_at(deadline.patience().into(), service(request).instrument(span)).await;
         let response = answer.unwrap_or_else(|_| overdue().into_http());
         drop(places);
-        record(method, &response, since);
+        told::called(method, &response, since);
         response
     }
 }
@@ -212,13 +212,6 @@ fn overdue() -> Status {
          happened; ask again with the same request id, or ask for its outcome",
     );
     status::error(Code::DeadlineExceeded, "DEADLINE", &text, &[])
-}
-
-fn record(method: &'static str, response: &HttpResponse, started: Instant) {
-    // A call that failed carries its code in the headers; what succeeded, or streams, carries it later.
-    let code = response.headers().get("grpc-status").and_then(|code| code.to_str().ok()).unwrap_or("0").to_owned();
-    metrics::counter!("shouwang_api_calls_total", "method" => method, "code" => code).increment(1);
-    metrics::histogram!("shouwang_api_call_seconds", "method" => method).record(started.elapsed().as_secs_f64());
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod rights;
 pub mod services;
 pub mod situation;
 pub mod status;
+mod told;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -21,7 +21,6 @@ use super::Indexed;
 use super::coverage::{Coverage, Run, Tally};
 use super::entries::{Entry, Group, PAGE, READ_MAX, Span, at_revision, of_record, of_span, of_subject};
 use super::home::{Home, Opened};
-use crate::metrics;
 use crate::record::{CommandKey, Shared};
 use crate::tail::Change;
 
@@ -146,7 +145,7 @@ impl<M: Machine> Indexer<M> {
         let core = &self.shared.core;
         let held = self.shared.held(core.keeper_position());
         let gaps = self.coverage.gaps(&held);
-        metrics::index_lag(&core.label, gaps.iter().map(|gap| gap.1 - gap.0 + 1).sum());
+        core.metrics.index_lag(gaps.iter().map(|gap| gap.1 - gap.0 + 1).sum());
         let Some((first, last)) = gaps.last().copied() else {
             if core.index.flush.swap(false, Ordering::Relaxed) {
                 opened.index.flush_durable().map_err(Trouble::of_index)?;

@@ -23,7 +23,6 @@ use super::waiters::CommandKey;
 use super::{AppliedNote, RaftMsg, Shared};
 use crate::Result;
 use crate::error::DriverError;
-use crate::metrics;
 use crate::options::RecordOptions;
 use crate::tail::Change;
 
@@ -174,7 +173,7 @@ impl<M: Machine> ApplyLoop<M> {
         if !changes.is_empty() {
             let kept = changes.iter().map(|change| (change.record.revision, change.bytes.clone())).collect();
             let kept = Kept { records: kept, root: record.ledger_root().0 };
-            metrics::applied(&core.label, changes.len() as u64, revision);
+            core.metrics.applied(changes.len() as u64, revision);
             self.shared.tail.extend(changes, core.keeper_position());
             core.keeper_backlog.fetch_add(kept.bytes(), Ordering::Relaxed);
             core.keeper.push(KeeperJob::Append(kept));

@@ -13,7 +13,6 @@ use shouwang_store::{Remedy, StoreError};
 use super::checkpoints::{self, Candidate};
 use super::{BEHIND, Core, FAR_BEHIND, RaftMsg, RecordPort, join_all, scrub, spawn_behind};
 use crate::error::DriverError;
-use crate::metrics;
 use crate::transport::{HistoryDir, Transport};
 
 /// How long a write that found the disk full waits before it is tried again.
@@ -262,7 +261,7 @@ impl KeeperLoop {
         });
         match written.result {
             Ok(info) => {
-                metrics::checkpoint(&core.label, written.began.elapsed(), info.size);
+                core.metrics.checkpoint(written.began.elapsed(), info.size);
                 core.checkpoint_size.store(info.size, Ordering::Relaxed);
                 core.index.ask_to_flush();
                 let (index, term) = (info.meta.raft_index, info.meta.raft_term);

@@ -69,6 +69,7 @@ use crate::index::{self, Desk};
 use crate::keys::{CachedVerifier, Ed25519Verifier, Signer};
 use crate::log_writer::{DiskState, FatalHook};
 use crate::mailbox::Mailbox;
+use crate::metrics::RecordMetrics;
 use crate::options::RecordOptions;
 use crate::status::Contact;
 use crate::tail::Tail;
@@ -177,6 +178,7 @@ pub(crate) struct Core {
     pub machine: &'static str,
     /// The record in logs and metrics.
     pub label: String,
+    pub metrics: RecordMetrics,
     pub options: RecordOptions,
     pub contacts: Vec<NodeId>,
     pub epoch: AtomicU32,

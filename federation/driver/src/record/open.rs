@@ -272,12 +272,14 @@ fn core<M: Machine>(
     group: Vec<GroupNode>,
     contacts: impl Iterator<Item = NodeId>,
 ) -> Core {
+    let label = format!("{}-{}", M::NAME, spec.id.short());
     Core {
         id: spec.id,
         slot: slot_of(spec.id),
         node: env.node,
         machine: M::NAME,
-        label: format!("{}-{}", M::NAME, spec.id.short()),
+        metrics: RecordMetrics::new(&label),
+        label,
         options: spec.options,
         contacts: contacts.filter(|node| *node != env.node).collect(),
         epoch: AtomicU32::new(0),

@@ -16,7 +16,6 @@ use super::{AppliedNote, ApplyWork, RaftMsg, RecordPort, Vitals};
 use crate::error::DriverError;
 use crate::log_writer::{LogJob, Persisted};
 use crate::mailbox::Mailbox;
-use crate::metrics;
 use crate::transport::Transport;
 
 /// More ticks than this are not caught up with: a node that was held up must not hold an election at once.
@@ -410,7 +409,7 @@ impl RaftLoop {
         let core = port.core();
         let status = self.replica.status();
         let (_, bytes) = self.proposer.waiting();
-        metrics::raft(&core.label, &status, core.queue.commands.load(std::sync::atomic::Ordering::Relaxed), bytes);
+        core.metrics.raft(&status, core.queue.commands.load(std::sync::atomic::Ordering::Relaxed), bytes);
         if self.moment().ready && !core.disk.is_full() {
             let changes = next_changes(&self.group, &status, &self.whole);
             if !changes.is_empty()

@@ -28,7 +28,6 @@ pub(crate) use history::HistoryDir;
 pub use service::Replication;
 
 use crate::clock::Clock;
-use crate::metrics;
 use crate::options::TransportOptions;
 use crate::record::{Core, RaftMsg, RecordPort, Verdict};
 use outbox::{Head, Item};
@@ -194,11 +193,7 @@ impl Transport {
 
     fn post(self: &Arc<Self>, core: &Core, to: u64, item: Item) -> bool {
         let head = Head { record: core.id, epoch: core.epoch.load(Ordering::Relaxed), oldest: core.oldest() };
-        let queued = self.peer(to).is_some_and(|peer| peer.push(head, item, self.options.queue_bytes));
-        if !queued {
-            metrics::dropped_to_peer(to);
-        }
-        queued
+        self.peer(to).is_some_and(|peer| peer.push(head, item, self.options.queue_bytes))
     }
 
     /// Sends Raft messages; those that find no room are dropped, and Raft is told.

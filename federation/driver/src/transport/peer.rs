@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 use super::outbox::{Head, Item, Outbox};
 use super::packing::Packer;
 use super::{ConnectError, FRAME_BYTES_MAX, PACKS_FROM, Transport, VERSION, lock};
-use crate::metrics;
+use crate::metrics::PeerMetrics;
 use crate::record::RaftMsg;
 
 /// Frames handed to the stream and not taken by it yet.
@@ -40,11 +40,18 @@ pub(crate) struct Peer {
     outbox: std::sync::Mutex<Outbox>,
     wake: Notify,
     channel: std::sync::Mutex<Option<Channel>>,
+    metrics: PeerMetrics,
 }
 
 impl Peer {
     pub fn new(node: NodeId) -> Self {
-        Self { node, outbox: std::sync::Mutex::default(), wake: Notify::new(), channel: std::sync::Mutex::default() }
+        Self {
+            node,
+            outbox: std::sync::Mutex::default(),
+            wake: Notify::new(),
+            channel: std::sync::Mutex::default(),
+            metrics: PeerMetrics::new(node.get()),
+        }
     }
 
     /// Queues an item; false if it is dropped.
@@ -52,6 +59,8 @@ impl Peer {
         let queued = lock(&self.outbox).push(head, item, max_bytes);
         if queued {
             self.wake.notify_one();
+        } else {
+            self.metrics.dropped();
         }
         queued
     }
@@ -120,7 +129,7 @@ impl Peer {
             loop {
                 let next = {
                     let mut outbox = lock(&self.outbox);
-                    metrics::peer_queue(self.node.get(), outbox.bytes());
+                    self.metrics.queue(outbox.bytes());
                     outbox.frame(transport.options.frame_bytes)
                 };
                 let records = match next {
