@@ -1,5 +1,7 @@
-//! The apply thread of a record: committed entries into the state, and the news to everyone who waits for it.
+//! Apply of a record: committed entries into the state, and the news to everyone who waits for it. Whose thread does it, says
+//! `turn.rs`.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ use tokio::sync::oneshot;
 use super::checkpoints::{At, Candidate};
 use super::keeper::{KeeperJob, Kept};
 use super::open::keys_in_force;
+use super::turn::{Turn, Whose};
 use super::waiters::CommandKey;
 use super::{AppliedNote, RaftMsg, Shared};
 use crate::Result;
@@ -28,6 +31,10 @@ use crate::tail::Change;
 
 /// Entries applied before readers are told, at most.
 const ENTRIES_AT_ONCE: usize = 64;
+/// An entry that anybody may apply is no larger, in bytes. Some commands that came together are; what comes alone is not.
+const SMALL_BYTES: usize = 4096;
+/// How far ahead the time is that stands for "nothing is due".
+const NOTHING_DUE: Duration = Duration::from_hours(24);
 /// How long apply waits for a keeper that cannot follow before it looks again.
 const KEEPER_WAIT: Duration = Duration::from_millis(5);
 
@@ -46,6 +53,13 @@ impl ApplyWork {
     pub const CHECKPOINT: Self = Self::Checkpoint { pressing: false, reply: None };
     /// Take one without which somebody cannot go on.
     pub const PRESSING_CHECKPOINT: Self = Self::Checkpoint { pressing: true, reply: None };
+
+    /// Whether it is done soon, and waits for nobody.
+    pub fn is_small(&self) -> bool {
+        let Self::Entries(entries) = self else { return false };
+        let [Committed { kind: CommittedKind::Normal(data), .. }] = entries.as_slice() else { return false };
+        data.len() <= SMALL_BYTES
+    }
 }
 
 /// What has happened and nobody has been told yet.
@@ -62,6 +76,8 @@ pub(crate) struct ApplyLoop<M: Machine> {
     group: Vec<GroupNode>,
     news: News<M>,
     since: Since,
+    /// What was taken out of the box and is not carried out yet.
+    work: VecDeque<ApplyWork>,
 }
 
 /// What has been written into the ledger since the last checkpoint was begun.
@@ -81,31 +97,46 @@ impl Since {
     }
 }
 
+impl<M: Machine> Turn for ApplyLoop<M> {
+    fn turn(&mut self, whose: Whose) -> Instant {
+        let shared = self.shared.clone();
+        let core = &shared.core;
+        let mut taken = Vec::new();
+        core.apply.drain(&mut taken);
+        self.work.extend(taken);
+        // In order: what is small waits for what is not.
+        let may = |work: &mut ApplyWork| whose == Whose::Own || work.is_small() && !core.keeper_is_behind();
+        while core.halted.get().is_none()
+            && let Some(work) = self.work.pop_front_if(may)
+        {
+            self.carry_out(work);
+        }
+        if core.halted.get().is_some() {
+            self.work.clear();
+        }
+        if !self.work.is_empty() {
+            core.apply.nudge();
+        }
+        Instant::now() + NOTHING_DUE
+    }
+
+    fn looks_within(&mut self) -> Option<Duration> {
+        None
+    }
+}
+
 impl<M: Machine> ApplyLoop<M> {
     pub fn new(shared: Arc<Shared<M>>, record: Option<Record<M>>, note: AppliedNote) -> Self {
         let group = shared.core.group.load().as_ref().clone();
         let news = News { changes: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
-        Self { shared, record, note, group, news, since: Since::default() }
-    }
-
-    /// Runs until the box is closed.
-    pub fn run(mut self) {
-        let mut work = Vec::new();
-        while self.shared.core.apply.take(None, &mut work) {
-            for piece in work.drain(..) {
-                self.carry_out(piece);
-            }
-            if self.shared.core.halted.get().is_some() {
-                break;
-            }
-        }
-        tracing::debug!(record = %self.shared.core.label, "apply thread ends");
+        Self { shared, record, note, group, news, since: Since::default(), work: VecDeque::new() }
     }
 
     fn carry_out(&mut self, work: ApplyWork) {
         match work {
             ApplyWork::Entries(entries) => {
                 for entries in entries.chunks(ENTRIES_AT_ONCE) {
+                    self.wait_for_keeper();
                     let applied = entries.iter().try_for_each(|entry| self.apply(entry));
                     self.publish();
                     if let Err(error) = applied {
@@ -194,7 +225,6 @@ impl<M: Machine> ApplyLoop<M> {
         }
         self.tell_group(group);
         self.shared.core.inbox.push_quietly(RaftMsg::Applied(self.note));
-        self.wait_for_keeper();
     }
 
     fn tell_group(&mut self, group: Vec<GroupNode>) {
@@ -305,6 +335,25 @@ mod tests {
         ] {
             let since = Since { records, bytes };
             assert_eq!(since.is_enough(&options, newest_size), due, "{since:?} {newest_size}");
+        }
+    }
+
+    #[test]
+    fn only_one_small_entry_of_commands_is_for_anybody() {
+        let entry = |kind| Committed { index: 1, term: 1, kind };
+        let normal = |size: usize| entry(CommittedKind::Normal(Bytes::from(vec![0; size])));
+        let conf = || entry(CommittedKind::Conf(ConfChangeV2::default()));
+        for (name, work, small) in [
+            ("a command", ApplyWork::Entries(vec![normal(700)]), true),
+            ("the largest", ApplyWork::Entries(vec![normal(SMALL_BYTES)]), true),
+            ("more than that", ApplyWork::Entries(vec![normal(SMALL_BYTES + 1)]), false),
+            ("two", ApplyWork::Entries(vec![normal(1), normal(1)]), false),
+            ("a new leader's first", ApplyWork::Entries(vec![entry(CommittedKind::Empty)]), false),
+            ("a change of membership, which waits for Raft", ApplyWork::Entries(vec![conf()]), false),
+            ("an installation, which waits for the keeper", ApplyWork::Install { index: 1, term: 1 }, false),
+            ("a checkpoint", ApplyWork::CHECKPOINT, false),
+        ] {
+            assert_eq!(work.is_small(), small, "{name}");
         }
     }
 }

@@ -60,7 +60,7 @@ pub(crate) use rescue::{SetAside, all_aside, newest_aside, rescue, set_aside, st
 pub(crate) use restored::restore_copy;
 pub(crate) use roll_call::RollCall;
 pub(crate) use transfers::Transfers;
-pub(crate) use turn::Seat;
+pub(crate) use turn::{Seat, Turn};
 pub(crate) use waiters::{CommandKey, Place, Registered, Waiters};
 
 use crate::Result;
@@ -188,7 +188,10 @@ pub(crate) struct Core {
     pub inbox: Mailbox<RaftMsg>,
     /// Where Raft sits.
     pub seat: Seat<raft::RaftLoop>,
+    /// What waits for apply.
     pub apply: Mailbox<ApplyWork>,
+    /// Where apply sits.
+    pub apply_seat: Seat<Box<dyn Turn + Send>>,
     pub keeper: Mailbox<KeeperJob>,
     pub index: Desk,
     /// Closed when the scrub is to end; nothing is ever put in.

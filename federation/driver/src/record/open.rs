@@ -39,6 +39,7 @@ use crate::index::{self, Desk, Indexer};
 use crate::keys::{CachedVerifier, Ed25519Verifier, Signer};
 use crate::log_writer::LogWriter;
 use crate::mailbox::Mailbox;
+use crate::metrics::RecordMetrics;
 use crate::options::HostSpec;
 use crate::tail::Tail;
 use crate::transport::{HistoryDir, Transport};
@@ -287,6 +288,7 @@ fn core<M: Machine>(
         inbox: Mailbox::default(),
         seat: Seat::default(),
         apply: Mailbox::default(),
+        apply_seat: Seat::default(),
         keeper: Mailbox::default(),
         index: Desk::default(),
         scrub: Mailbox::default(),
@@ -329,7 +331,7 @@ fn run<M: Machine>(
     let proposer = Proposer::new(core, env, shared.verifier.clone());
     let log = env.writer.mailbox.clone();
     let raft = RaftLoop::new(port.clone(), replica, proposer, env.transport.clone(), log, at);
-    let apply = ApplyLoop::new(shared.clone(), record, at);
+    let (applies_for, apply) = (port.clone(), Box::new(ApplyLoop::new(shared.clone(), record, at)));
     let keeper = KeeperLoop {
         port: port.clone(),
         reader: ledger.reader(),
@@ -353,7 +355,7 @@ fn run<M: Machine>(
     let scrub = Scrub { port: port.clone() };
     let started = start(&running.keeper, spawn("keeper", move || keeper.run()))
         .and_then(|()| start(&running.keeper, spawn_behind("scrub", FAR_BEHIND, move || scrub.run())))
-        .and_then(|()| start(&running.apply, spawn("apply", move || apply.run())))
+        .and_then(|()| start(&running.apply, spawn("apply", move || turn::run_apply(&applies_for, apply))))
         .and_then(|()| start(&running.index, spawn("index", move || indexer.run())))
         .and_then(|()| start(&running.raft, spawn("raft", move || turn::run(&port, raft))));
     if let Err(error) = started {

@@ -11,7 +11,7 @@ use shouwang_replica::{Action, Input, Replica, Role, Seat, conf_change, next_cha
 use super::proposer::{Moment, Proposer};
 use super::reads::Reads;
 use super::roll_call::Teller;
-use super::turn::Turn;
+use super::turn::{Turn, Whose};
 use super::{AppliedNote, ApplyWork, RaftMsg, RecordPort, Vitals};
 use crate::error::DriverError;
 use crate::log_writer::{LogJob, Persisted};
@@ -62,7 +62,7 @@ pub(crate) struct RaftLoop {
 }
 
 impl Turn for RaftLoop {
-    fn turn(&mut self) -> Instant {
+    fn turn(&mut self, _: Whose) -> Instant {
         let port = self.port.clone();
         let core = port.core();
         let (mut messages, mut inputs) = (std::mem::take(&mut self.messages), std::mem::take(&mut self.inputs));
@@ -340,9 +340,7 @@ impl RaftLoop {
                 let persisted = self.persisted.clone();
                 self.log.push(LogJob::Persist { slot: core.slot, persist, persisted });
             }
-            Action::Apply(entries) => {
-                core.apply.push(ApplyWork::Entries(entries));
-            }
+            Action::Apply(entries) => core.hand_to_apply(ApplyWork::Entries(entries)),
             Action::Proposed { ticket, index, .. } => self.proposer.proposed(ticket, index, Instant::now()),
             Action::Refused { ticket, reason } => self.proposer.refused(ticket, reason, Instant::now()),
             Action::ReadReady { ticket, index } => self.reads.ready(ticket, index),

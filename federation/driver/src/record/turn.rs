@@ -1,13 +1,16 @@
-//! Raft's turn. Whoever brings a record something for Raft that somebody waits for carries it out himself, unless somebody is
-//! at it already: a message of a peer is answered by the thread that read it, what the log has written by the thread that wrote
-//! it. Waking another thread for it costs more than the turn itself. Raft has a thread of its own for all that is due at a
-//! time, and for what can wait until that thread is awake, so that what comes together is taken together.
+//! Raft's turn, and apply's. Whoever brings a record something for Raft that somebody waits for carries it out himself, unless
+//! somebody is at it already: a message of a peer is answered by the thread that read it, what the log has written by the thread
+//! that wrote it. Waking another thread for it costs more than the turn itself. Raft has a thread of its own for all that is due
+//! at a time, and for what can wait until that thread is awake, so that what comes together is taken together.
+//!
+//! Whoever's turn has committed one small entry applies it as well, for the same reason. What takes longer, or waits, is left to
+//! the apply thread: who reads a peer's messages has the next one to read.
 
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::raft::RaftLoop;
-use super::{Command, Core, PEER_FRAMES_MAX, RaftMsg, RecordPort};
+use super::{ApplyWork, Command, Core, PEER_FRAMES_MAX, RaftMsg, RecordPort};
 use crate::mailbox::Mailbox;
 
 /// Turns that somebody takes at once who has something else to do.
@@ -16,9 +19,18 @@ const TURNS_MAX: usize = 4;
 /// What is done in turns.
 pub(crate) trait Turn {
     /// Carries out all that waits, and what is due. Says when something is due next.
-    fn turn(&mut self) -> Instant;
+    fn turn(&mut self, whose: Whose) -> Instant;
     /// How soon its own thread is to look again, although nothing is due.
     fn looks_within(&mut self) -> Option<Duration>;
+}
+
+/// Which thread takes a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The one that is there for it, and may take its time.
+    Own,
+    /// One that has something else to do.
+    Anybodys,
 }
 
 /// A turn has ended in a panic: nobody knows any more how things stand.
@@ -29,7 +41,7 @@ pub(crate) struct Panicked;
 pub(crate) struct Seat<T>(Mutex<Option<Seated<T>>>);
 
 struct Seated<T> {
-    raft: T,
+    who: T,
     /// Until when his own thread sleeps.
     sleeps_until: Instant,
 }
@@ -53,7 +65,7 @@ impl<T: Turn> Seat<T> {
                 Ok(mut seat) => {
                     // Who begins takes what waits; who has ended, nothing.
                     let Some(seated) = seat.as_mut() else { return Ok(()) };
-                    let due = seated.raft.turn();
+                    let due = seated.who.turn(Whose::Anybodys);
                     if due < seated.sleeps_until {
                         seated.sleeps_until = due;
                         inbox.nudge();
@@ -67,18 +79,21 @@ impl<T: Turn> Seat<T> {
         Ok(())
     }
 
-    /// His own thread, until the box is closed. Gives him back: he knows the seat, and the seat must not keep him.
-    fn sit<M>(&self, inbox: &Mailbox<M>, raft: T) -> Result<Option<T>, Panicked> {
+    /// His own thread, until the box is closed; after each turn it does what follows from it. Gives him back: he knows the seat,
+    /// and the seat must not keep him.
+    fn sit<M>(&self, inbox: &Mailbox<M>, who: T, follows: impl Fn()) -> Result<Option<T>, Panicked> {
         let mut until = Instant::now();
-        *self.lock()? = Some(Seated { raft, sleeps_until: until });
+        *self.lock()? = Some(Seated { who, sleeps_until: until });
         while inbox.wait(Some(until)) {
             let mut seat = self.lock()?;
             let Some(seated) = seat.as_mut() else { return Ok(None) };
-            let due = seated.raft.turn();
-            until = seated.raft.looks_within().map_or(due, |within| due.min(Instant::now() + within));
+            let due = seated.who.turn(Whose::Own);
+            until = seated.who.looks_within().map_or(due, |within| due.min(Instant::now() + within));
             seated.sleeps_until = until;
+            drop(seat);
+            follows();
         }
-        Ok(self.lock()?.take().map(|seated| seated.raft))
+        Ok(self.lock()?.take().map(|seated| seated.who))
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, Option<Seated<T>>>, Panicked> {
@@ -110,27 +125,62 @@ impl Core {
         taken
     }
 
-    /// Takes Raft's turn, if nobody has it.
+    /// Takes Raft's turn, if nobody has it, and then apply's.
     pub fn take_turn(&self) {
         if self.seat.take(&self.inbox).is_err() {
-            self.end_in_panic();
+            self.end_in_panic("raft");
+        }
+        self.take_apply_turn();
+    }
+
+    /// Takes in what is committed. What is small is [left](Mailbox::leave) to whoever has Raft's turn.
+    pub fn hand_to_apply(&self, work: ApplyWork) {
+        if work.is_small() && !self.keeper_is_behind() {
+            self.apply.leave(work, usize::MAX);
+        } else {
+            self.apply.push(work);
         }
     }
 
-    fn end_in_panic(&self) {
-        if self.halted.get().is_none() {
-            self.halt("raft ended in a panic, which the log tells; start the node again".to_owned());
+    fn take_apply_turn(&self) {
+        if self.apply_seat.take(&self.apply).is_err() {
+            self.end_in_panic("apply");
         }
+    }
+
+    fn end_in_panic(&self, who: &str) {
+        if self.halted.get().is_none() {
+            self.halt(format!("{who} ended in a panic, which the log tells; start the node again"));
+        }
+    }
+}
+
+impl<T: Turn + ?Sized> Turn for Box<T> {
+    fn turn(&mut self, whose: Whose) -> Instant {
+        (**self).turn(whose)
+    }
+
+    fn looks_within(&mut self) -> Option<Duration> {
+        (**self).looks_within()
     }
 }
 
 /// Raft's own thread, until the inbox is closed.
 pub(crate) fn run(port: &Arc<dyn RecordPort>, raft: RaftLoop) {
     let core = port.core();
-    match core.seat.sit(&core.inbox, raft) {
+    match core.seat.sit(&core.inbox, raft, || core.take_apply_turn()) {
         Ok(raft) => raft.into_iter().for_each(RaftLoop::end),
-        Err(Panicked) => core.end_in_panic(),
+        Err(Panicked) => core.end_in_panic("raft"),
     }
+}
+
+/// The apply thread, until its box is closed.
+pub(crate) fn run_apply(port: &Arc<dyn RecordPort>, apply: Box<dyn Turn + Send>) {
+    let core = port.core();
+    if core.apply_seat.sit(&core.apply, apply, || ()).is_err() {
+        core.end_in_panic("apply");
+    }
+    tracing::debug!(record = %core.label, "apply thread ends");
 }
 
 #[cfg(test)]
@@ -148,14 +198,22 @@ mod tests {
         sum: Arc<Mutex<u64>>,
         /// Which threads took its turns.
         by: Arc<Mutex<Vec<std::thread::ThreadId>>>,
+        /// Its own thread, as it was told.
+        own: Option<std::thread::ThreadId>,
         next: Duration,
     }
 
     impl Turn for Adder {
-        fn turn(&mut self) -> Instant {
+        fn turn(&mut self, whose: Whose) -> Instant {
             let mut taken = Vec::new();
             self.inbox.drain(&mut taken);
-            self.by.lock().unwrap().push(std::thread::current().id());
+            let by = std::thread::current().id();
+            if whose == Whose::Own {
+                assert_eq!(*self.own.get_or_insert(by), by, "one thread is its own");
+            } else {
+                assert_ne!(self.own, Some(by), "its own thread knows itself");
+            }
+            self.by.lock().unwrap().push(by);
             for number in taken {
                 assert!(number > 0, "planted");
                 *self.sum.lock().unwrap() += number;
@@ -179,12 +237,15 @@ mod tests {
     impl Bench {
         /// Starts the thread and waits until it sleeps, for long.
         fn start(&self) -> std::thread::JoinHandle<Result<bool, Panicked>> {
-            let adder = Adder { inbox: self.inbox.clone(), sum: self.sum.clone(), by: self.by.clone(), next: LONG };
+            let (inbox, sum, by) = (self.inbox.clone(), self.sum.clone(), self.by.clone());
+            let adder = Adder { inbox, sum, by, own: None, next: LONG };
             let (seat, inbox) = (self.seat.clone(), self.inbox.clone());
-            let thread = std::thread::spawn(move || seat.sit(&inbox, adder).map(|adder| adder.is_some()));
+            let thread = std::thread::spawn(move || seat.sit(&inbox, adder, || ()).map(|adder| adder.is_some()));
             while self.by.lock().unwrap().is_empty() {
                 std::thread::yield_now();
             }
+            // Until its first turn has ended, too: meanwhile it would have another's.
+            drop(self.seat.lock().unwrap());
             thread
         }
     }
@@ -232,7 +293,7 @@ mod tests {
         assert_eq!(turns().last(), Some(&std::thread::current().id()));
         // Something is due at once now: the thread hears of it and takes turns of its own.
         let before = turns().len();
-        bench.seat.lock().unwrap().as_mut().unwrap().raft.next = Duration::from_millis(1);
+        bench.seat.lock().unwrap().as_mut().unwrap().who.next = Duration::from_millis(1);
         assert!(bench.inbox.leave(1, 1));
         bench.seat.take(&bench.inbox).unwrap();
         let own = thread.thread().id();
