@@ -7,7 +7,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release -p shouwang --bin shouwang
+RUN scripts/release
 
 FROM debian:bookworm-slim
 # curl asks /readyz in the health check.
@@ -15,7 +15,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends curl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --home-dir /var/lib/shouwang --create-home shouwang
-COPY --from=build /src/target/release/shouwang /usr/local/bin/shouwang
+COPY --from=build /src/target/delivered/shouwang /usr/local/bin/shouwang
 COPY scripts/prepare-region /usr/local/bin/prepare-region
 USER shouwang
 WORKDIR /var/lib/shouwang

@@ -230,6 +230,10 @@ fn signal(child: &Child, signal: Signal) -> Result<()> {
 
 impl Drop for NodeProcess {
     fn drop(&mut self) {
+        // What counts where it comes along writes that down when it ends by itself (`scripts/release`).
+        if std::env::var_os("LLVM_PROFILE_FILE").is_some() && self.child.is_some() {
+            let _ = self.stop();
+        }
         if let Some(mut child) = self.child.take() {
             // The test is over; nothing of it may outlive it.
             let _ = child.kill();
