@@ -40,6 +40,8 @@ const KEEPER_WAIT: Duration = Duration::from_millis(5);
 
 /// What the apply thread is told, in order.
 pub(crate) enum ApplyWork {
+    /// One small entry that waits for nobody: [whoever has the turn](super::turn) may apply it.
+    Entry(Committed),
     /// Committed entries.
     Entries(Vec<Committed>),
     /// The staged checkpoint becomes the state.
@@ -54,11 +56,17 @@ impl ApplyWork {
     /// Take one without which somebody cannot go on.
     pub const PRESSING_CHECKPOINT: Self = Self::Checkpoint { pressing: true, reply: None };
 
-    /// Whether it is done soon, and waits for nobody.
-    pub fn is_small(&self) -> bool {
-        let Self::Entries(entries) = self else { return false };
-        let [Committed { kind: CommittedKind::Normal(data), .. }] = entries.as_slice() else { return false };
-        data.len() <= SMALL_BYTES
+    /// Committed entries; `long` says that applying them may take long all the same.
+    pub fn of(mut entries: Vec<Committed>, long: bool) -> Self {
+        let small =
+            |entry: &mut Committed| matches!(&entry.kind, CommittedKind::Normal(data) if data.len() <= SMALL_BYTES);
+        let alone = if long || entries.len() != 1 { None } else { entries.pop_if(small) };
+        alone.map_or(Self::Entries(entries), Self::Entry)
+    }
+
+    /// Whether anybody may carry it out.
+    pub fn is_for_anybody(&self) -> bool {
+        matches!(self, Self::Entry(_))
     }
 }
 
@@ -105,7 +113,7 @@ impl<M: Machine> Turn for ApplyLoop<M> {
         core.apply.drain(&mut taken);
         self.work.extend(taken);
         // In order: what is small waits for what is not.
-        let may = |work: &mut ApplyWork| whose == Whose::Own || work.is_small() && !core.keeper_is_behind();
+        let may = |work: &mut ApplyWork| whose == Whose::Own || work.is_for_anybody() && !core.keeper_is_behind();
         while core.halted.get().is_none()
             && let Some(work) = self.work.pop_front_if(may)
         {
@@ -134,23 +142,26 @@ impl<M: Machine> ApplyLoop<M> {
 
     fn carry_out(&mut self, work: ApplyWork) {
         match work {
-            ApplyWork::Entries(entries) => {
-                for entries in entries.chunks(ENTRIES_AT_ONCE) {
-                    self.wait_for_keeper();
-                    let applied = entries.iter().try_for_each(|entry| self.apply(entry));
-                    self.publish();
-                    if let Err(error) = applied {
-                        self.shared.core.halt(error.told());
-                        return;
-                    }
-                }
-                let core = &self.shared.core;
-                if self.since.is_enough(&core.options, core.checkpoint_size.load(Ordering::Relaxed)) {
-                    self.checkpoint(false, None);
-                }
-            }
+            ApplyWork::Entry(entry) => self.apply_all(std::slice::from_ref(&entry)),
+            ApplyWork::Entries(entries) => self.apply_all(&entries),
             ApplyWork::Install { index, term } => self.install(index, term),
             ApplyWork::Checkpoint { pressing, reply } => self.checkpoint(pressing, reply),
+        }
+    }
+
+    fn apply_all(&mut self, entries: &[Committed]) {
+        for entries in entries.chunks(ENTRIES_AT_ONCE) {
+            self.wait_for_keeper();
+            let applied = entries.iter().try_for_each(|entry| self.apply(entry));
+            self.publish();
+            if let Err(error) = applied {
+                self.shared.core.halt(error.told());
+                return;
+            }
+        }
+        let core = &self.shared.core;
+        if self.since.is_enough(&core.options, core.checkpoint_size.load(Ordering::Relaxed)) {
+            self.checkpoint(false, None);
         }
     }
 
@@ -343,17 +354,24 @@ mod tests {
         let entry = |kind| Committed { index: 1, term: 1, kind };
         let normal = |size: usize| entry(CommittedKind::Normal(Bytes::from(vec![0; size])));
         let conf = || entry(CommittedKind::Conf(ConfChangeV2::default()));
-        for (name, work, small) in [
-            ("a command", ApplyWork::Entries(vec![normal(700)]), true),
-            ("the largest", ApplyWork::Entries(vec![normal(SMALL_BYTES)]), true),
-            ("more than that", ApplyWork::Entries(vec![normal(SMALL_BYTES + 1)]), false),
-            ("two", ApplyWork::Entries(vec![normal(1), normal(1)]), false),
-            ("a new leader's first", ApplyWork::Entries(vec![entry(CommittedKind::Empty)]), false),
-            ("a change of membership, which waits for Raft", ApplyWork::Entries(vec![conf()]), false),
-            ("an installation, which waits for the keeper", ApplyWork::Install { index: 1, term: 1 }, false),
-            ("a checkpoint", ApplyWork::CHECKPOINT, false),
+        for (name, entries, long, expected) in [
+            ("a command", vec![normal(700)], false, true),
+            ("the largest", vec![normal(SMALL_BYTES)], false, true),
+            ("more than that", vec![normal(SMALL_BYTES + 1)], false, false),
+            ("a command before which much may be due", vec![normal(700)], true, false),
+            ("two", vec![normal(1), normal(1)], false, false),
+            ("none", vec![], false, false),
+            ("a new leader's first", vec![entry(CommittedKind::Empty)], false, false),
+            ("a change of membership, which waits for Raft", vec![conf()], false, false),
         ] {
-            assert_eq!(work.is_small(), small, "{name}");
+            let work = ApplyWork::of(entries.clone(), long);
+            assert_eq!(work.is_for_anybody(), expected, "{name}");
+            let kept = match work {
+                ApplyWork::Entry(entry) => vec![entry],
+                ApplyWork::Entries(entries) => entries,
+                ApplyWork::Install { .. } | ApplyWork::Checkpoint { .. } => panic!("{name}"),
+            };
+            assert_eq!(kept, entries, "{name}");
         }
     }
 }

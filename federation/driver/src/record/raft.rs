@@ -20,6 +20,8 @@ use crate::transport::Transport;
 
 /// More ticks than this are not caught up with: a node that was held up must not hold an election at once.
 const TICKS_AT_ONCE: u32 = 2;
+/// What is due within this, in milliseconds, may be due by the clock of whoever leads.
+const DUE_SOON_MS: i64 = 1000;
 /// After so long a checkpoint that was asked for is taken for one that could not be written.
 const ROOM_AGAIN: Duration = Duration::from_secs(30);
 
@@ -340,7 +342,12 @@ impl RaftLoop {
                 let persisted = self.persisted.clone();
                 self.log.push(LogJob::Persist { slot: core.slot, persist, persisted });
             }
-            Action::Apply(entries) => core.hand_to_apply(ApplyWork::Entries(entries)),
+            Action::Apply(entries) => {
+                // What is due comes about first, and may be much.
+                let soon = self.transport.clock.now().plus_ms(DUE_SOON_MS);
+                let due = self.applied.next_due.is_some_and(|next| next <= soon);
+                core.hand_to_apply(ApplyWork::of(entries, due));
+            }
             Action::Proposed { ticket, index, .. } => self.proposer.proposed(ticket, index, Instant::now()),
             Action::Refused { ticket, reason } => self.proposer.refused(ticket, reason, Instant::now()),
             Action::ReadReady { ticket, index } => self.reads.ready(ticket, index),

@@ -133,9 +133,9 @@ impl Core {
         self.take_apply_turn();
     }
 
-    /// Takes in what is committed. What is small is [left](Mailbox::leave) to whoever has Raft's turn.
+    /// Takes in what is committed. What anybody may apply is [left](Mailbox::leave) to whoever has Raft's turn.
     pub fn hand_to_apply(&self, work: ApplyWork) {
-        if work.is_small() && !self.keeper_is_behind() {
+        if work.is_for_anybody() && !self.keeper_is_behind() {
             self.apply.leave(work, usize::MAX);
         } else {
             self.apply.push(work);
