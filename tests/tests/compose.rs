@@ -237,7 +237,8 @@ fn the_image_is_built_from_this_checkout_and_does_not_run_as_root() {
         assert!(root().join(path).is_file(), "{path}");
     }
     let (build, run) = DOCKERFILE.split_once("\nFROM debian").unwrap();
-    assert!(build.contains("cargo build --locked --release -p shouwang --bin shouwang"));
+    assert!(build.contains("\nRUN scripts/release\n") && root().join("scripts/release").is_file());
+    assert!(run.contains("/target/delivered/shouwang "), "what it makes");
     assert!(run.contains("\nUSER shouwang\n") && run.contains("ENTRYPOINT [\"shouwang\"]"));
     let owner = service("prepare").environment()["REGION_OWNER"].clone();
     assert!(run.contains(&format!("--uid {}", owner.split(':').next().unwrap())));
