@@ -227,13 +227,17 @@ fn standing_still(own: &RegistryChannel, has_state: bool, trouble: Option<&str>)
     why.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
+/// How long a leader who hears nobody may just not have heard them yet.
+const SUCCESSOR_SHOWS: Duration = Duration::from_secs(3);
 /// How often the hand-over is looked at while it is under way.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Hands the lead over and waits until it is seen; `None` when it is not seen within the deadline.
 async fn transfer<M: Machine>(handle: &Handle<M>, to: Option<NodeId>, by: Instant) -> Result<Option<NodeId>, Status> {
-    let status = handle.status();
-    let to = to.or_else(|| successor(&status));
+    let to = match to {
+        Some(to) => Some(to),
+        None => successor_soon(handle, by.min(Instant::now() + SUCCESSOR_SHOWS)).await,
+    };
     let Some(to) = to else {
         let text = Bilingual::fixed(
             "没有可接任的投票节点，或本节点不是主节点；请指明节点",
@@ -249,6 +253,19 @@ async fn transfer<M: Machine>(handle: &Handle<M>, to: Option<NodeId>, by: Instan
         tokio::time::sleep(LOOK_AGAIN).await;
     }
     Ok(None)
+}
+
+/// Who may take the lead over from this node, until `by`: who has just been given it learns with its next tick whom it hears.
+async fn successor_soon<M: Machine>(handle: &Handle<M>, by: Instant) -> Option<NodeId> {
+    loop {
+        let status = handle.status();
+        let next = successor(&status);
+        let may_show = status.role == Role::Leader && status.peers.iter().any(|peer| peer.voter);
+        if next.is_some() || !may_show || Instant::now() + LOOK_AGAIN >= by {
+            return next;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// The active voter that holds most of the log.
