@@ -7,6 +7,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
+# Two builds with a load between them: most of an hour.
 RUN scripts/release
 
 FROM debian:bookworm-slim
