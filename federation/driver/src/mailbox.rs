@@ -14,10 +14,28 @@ struct State<T> {
     closed: bool,
     /// What waits is not to wait any longer.
     urgent: bool,
+    /// Something was put in quietly.
+    quiet: bool,
     /// What is put in quietly is urgent too.
     hears_quiet: bool,
+    /// From so many items on, one that was put in patiently is urgent.
+    patience: usize,
     /// Whoever waits is to look again until when.
     nudged: bool,
+}
+
+impl<T> State<T> {
+    fn is_urgent(&self) -> bool {
+        self.urgent || self.hears_quiet && self.quiet
+    }
+
+    fn put(&mut self, item: T, limit: usize) -> bool {
+        let takes = !self.closed && self.items.len() < limit;
+        if takes {
+            self.items.push(item);
+        }
+        takes
+    }
 }
 
 impl<T> Default for Mailbox<T> {
@@ -27,7 +45,9 @@ impl<T> Default for Mailbox<T> {
                 items: Vec::new(),
                 closed: false,
                 urgent: false,
+                quiet: false,
                 hears_quiet: false,
+                patience: 1,
                 nudged: false,
             }),
             wake: Condvar::new(),
@@ -48,39 +68,59 @@ impl<T> Mailbox<T> {
 
     /// Puts an item in unless `limit` wait already.
     pub fn push_within(&self, item: T, limit: usize) -> bool {
-        self.put(item, limit, true)
-    }
-
-    /// Puts an item in that can wait until its taker wakes for something else, or at the time he has set himself; unless he
-    /// has said that he [hears](Self::hear_quiet) it. Waking a thread costs more than most of what it is woken for.
-    pub fn push_quietly(&self, item: T) -> bool {
-        self.put(item, usize::MAX, false)
-    }
-
-    /// Puts an item in, unless `limit` wait already, and wakes nobody: whoever leaves it sees to it that it is taken.
-    pub fn leave(&self, item: T, limit: usize) -> bool {
         let mut state = self.lock();
-        if state.closed || state.items.len() >= limit {
+        let wakes = !state.urgent;
+        if !state.put(item, limit) {
             return false;
         }
-        state.items.push(item);
         state.urgent = true;
-        true
-    }
-
-    fn put(&self, item: T, limit: usize, urgent: bool) -> bool {
-        let mut state = self.lock();
-        if state.closed || state.items.len() >= limit {
-            return false;
-        }
-        state.items.push(item);
-        let wakes = !state.urgent && (urgent || state.hears_quiet);
-        state.urgent |= wakes;
         drop(state);
         if wakes {
             self.wake.notify_one();
         }
         true
+    }
+
+    /// Puts an item in that can wait until its taker wakes for something else, or at the time he has set himself; unless he
+    /// has said that he [hears](Self::hear_quiet) it. Waking a thread costs more than most of what it is woken for.
+    pub fn push_quietly(&self, item: T) -> bool {
+        let mut state = self.lock();
+        let was_urgent = state.is_urgent();
+        if !state.put(item, usize::MAX) {
+            return false;
+        }
+        state.quiet = true;
+        let wakes = !was_urgent && state.is_urgent();
+        drop(state);
+        if wakes {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    /// Puts an item in, unless `limit` wait already, and wakes nobody: whoever leaves it sees to it that it is taken.
+    pub fn leave(&self, item: T, limit: usize) -> bool {
+        let mut state = self.lock();
+        let taken = state.put(item, limit);
+        state.urgent |= taken;
+        taken
+    }
+
+    /// As [`Self::leave`], for an item that waits until there are as many as its taker [has patience for](Self::be_patient), or
+    /// he wakes for something else, or at the time he has set himself.
+    pub fn leave_patiently(&self, item: T) -> bool {
+        let mut state = self.lock();
+        let taken = state.put(item, usize::MAX);
+        state.urgent |= taken && state.items.len() >= state.patience;
+        taken
+    }
+
+    /// From now on what is left patiently waits until there are so many items; at once from the first on, unless its taker says
+    /// otherwise.
+    pub fn be_patient(&self, items: usize) {
+        let mut state = self.lock();
+        state.patience = items;
+        state.urgent |= !state.items.is_empty() && state.items.len() >= items;
     }
 
     /// Waits for items until `until` and moves all of them into `into`, which must be empty. False once the box is closed
@@ -99,14 +139,13 @@ impl<T> Mailbox<T> {
 
     /// Whether something waits that is not to wait any longer.
     pub fn is_urgent(&self) -> bool {
-        let state = self.lock();
-        state.urgent || state.hears_quiet && !state.items.is_empty()
+        self.lock().is_urgent()
     }
 
     /// Waits until something is urgent, or until `until`, and takes nothing. False once the box is closed and empty.
     pub fn wait(&self, until: Option<Instant>) -> bool {
         let mut state = self.lock();
-        while !(state.urgent || state.hears_quiet && !state.items.is_empty() || state.closed || state.nudged) {
+        while !(state.is_urgent() || state.closed || state.nudged) {
             state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
                 None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(left) if left.is_zero() => break,
@@ -120,7 +159,7 @@ impl<T> Mailbox<T> {
     /// Moves all that waits into `into`, which must be empty, at once.
     pub fn drain(&self, into: &mut Vec<T>) {
         let mut state = self.lock();
-        state.urgent = false;
+        (state.urgent, state.quiet) = (false, false);
         std::mem::swap(&mut state.items, into);
     }
 

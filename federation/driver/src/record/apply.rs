@@ -228,14 +228,14 @@ impl<M: Machine> ApplyLoop<M> {
         self.shared.record.store(Some(Arc::new(record.clone())));
         core.published.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
         let outcomes = std::mem::take(&mut self.news.outcomes);
-        core.waiters.resolve(outcomes, |at| self.digest_at(at));
+        let waited = core.waiters.resolve(outcomes, |at| self.digest_at(at));
         let dropped = std::mem::take(&mut self.news.dropped);
         if !dropped.is_empty() {
             tracing::warn!(record = %core.label, count = dropped.len(), "batches dropped: not signed by a key in force");
             core.inbox.push(RaftMsg::Dropped(dropped));
         }
         self.tell_group(group);
-        self.shared.core.inbox.push_quietly(RaftMsg::Applied(self.note));
+        self.shared.core.inbox.push_quietly(RaftMsg::Applied { note: self.note, waited });
     }
 
     fn tell_group(&mut self, group: Vec<GroupNode>) {

@@ -6,6 +6,7 @@ mod checked;
 mod checkpoints;
 mod conf;
 mod damaged;
+mod echo;
 mod found;
 mod keeper;
 mod life;
@@ -93,8 +94,8 @@ pub(crate) enum RaftMsg {
     Answer { from: u64, ticket: u64, verdict: Verdict },
     /// Log writes up to this number are done.
     Persisted(u64),
-    /// Where apply stands.
-    Applied(AppliedNote),
+    /// Where apply stands, and how many callers waited on this node before it got there.
+    Applied { note: AppliedNote, waited: usize },
     /// Apply has judged a membership entry.
     ConfApplied { index: u64, accepted: bool },
     /// The state wants another group.

@@ -15,6 +15,7 @@ use shouwang_domain::time::Timestamp;
 use shouwang_replica::{Input, RefusalReason};
 
 use super::batching::{BATCH_BYTES, ENTRIES_MAX, GATHER, OWN_BATCHES_AT_ONCE, OWN_BATCHES_MAX};
+use super::echo::Echo;
 use super::open::Environment;
 use super::waiters::{CommandKey, Progress};
 use super::{Core, Verdict};
@@ -85,6 +86,7 @@ pub(crate) struct Proposer {
     own: BTreeMap<u64, Own>,
     /// When the last batch was signed.
     signed_at: Instant,
+    echo: Echo,
     intake: VecDeque<Intake>,
     intake_bytes: usize,
     blocked: Option<Instant>,
@@ -112,6 +114,7 @@ impl Proposer {
             queue: VecDeque::new(),
             own: BTreeMap::new(),
             signed_at: Instant::now(),
+            echo: Echo::default(),
             intake: VecDeque::new(),
             intake_bytes: 0,
             blocked: None,
@@ -169,12 +172,16 @@ impl Proposer {
         }
     }
 
-    /// Apply has reached `index`; the newest stamp there was `stamp`.
-    pub fn applied(&mut self, core: &Core, index: u64, stamp: Timestamp) {
+    /// Apply has reached `index`, where the newest stamp was `stamp`, and so many callers had waited here before it did.
+    pub fn applied(&mut self, core: &Core, (index, stamp): (u64, Timestamp), waited: usize, now: Instant) {
         self.applied = self.applied.max(index);
         self.stamp = self.stamp.max(stamp);
         while self.entries.pop_front_if(|first| *first <= index).is_some() {}
+        let open = self.own.len();
         self.own.retain(|_, own| own.keys.iter().any(|key| core.waiters.is_waiting(key)));
+        if self.own.len() < open {
+            self.echo.answered(waited, self.here(), now);
+        }
     }
 
     /// Role, term or leader changed: what is open goes to whoever leads now.
@@ -228,9 +235,29 @@ impl Proposer {
     fn goes_out_at(&self, leader: Option<u64>) -> Option<Instant> {
         leader?;
         let open = self.own.len();
-        let at_once = open < OWN_BATCHES_AT_ONCE || self.queue.len() >= BATCH_COMMANDS_MAX;
-        let gathered = self.signed_at + if at_once { Duration::ZERO } else { GATHER };
+        let gathered = if self.queue.len() >= BATCH_COMMANDS_MAX {
+            self.signed_at
+        } else if open >= OWN_BATCHES_AT_ONCE {
+            self.signed_at + GATHER
+        } else {
+            self.echo.missing(self.here()).map_or(self.signed_at, |(_, until)| until)
+        };
         (!self.queue.is_empty() && open < OWN_BATCHES_MAX).then_some(gathered)
+    }
+
+    /// Commands that wait here, or are on their way.
+    fn here(&self) -> usize {
+        self.queue.len() + self.own.values().map(|own| own.keys.len()).sum::<usize>()
+    }
+
+    /// How many commands make it worth looking before it is time to.
+    pub fn patience(&self) -> usize {
+        if self.queue.is_empty() {
+            return 1;
+        }
+        let room = BATCH_COMMANDS_MAX.saturating_sub(self.queue.len()).max(1);
+        let gathers = self.own.len() >= OWN_BATCHES_AT_ONCE;
+        if gathers { room } else { self.echo.missing(self.here()).map_or(room, |(missing, _)| missing.min(room)) }
     }
 
     fn resend(&mut self, core: &Core, moment: &Moment) {
@@ -262,6 +289,7 @@ impl Proposer {
         if commands.is_empty() {
             return false;
         }
+        self.echo.went_out(self.here() + commands.len());
         let batch = Batch::unsigned(core.id, core.epoch.load(Ordering::Relaxed), core.node, commands);
         let (bytes, hash) = signed(batch, self.signer.among(&core.keys.load()), &self.verifier);
         self.signed_at = moment.now;

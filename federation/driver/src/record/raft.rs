@@ -93,6 +93,7 @@ impl Turn for RaftLoop {
         (self.messages, self.inputs) = (messages, inputs);
         self.put_off_commit();
         core.inbox.hear_quiet(self.reads.wait_for_apply() || self.proposer.waits_for_apply());
+        core.inbox.be_patient(self.proposer.patience());
         let wakes = [self.proposer.wake_at(self.leader), self.tell_commit];
         wakes.into_iter().flatten().fold(self.next_tick, Instant::min)
     }
@@ -259,9 +260,9 @@ impl RaftLoop {
                 }
             }
             RaftMsg::Persisted(number) => inputs.push(Input::Persisted { number }),
-            RaftMsg::Applied(note) => {
+            RaftMsg::Applied { note, waited } => {
                 self.applied = note;
-                self.proposer.applied(core, note.index, note.stamp);
+                self.proposer.applied(core, (note.index, note.stamp), waited, Instant::now());
                 inputs.push(Input::Applied { index: note.index });
                 // At once: what comes until the next tick may fill what is left.
                 self.make_room();

@@ -114,13 +114,10 @@ impl Core {
         self.take_turn();
     }
 
-    /// Takes in a caller's command, for whose outcome he waits already. One alone goes out at once; those that come while
-    /// others are on their way go together.
+    /// Takes in a caller's command, for whose outcome he waits already. One alone goes out at once; of those that go together
+    /// the last one brings them all.
     pub fn ask(&self, command: Command) -> bool {
-        if !self.waiters.is_for_one() {
-            return self.inbox.push(RaftMsg::Command(command));
-        }
-        let taken = self.inbox.leave(RaftMsg::Command(command), usize::MAX);
+        let taken = self.inbox.leave_patiently(RaftMsg::Command(command));
         self.take_turn();
         taken
     }

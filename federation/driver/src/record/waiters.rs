@@ -117,20 +117,16 @@ impl Waiters {
         self.lock().waiting.contains_key(key)
     }
 
-    /// Whether one command is waited for, and no other.
-    pub fn is_for_one(&self) -> bool {
-        self.lock().waiting.len() == 1
-    }
-
     /// Whether nobody waits for anything.
     pub fn is_empty(&self) -> bool {
         self.lock().waiting.is_empty()
     }
 
     /// Tells outcomes. `digest_at` gives the digest of the command that a revision holds: the same id may have been used
-    /// for another command elsewhere, and that command's outcome is not ours.
-    pub fn resolve(&self, outcomes: Vec<(CommandKey, Outcome)>, digest_at: impl Fn(u64) -> Option<Hash32>) {
+    /// for another command elsewhere, and that command's outcome is not ours. Returns how many commands were waited for.
+    pub fn resolve(&self, outcomes: Vec<(CommandKey, Outcome)>, digest_at: impl Fn(u64) -> Option<Hash32>) -> usize {
         let state = &mut *self.lock();
+        let waited = state.waiting.len();
         for (key, outcome) in outcomes {
             let Some(waiting) = state.waiting.get(&key) else { continue };
             let foreign = outcome.revision > 0 && digest_at(outcome.revision).is_some_and(|of| of != waiting.digest);
@@ -146,6 +142,7 @@ impl Waiters {
                 let _ = caller.send(Ok(outcome.clone()));
             }
         }
+        waited
     }
 
     /// These commands certainly fail.

@@ -90,22 +90,30 @@ pub fn real_disk() -> Arc<dyn Disk> {
 
 /// Reads exactly `len` bytes at `offset`; an error of kind `UnexpectedEof` if the file ends before.
 pub(crate) fn read_exact_at(file: &dyn DiskFile, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_more_at(file, offset, len, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same, added to what `bytes` holds.
+pub(crate) fn read_more_at(file: &dyn DiskFile, offset: u64, len: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
     let size = file.size()?;
     // Checked before the allocation: a damaged length must not ask for memory.
     if offset.checked_add(len as u64).is_none_or(|end| end > size) {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let mut buf = vec![0; len];
+    let begin = bytes.len();
+    bytes.resize(begin + len, 0);
     let mut done = 0;
     while done < len {
-        match file.read_at(offset + done as u64, &mut buf[done..]) {
+        match file.read_at(offset + done as u64, &mut bytes[begin + done..]) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(n) => done += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
     }
-    Ok(buf)
+    Ok(())
 }
 
 /// Moves a damaged file out of the way under a name that is never read again (`<name>.damaged-<n>`) and warns.

@@ -1,6 +1,7 @@
 //! The segment that still grows.
 
 use std::{
+    collections::VecDeque,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -8,10 +9,10 @@ use std::{
 use super::{
     LedgerOptions,
     format::{FRAME_HEAD, HEADER, Header, Kind, any_frame_after, frame, put_frame},
-    sealed::damaged,
+    sealed::{Frames, damaged},
 };
 use crate::{
-    disk::{Disk, DiskFile, read_exact_at},
+    disk::{Disk, DiskFile, read_exact_at, read_more_at},
     error::{Poison, Result, StoreError},
     finding::Remedy,
 };
@@ -82,7 +83,7 @@ impl Active {
             // damage only where nobody knows what was synced.
             let unknown = options.synced_at_least.is_none();
             if next <= synced || unknown && any_frame_after(&rest[1..], next + 1, next + 64) {
-                return Err(damaged(&path, at as u64, format!("revision {next} does not fit its checksum")));
+                return Err(unfit(&path, at as u64, next));
             }
             let (offset, bytes) = (at as u64, (len - at) as u64);
             options.findings.add(StoreError::LedgerTorn { file: path.clone(), offset, bytes }, Remedy::Mended);
@@ -147,6 +148,17 @@ impl Active {
         Ok(())
     }
 
+    /// All that has been written, to be read without the lock.
+    pub fn written(&self) -> Written {
+        Written {
+            file: self.file.clone(),
+            path: self.path.clone(),
+            next: self.first,
+            ends: self.offsets.iter().skip(1).copied().chain([self.end]).filter(|end| *end <= self.written).collect(),
+            at: self.offsets.first().copied().unwrap_or(self.end),
+        }
+    }
+
     /// Plans a read of up to `max_records` records and `max_bytes` bytes (at least one record) from `from` on, which
     /// must be held; the part still in memory is copied, so that the file can be read without the lock.
     pub fn plan(&self, from: u64, max_records: usize, max_bytes: usize) -> ActiveRead {
@@ -173,6 +185,46 @@ impl Active {
     }
 }
 
+/// What the active segment held on disk at some moment, frame by frame.
+#[derive(Debug)]
+pub(super) struct Written {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    /// The revision of the next frame, and where it starts.
+    next: u64,
+    at: u64,
+    /// Where each frame that is left ends.
+    ends: VecDeque<u64>,
+}
+
+impl Frames for Written {
+    fn fill(&mut self, plain: &mut Vec<u8>, enough: usize) -> Result<u64> {
+        let (first, begin) = (self.next, plain.len());
+        let enough = self.at + enough.saturating_sub(begin) as u64;
+        let mut end = self.at;
+        while end < enough
+            && let Some(next) = self.ends.pop_front()
+        {
+            end = next;
+            self.next += 1;
+        }
+        let len = usize::try_from(end - self.at).unwrap_or(usize::MAX);
+        read_more_at(&*self.file, self.at, len, plain).map_err(|e| StoreError::io("read", &self.path, e))?;
+        let mut at = begin;
+        for revision in first..self.next {
+            let body = frame(&plain[at..], revision)
+                .ok_or_else(|| unfit(&self.path, self.at + (at - begin) as u64, revision))?;
+            at += FRAME_HEAD + body.len();
+        }
+        self.at = end;
+        Ok(self.next - first)
+    }
+}
+
+fn unfit(path: &Path, offset: u64, revision: u64) -> StoreError {
+    damaged(path, offset, format!("revision {revision} does not fit its checksum"))
+}
+
 /// A planned read of the active segment.
 #[derive(Debug)]
 pub(super) struct ActiveRead {
@@ -196,10 +248,8 @@ impl ActiveRead {
         let mut out = Vec::with_capacity(self.count);
         let mut at = 0;
         for revision in self.from..self.from + self.count as u64 {
-            let body = frame(&bytes[at..], revision).ok_or_else(|| {
-                let detail = format!("revision {revision} does not fit its checksum");
-                damaged(&self.path, self.offset + at as u64, detail)
-            })?;
+            let body =
+                frame(&bytes[at..], revision).ok_or_else(|| unfit(&self.path, self.offset + at as u64, revision))?;
             out.push((revision, body.to_vec()));
             at += FRAME_HEAD + body.len();
         }

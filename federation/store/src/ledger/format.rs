@@ -66,7 +66,10 @@ impl Header {
 }
 
 fn head_crc(revision: u64, len: u32) -> u32 {
-    crc32fast::hash(&Encoder::default().u64(revision).u32(len).0)
+    let mut head = [0; 12];
+    head[..8].copy_from_slice(&revision.to_le_bytes());
+    head[8..].copy_from_slice(&len.to_le_bytes());
+    crc32fast::hash(&head)
 }
 
 fn body_crc(revision: u64, bytes: &[u8]) -> u32 {

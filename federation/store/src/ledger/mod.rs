@@ -19,7 +19,7 @@ pub use sealed::SegmentInfo;
 use self::{
     active::Active,
     format::{Header, Kind},
-    sealed::Sealed,
+    sealed::{Frames, Records, Sealed},
 };
 use crate::{
     disk::{Disk, quarantine, read_exact_at, write_whole},
@@ -319,12 +319,11 @@ impl Ledger {
     fn seal_active(&mut self, root: [u8; 32]) -> Result<()> {
         let Some((first, last)) = self.unsealed() else { return Ok(()) };
         self.sync()?;
-        // This is the only writer, so the plan stays true while the disk is read and written without the lock.
-        let plan = self.shared.state().active.as_ref().map(|a| a.plan(first, usize::MAX, usize::MAX));
-        let Some(plan) = plan else { return Ok(()) };
-        let records = plan.run()?;
+        // This is the only writer, so this stays true while the disk is read and written without the lock.
+        let written = self.shared.state().active.as_ref().map(Active::written);
+        let Some(mut written) = written else { return Ok(()) };
         let path = self.shared.dir.join(segment_name(first, ".sealed"));
-        let sealed = self.write_sealed(&path, first, root, records.iter().map(|(_, bytes)| bytes.as_slice()))?;
+        let sealed = self.write_sealed(&path, first, root, &mut written)?;
         let old = {
             let mut state = self.shared.state_mut();
             state.sealed.push(Arc::new(sealed));
@@ -338,16 +337,10 @@ impl Ledger {
         }
     }
 
-    fn write_sealed<'a>(
-        &self,
-        path: &Path,
-        first: u64,
-        root: [u8; 32],
-        records: impl Iterator<Item = &'a [u8]>,
-    ) -> Result<Sealed> {
+    fn write_sealed(&self, path: &Path, first: u64, root: [u8; 32], frames: &mut dyn Frames) -> Result<Sealed> {
         let header = self.header(Kind::Sealed, first);
         let level = self.options.compression_level;
-        Sealed::create(&*self.shared.disk, path, &header, root, level, records, &self.poison)
+        Sealed::create(&*self.shared.disk, path, &header, root, level, frames, &self.poison)
     }
 
     fn header(&self, kind: Kind, first: u64) -> Header {
@@ -385,7 +378,8 @@ impl Ledger {
             return Err(StoreError::TooLarge { what: "ledger record", size, limit });
         }
         let path = self.shared.dir.join(segment_name(first, ".sealed"));
-        let sealed = self.write_sealed(&path, first, root, records.iter().map(Vec::as_slice))?;
+        let mut frames = Records { next: first, records: records.iter().map(Vec::as_slice) };
+        let sealed = self.write_sealed(&path, first, root, &mut frames)?;
         let mut state = self.shared.state_mut();
         let at = state.sealed.partition_point(|s| s.info.first < first);
         state.sealed.insert(at, Arc::new(sealed));

@@ -41,46 +41,74 @@ pub(super) struct Sealed {
     blocks: Vec<Block>,
 }
 
+/// What goes into a sealed segment, frame by frame.
+pub(super) trait Frames {
+    /// Adds whole frames to `plain` until it holds at least `enough` bytes or none is left, and says how many it was.
+    ///
+    /// # Errors
+    /// What cannot be read, or does not fit its checksum.
+    fn fill(&mut self, plain: &mut Vec<u8>, enough: usize) -> Result<u64>;
+}
+
+/// Records in memory, as frames.
+pub(super) struct Records<I> {
+    /// The revision of the next.
+    pub next: u64,
+    pub records: I,
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]>> Frames for Records<I> {
+    fn fill(&mut self, plain: &mut Vec<u8>, enough: usize) -> Result<u64> {
+        let first = self.next;
+        while plain.len() < enough
+            && let Some(bytes) = self.records.next()
+        {
+            put_frame(plain, self.next, bytes);
+            self.next += 1;
+        }
+        Ok(self.next - first)
+    }
+}
+
 pub(super) fn damaged(file: &Path, offset: u64, detail: impl Into<String>) -> StoreError {
     StoreError::LedgerDamaged { file: file.into(), offset, detail: detail.into() }
 }
 
 impl Sealed {
-    /// Writes the records from `header.first` on as a sealed segment: aside, synced, renamed, directory synced.
-    pub fn create<'a>(
+    /// Writes frames from `header.first` on as a sealed segment: aside, synced, renamed, directory synced.
+    pub fn create(
         disk: &dyn Disk,
         path: &Path,
         header: &Header,
         root: [u8; 32],
         level: i32,
-        records: impl Iterator<Item = &'a [u8]>,
+        frames: &mut dyn Frames,
         poison: &Poison,
     ) -> Result<Self> {
         let aside = path.with_extension("new");
         let file = disk.create(&aside).map_err(|e| StoreError::io("create", &aside, e))?;
         // One for all blocks: to set it up costs about as much as to compress a block with it.
         let packer = zstd::bulk::Compressor::new(level).map_err(|e| StoreError::io("compress", &aside, e))?;
-        let mut writer = BlockWriter { file, aside: aside.clone(), offset: 0, blocks: Vec::new(), packer };
+        let packed = Vec::new();
+        let mut writer = BlockWriter { file, aside: aside.clone(), offset: 0, blocks: Vec::new(), packer, packed };
         writer.put(&header.encode())?;
         let mut digest = Sha256::new();
-        let mut plain = Vec::with_capacity(BLOCK);
-        let mut block_first = header.first;
+        // The same memory for every block: what is given back and taken anew for each is cleared by the kernel each time.
+        let mut plain = Vec::with_capacity(2 * BLOCK);
         let mut next = header.first;
-        for bytes in records {
-            if plain.len() >= BLOCK {
-                digest.update(&plain);
-                writer.block(block_first, &plain)?;
-                plain.clear();
-                block_first = next;
+        loop {
+            plain.clear();
+            let count = frames.fill(&mut plain, BLOCK)?;
+            if count == 0 {
+                break;
             }
-            put_frame(&mut plain, next, bytes);
-            next += 1;
+            digest.update(&plain);
+            writer.block(next, &plain)?;
+            next += count;
         }
         if next == header.first {
             return Err(StoreError::Invalid("a sealed segment without a record".into()));
         }
-        digest.update(&plain);
-        writer.block(block_first, &plain)?;
         let blocks = std::mem::take(&mut writer.blocks);
         let footer = Footer { last: next - 1, root, digest: digest.finalize().into(), blocks };
         writer.put(&footer.encode())?;
@@ -198,6 +226,7 @@ struct BlockWriter {
     offset: u64,
     blocks: Vec<Block>,
     packer: zstd::bulk::Compressor<'static>,
+    packed: Vec<u8>,
 }
 
 impl BlockWriter {
@@ -208,12 +237,17 @@ impl BlockWriter {
     }
 
     fn block(&mut self, first: u64, plain: &[u8]) -> Result<()> {
-        let packed = self.packer.compress(plain).map_err(|e| StoreError::io("compress", &self.aside, e))?;
+        let mut packed = std::mem::take(&mut self.packed);
+        packed.clear();
+        packed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        self.packer.compress_to_buffer(plain, &mut packed).map_err(|e| StoreError::io("compress", &self.aside, e))?;
         // Blocks are far below 4 GiB: a block ends at the first frame past its size, and frames have a limit.
         let (packed_len, plain_len) =
             (u32::try_from(packed.len()).unwrap_or(u32::MAX), u32::try_from(plain.len()).unwrap_or(u32::MAX));
         let crc = crc32fast::hash(&packed);
         self.blocks.push(Block { first, offset: self.offset, packed: packed_len, plain: plain_len, crc });
-        self.put(&packed)
+        self.put(&packed)?;
+        self.packed = packed;
+        Ok(())
     }
 }
