@@ -56,8 +56,9 @@ impl DriverOptions {
 /// Streams between peers.
 #[derive(Clone, Copy, Debug)]
 pub struct TransportOptions {
-    /// Compress frames (zstd).
-    pub compress: bool,
+    /// Frames of at least so many bytes are compressed (zstd). On thin lines every frame should be, which is the default: what a
+    /// small one has in common with those before it is most of it. On quick lines a small one costs more than its bytes.
+    pub packs_from: usize,
     /// Bytes that may wait for one peer; beyond, Raft's messages are dropped, and Raft sends them again.
     pub queue_bytes: usize,
     /// Bytes of one frame after which the next is begun. On a thin line a leader is not heard while a frame is under way.
@@ -80,7 +81,7 @@ pub struct TransportOptions {
 impl Default for TransportOptions {
     fn default() -> Self {
         Self {
-            compress: true,
+            packs_from: 0,
             queue_bytes: 16 << 20,
             frame_bytes: 64 << 10,
             frame_timeout: Duration::from_mins(5),

@@ -49,6 +49,17 @@ pub enum Timing {
     Wan,
 }
 
+impl Timing {
+    /// From how many bytes on a frame between nodes is compressed. In one building to compress a single command takes longer
+    /// than to send it as it is; between cities every byte counts.
+    pub const fn packs_from(self) -> usize {
+        match self {
+            Self::Lan => 1024,
+            Self::Wan => 0,
+        }
+    }
+}
+
 impl From<Timing> for shouwang_driver::Timing {
     fn from(timing: Timing) -> Self {
         match timing {

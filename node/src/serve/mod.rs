@@ -22,7 +22,7 @@ use shouwang_domain::registry::Registry;
 use shouwang_domain::registry::state::RegistryGenesis;
 use shouwang_driver::{
     AuthenticatedPeer, Driver, DriverError, DriverOptions, Handle, HostSpec, KeyRing, Parts, PeerConnector,
-    RecordOptions, SystemClock, Timing,
+    RecordOptions, SystemClock, Timing, TransportOptions,
 };
 use shouwang_store::StoreError;
 use tokio::sync::watch;
@@ -196,7 +196,9 @@ async fn open(
 
 fn options(config: &Config, node: NodeId, used_before: bool) -> DriverOptions {
     let cluster = cluster(&config.federation);
-    DriverOptions { used_before, ..DriverOptions::new(node, cluster.0, config.data_dir.join("records")) }
+    let packs_from = config.timing.packs_from();
+    let transport = TransportOptions { packs_from, ..TransportOptions::default() };
+    DriverOptions { used_before, transport, ..DriverOptions::new(node, cluster.0, config.data_dir.join("records")) }
 }
 
 /// By which the nodes of a federation know one another before they speak of any record.

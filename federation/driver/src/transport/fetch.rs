@@ -88,7 +88,7 @@ impl Transport {
             offset: transfer.offset(),
         };
         let stall = self.options.stall_timeout;
-        let answer = timeout(stall, client(channel, self.options.compress).fetch_checkpoint(request)).await;
+        let answer = timeout(stall, client(channel, true).fetch_checkpoint(request)).await;
         let chunks = answer.map_err(|_| peer_error(node, "no answer"))?.map_err(|status| peer_error(node, status))?;
         transfer.take(port, node, chunks.into_inner(), stall).await
     }

@@ -87,7 +87,7 @@ impl Transport {
         let channel = channel.ok_or_else(|| peer_error(node, "not connected"))?;
         let request = proto::FetchLedgerRequest { record_id: port.core().id.0.to_vec().into(), first, last };
         let stall = self.options.stall_timeout;
-        let answer = timeout(stall, client(channel, self.options.compress).fetch_ledger(request)).await;
+        let answer = timeout(stall, client(channel, true).fetch_ledger(request)).await;
         let pages = answer.map_err(|_| peer_error(node, "no answer"))?.map_err(|status| peer_error(node, status))?;
         let mut pages = pages.into_inner();
         let mut next = first;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use prost::Message as _;
 use shouwang_domain::ids::NodeId;
 use shouwang_proto::replication::v1 as proto;
 use shouwang_proto::replication::v1::replication_service_client::ReplicationServiceClient;
@@ -30,7 +31,7 @@ const CLOCK_WORD: Duration = Duration::from_secs(5);
 struct Line {
     frames: mpsc::Sender<proto::StreamRequest>,
     answers: Streaming<proto::StreamResponse>,
-    /// None for a peer that takes frames only as they are.
+    /// For large frames; none for a peer that takes frames only as they are.
     packer: Option<Packer>,
 }
 
@@ -116,7 +117,7 @@ impl Peer {
         let hello = answers.message().await.map_err(|status| ConnectError::of(&status))?;
         let hello = hello.and_then(|answer| answer.frame?.hello);
         let hello = hello.ok_or_else(|| ConnectError::new("the peer does not say hello"))?;
-        let packs = transport.options.compress && hello.version >= PACKS_FROM;
+        let packs = hello.version >= PACKS_FROM;
         let packer = packs.then(Packer::new).transpose().map_err(|error| ConnectError::of(&error))?;
         *lock(&self.channel) = Some(channel);
         Ok(Line { frames, answers, packer })
@@ -139,7 +140,8 @@ impl Peer {
                     None => continue,
                 };
                 let frame = proto::PeerFrame { hello: None, sent_at_ms: transport.clock.now().0, records };
-                let request = match packer.as_mut().map(|packer| packer.pack(&frame)) {
+                let large = packer.as_mut().filter(|_| frame.encoded_len() >= transport.options.packs_from);
+                let request = match large.map(|packer| packer.pack(&frame)) {
                     None => proto::StreamRequest { frame: Some(frame), packed: Bytes::new() },
                     Some(Ok(packed)) => proto::StreamRequest { frame: None, packed },
                     Some(Err(error)) => return format!("a frame cannot be packed: {error}"),

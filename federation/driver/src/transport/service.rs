@@ -36,11 +36,10 @@ pub struct Replication {
 
 impl Replication {
     pub(crate) fn server(transport: Arc<Transport>) -> ReplicationServiceServer<Self> {
-        let compress = transport.options.compress;
-        let server = ReplicationServiceServer::new(Self { transport })
+        ReplicationServiceServer::new(Self { transport })
             .max_decoding_message_size(FRAME_BYTES_MAX)
-            .accept_compressed(CompressionEncoding::Zstd);
-        if compress { server.send_compressed(CompressionEncoding::Zstd) } else { server }
+            .accept_compressed(CompressionEncoding::Zstd)
+            .send_compressed(CompressionEncoding::Zstd)
     }
 
     fn record_for(&self, peer: NodeId, id: &[u8]) -> Result<Arc<dyn RecordPort>, Status> {
