@@ -276,6 +276,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_patiently_is_urgent_once_there_is_enough_of_it() {
+        let mailbox = Mailbox::default();
+        let mut taken = Vec::new();
+        assert!(mailbox.leave_patiently(1) && mailbox.is_urgent(), "the first, unless somebody gathers");
+        mailbox.drain(&mut taken);
+        mailbox.be_patient(3);
+        for n in 2..=3 {
+            assert!(mailbox.leave_patiently(n) && !mailbox.is_urgent());
+        }
+        let soon = Instant::now() + Duration::from_millis(5);
+        assert!(mailbox.wait(Some(soon)) && Instant::now() >= soon, "it woke nobody");
+        mailbox.leave_patiently(4);
+        assert!(mailbox.is_urgent() && mailbox.wait(None), "all three are there");
+        taken.clear();
+        mailbox.drain(&mut taken);
+        assert_eq!(taken, [2, 3, 4]);
+        mailbox.leave_patiently(5);
+        mailbox.push_quietly(6);
+        assert!(!mailbox.is_urgent(), "neither waits for the other");
+        mailbox.be_patient(1);
+        assert!(mailbox.is_urgent(), "nobody gathers any more, and it was there before");
+        taken.clear();
+        mailbox.drain(&mut taken);
+        mailbox.be_patient(1);
+        assert!(!mailbox.is_urgent(), "there is nothing");
+        mailbox.close();
+        assert!(!mailbox.leave_patiently(7));
+    }
+
+    #[test]
     fn what_is_left_wakes_nobody_and_is_urgent_to_whoever_looks() {
         let mailbox = Mailbox::default();
         let mut taken = Vec::new();

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::cluster::counter::Counter;
+use crate::cluster::counter::{Ask, Counter};
 use crate::cluster::{Cluster, PATIENCE, fast, genesis, node_id};
+use shouwang_domain::hash::Bytes;
+use shouwang_domain::record::Verdict;
 use shouwang_driver::{FrameUnpacker, HostSpec};
 use shouwang_proto::replication::v1 as proto;
 use shouwang_proto::replication::v1::replication_service_server::{ReplicationService, ReplicationServiceServer};
@@ -61,7 +63,7 @@ impl ReplicationService for Peer {
 }
 
 /// What the only other voter is sent by a node that would lead: the hello, and the first frame with records.
-async fn said_to(version: u32) -> (proto::StreamRequest, proto::StreamRequest) {
+async fn said_to(version: u32, packs_from: usize) -> (proto::StreamRequest, proto::StreamRequest) {
     let (heard, mut all) = mpsc::channel(64);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -71,6 +73,7 @@ async fn said_to(version: u32) -> (proto::StreamRequest, proto::StreamRequest) {
     let server = tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
     let mut cluster = Cluster::start(&[], fast()).await;
     cluster.network.reach(2, 1, address);
+    cluster.packs_from = packs_from;
     let driver = cluster.open(1).await;
     let spec = HostSpec::<Counter>::found(genesis(&[1, 2]), cluster.options_of(1));
     let _counter = driver.host(spec).await.unwrap();
@@ -89,15 +92,36 @@ async fn said_to(version: u32) -> (proto::StreamRequest, proto::StreamRequest) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_gets_packed_frames_only_once_it_has_said_that_it_unpacks_them() {
-    let (hello, plain) = said_to(1).await;
+    let (hello, plain) = said_to(1, 0).await;
     assert!(hello.frame.is_some_and(|frame| frame.hello.is_some()) && hello.packed.is_empty());
     assert!(plain.packed.is_empty());
     assert_eq!(plain.frame.unwrap().records.len(), 1, "as it is");
     for version in [2, 3] {
-        let (hello, packed) = said_to(version).await;
+        let (hello, packed) = said_to(version, 0).await;
         assert!(hello.frame.is_some_and(|frame| frame.hello.is_some()), "the first goes as it is");
         assert_eq!(packed.frame, None);
         let frame = FrameUnpacker::new().unwrap().unpack(&packed.packed).unwrap();
         assert_eq!(frame.records.len(), 1, "version {version}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_frames_go_as_they_are_where_lines_are_quick_between_large_ones_that_are_packed() {
+    let (_, small) = said_to(2, 1024).await;
+    assert!(small.packed.is_empty() && small.frame.is_some_and(|frame| frame.records.len() == 1));
+    let mut cluster = Cluster::start(&[1, 2, 3], fast()).await;
+    cluster.packs_from = 1024;
+    for n in 1..=3 {
+        cluster.stop(n).await;
+        cluster.up(n).await;
+    }
+    let leader = cluster.leader().await;
+    for bytes in [0, 5000, 1, 20_000, 900, 0, 40_000] {
+        let noted = cluster.ask(leader, Ask::Note(Bytes(vec![7; bytes]))).await.unwrap();
+        assert_eq!(noted.verdict, Verdict::Accepted, "{bytes}");
+        cluster.add(leader, 1).await;
+    }
+    for n in 1..=3 {
+        cluster.settle(n).await;
     }
 }

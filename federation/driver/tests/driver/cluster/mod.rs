@@ -91,6 +91,8 @@ pub struct Cluster {
     pub options: RecordOptions,
     /// Nodes whose program goes along with no more than a level.
     pub held: BTreeMap<u32, u32>,
+    /// From how many bytes on frames are compressed, by nodes that are opened from now on.
+    pub packs_from: usize,
     next_id: u128,
 }
 
@@ -119,6 +121,7 @@ impl Cluster {
             genesis: genesis(voters),
             options,
             held: BTreeMap::new(),
+            packs_from: 0,
             nodes: BTreeMap::new(),
             next_id: 0,
         };
@@ -154,6 +157,7 @@ impl Cluster {
         let dir = self.dirs.entry(n).or_insert_with(|| tempfile::tempdir().unwrap());
         let mut options = DriverOptions::new(node_id(n), [7; 32], dir.path());
         options.reserve_bytes = 1 << 20;
+        options.transport.packs_from = self.packs_from;
         options.transport.backoff_min = Duration::from_millis(20);
         options.transport.backoff_max = Duration::from_millis(100);
         // Nothing may come right only because it was given up at last.
