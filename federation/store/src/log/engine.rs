@@ -479,8 +479,7 @@ fn open_engine<F: FileSystem>(
         target_file_size: ReadableSize(options.file_bytes),
         purge_threshold: ReadableSize(options.purge_bytes.max(options.file_bytes)),
         recovery_threads: 2,
-        // The log is written, hardly ever read, and gone after the next checkpoint: compressing it costs more than it saves.
-        batch_compression_threshold: ReadableSize(0),
+        batch_compression_threshold: ReadableSize(0), // Hardly ever read, and gone after the next checkpoint.
         ..Config::default()
     };
     // The engine asserts on some kinds of damage; an operator needs the name of the file, not a backtrace.
