@@ -162,7 +162,9 @@ impl Sealed {
             at += u64::from(block.packed);
             revision = block.first;
         }
-        if at != footer_at || footer.last < revision || footer.blocks.is_empty() {
+        // There is always a revision that comes next.
+        let ends = (revision..u64::MAX).contains(&footer.last);
+        if at != footer_at || !ends || footer.blocks.is_empty() {
             return Err(damaged(path, footer_at, "the footer does not fit the blocks"));
         }
         Ok(Self::new(path, &header, footer))

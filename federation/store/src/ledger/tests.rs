@@ -450,3 +450,22 @@ fn what_the_log_derives_again_can_be_given_up_and_damage_is_taken_out_of_use() {
     let ledger = open(&disk).unwrap();
     assert_eq!((ledger.first(), ledger.last()), (Some(11), Some(11)));
 }
+
+#[test]
+fn a_segment_behind_which_nothing_could_come_is_damaged() {
+    let disk = sim(7);
+    let mut ledger = open(&disk).unwrap();
+    fill(&mut ledger, 1..=3);
+    ledger.seal(ROOT).unwrap();
+    let path = ledger.reader().segments()[0].file.clone();
+    drop(ledger);
+    let segment = disk.open(&path).unwrap();
+    let size = segment.size().unwrap();
+    let trailer = read_exact_at(&*segment, size - format::TRAILER as u64, format::TRAILER).unwrap();
+    let (len, crc) = format::Footer::decode_trailer(&trailer).unwrap();
+    let at = size - format::TRAILER as u64 - u64::from(len);
+    let footer = format::Footer::decode(&read_exact_at(&*segment, at, len as usize).unwrap(), crc).unwrap();
+    segment.write_at(at, &format::Footer { last: u64::MAX, ..footer }.encode()).unwrap();
+    segment.sync().unwrap();
+    assert_eq!(open(&disk).err().map(|error| error.code()), Some("STORE_LEDGER_DAMAGED"));
+}
