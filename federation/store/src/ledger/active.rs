@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -210,15 +211,28 @@ impl Frames for Written {
         }
         let len = usize::try_from(end - self.at).unwrap_or(usize::MAX);
         read_more_at(&*self.file, self.at, len, plain).map_err(|e| StoreError::io("read", &self.path, e))?;
-        let mut at = begin;
-        for revision in first..self.next {
-            let body = frame(&plain[at..], revision)
-                .ok_or_else(|| unfit(&self.path, self.at + (at - begin) as u64, revision))?;
-            at += FRAME_HEAD + body.len();
-        }
+        bodies(&plain[begin..], first..self.next, &self.path, self.at).try_for_each(|body| body.map(|_| ()))?;
         self.at = end;
         Ok(self.next - first)
     }
+}
+
+/// What each of the frames of some revisions holds, which were read from `offset` of this file on.
+///
+/// # Errors
+/// One does not fit its checksum.
+fn bodies<'a>(
+    bytes: &'a [u8],
+    revisions: Range<u64>,
+    path: &Path,
+    offset: u64,
+) -> impl Iterator<Item = Result<(u64, &'a [u8])>> {
+    let mut at = 0;
+    revisions.map(move |revision| {
+        let body = frame(&bytes[at..], revision).ok_or_else(|| unfit(path, offset + at as u64, revision))?;
+        at += FRAME_HEAD + body.len();
+        Ok((revision, body))
+    })
 }
 
 fn unfit(path: &Path, offset: u64, revision: u64) -> StoreError {
@@ -245,14 +259,8 @@ impl ActiveRead {
                 .map_err(|e| StoreError::io("read", &self.path, e))?;
         }
         bytes.extend_from_slice(&self.waiting);
-        let mut out = Vec::with_capacity(self.count);
-        let mut at = 0;
-        for revision in self.from..self.from + self.count as u64 {
-            let body =
-                frame(&bytes[at..], revision).ok_or_else(|| unfit(&self.path, self.offset + at as u64, revision))?;
-            out.push((revision, body.to_vec()));
-            at += FRAME_HEAD + body.len();
-        }
-        Ok(out)
+        let revisions = self.from..self.from + self.count as u64;
+        let bodies = bodies(&bytes, revisions, &self.path, self.offset);
+        bodies.map(|body| body.map(|(revision, body)| (revision, body.to_vec()))).collect()
     }
 }
