@@ -18,7 +18,9 @@ struct State<T> {
     quiet: bool,
     /// What is put in quietly is urgent too.
     hears_quiet: bool,
-    /// From so many items on, one that was put in patiently is urgent.
+    /// So many were left patiently.
+    patient: usize,
+    /// So many of them are urgent; at least one.
     patience: usize,
     /// Whoever waits is to look again until when.
     nudged: bool,
@@ -26,7 +28,7 @@ struct State<T> {
 
 impl<T> State<T> {
     fn is_urgent(&self) -> bool {
-        self.urgent || self.hears_quiet && self.quiet
+        self.urgent || self.hears_quiet && self.quiet || self.patient >= self.patience
     }
 
     fn put(&mut self, item: T, limit: usize) -> bool {
@@ -47,6 +49,7 @@ impl<T> Default for Mailbox<T> {
                 urgent: false,
                 quiet: false,
                 hears_quiet: false,
+                patient: 0,
                 patience: 1,
                 nudged: false,
             }),
@@ -68,28 +71,23 @@ impl<T> Mailbox<T> {
 
     /// Puts an item in unless `limit` wait already.
     pub fn push_within(&self, item: T, limit: usize) -> bool {
-        let mut state = self.lock();
-        let wakes = !state.urgent;
-        if !state.put(item, limit) {
-            return false;
-        }
-        state.urgent = true;
-        drop(state);
-        if wakes {
-            self.wake.notify_one();
-        }
-        true
+        self.push_as(item, limit, |state| state.urgent = true)
     }
 
     /// Puts an item in that can wait until its taker wakes for something else, or at the time he has set himself; unless he
-    /// has said that he [hears](Self::hear_quiet) it. Waking a thread costs more than most of what it is woken for.
+    /// has said that he [hears](Self::hear) it. Waking a thread costs more than most of what it is woken for.
     pub fn push_quietly(&self, item: T) -> bool {
+        self.push_as(item, usize::MAX, |state| state.quiet = true)
+    }
+
+    /// Wakes the taker if the item makes urgent what was not.
+    fn push_as(&self, item: T, limit: usize, mark: impl FnOnce(&mut State<T>)) -> bool {
         let mut state = self.lock();
         let was_urgent = state.is_urgent();
-        if !state.put(item, usize::MAX) {
+        if !state.put(item, limit) {
             return false;
         }
-        state.quiet = true;
+        mark(&mut state);
         let wakes = !was_urgent && state.is_urgent();
         drop(state);
         if wakes {
@@ -106,35 +104,29 @@ impl<T> Mailbox<T> {
         taken
     }
 
-    /// As [`Self::leave`], for an item that waits until there are as many as its taker [has patience for](Self::be_patient), or
-    /// he wakes for something else, or at the time he has set himself.
+    /// As [`Self::leave`], for an item that waits until there are as many as its taker [has patience for](Self::hear), or he wakes
+    /// for something else, or at the time he has set himself.
     pub fn leave_patiently(&self, item: T) -> bool {
         let mut state = self.lock();
         let taken = state.put(item, usize::MAX);
-        state.urgent |= taken && state.items.len() >= state.patience;
+        state.patient += usize::from(taken);
         taken
     }
 
-    /// From now on what is left patiently waits until there are so many items; at once from the first on, unless its taker says
-    /// otherwise.
-    pub fn be_patient(&self, items: usize) {
+    /// From now on what is put in quietly is waited for, or not; and what is left patiently can wait until there is so much of it:
+    /// 1 is no patience.
+    pub fn hear(&self, quiet: bool, patience: usize) {
         let mut state = self.lock();
-        state.patience = items;
-        state.urgent |= !state.items.is_empty() && state.items.len() >= items;
+        (state.hears_quiet, state.patience) = (quiet, patience.max(1));
     }
 
     /// Waits for items until `until` and moves all of them into `into`, which must be empty. False once the box is closed
     /// and empty.
     pub fn take(&self, until: Option<Instant>, into: &mut Vec<T>) -> bool {
-        self.hear_quiet(true);
+        self.hear(true, 1);
         let open = self.wait(until);
         self.drain(into);
         open
-    }
-
-    /// From now on what is put in quietly is waited for, or not.
-    pub fn hear_quiet(&self, hears: bool) {
-        self.lock().hears_quiet = hears;
     }
 
     /// Whether something waits that is not to wait any longer.
@@ -159,7 +151,7 @@ impl<T> Mailbox<T> {
     /// Moves all that waits into `into`, which must be empty, at once.
     pub fn drain(&self, into: &mut Vec<T>) {
         let mut state = self.lock();
-        (state.urgent, state.quiet) = (false, false);
+        (state.urgent, state.quiet, state.patient) = (false, false, 0);
         std::mem::swap(&mut state.items, into);
     }
 
@@ -251,7 +243,7 @@ mod tests {
         let mut taken = Vec::new();
         mailbox.push_quietly(1);
         let soon = Instant::now() + Duration::from_millis(5);
-        mailbox.hear_quiet(false);
+        mailbox.hear(false, usize::MAX);
         assert!(mailbox.wait(Some(soon)) && !mailbox.is_urgent());
         assert!(Instant::now() >= soon, "it woke nobody");
         mailbox.drain(&mut taken);
@@ -281,7 +273,7 @@ mod tests {
         let mut taken = Vec::new();
         assert!(mailbox.leave_patiently(1) && mailbox.is_urgent(), "the first, unless somebody gathers");
         mailbox.drain(&mut taken);
-        mailbox.be_patient(3);
+        mailbox.hear(false, 3);
         for n in 2..=3 {
             assert!(mailbox.leave_patiently(n) && !mailbox.is_urgent());
         }
@@ -292,17 +284,19 @@ mod tests {
         taken.clear();
         mailbox.drain(&mut taken);
         assert_eq!(taken, [2, 3, 4]);
-        mailbox.leave_patiently(5);
-        mailbox.push_quietly(6);
-        assert!(!mailbox.is_urgent(), "neither waits for the other");
-        mailbox.be_patient(1);
+        mailbox.hear(false, 2);
+        mailbox.push_quietly(5);
+        mailbox.leave_patiently(6);
+        assert!(!mailbox.is_urgent(), "what is quiet does not count");
+        mailbox.hear(false, 1);
         assert!(mailbox.is_urgent(), "nobody gathers any more, and it was there before");
         taken.clear();
         mailbox.drain(&mut taken);
-        mailbox.be_patient(1);
-        assert!(!mailbox.is_urgent(), "there is nothing");
+        mailbox.push_quietly(7);
+        mailbox.hear(false, 1);
+        assert!(!mailbox.is_urgent(), "there is nothing but what is quiet");
         mailbox.close();
-        assert!(!mailbox.leave_patiently(7));
+        assert!(!mailbox.leave_patiently(8));
     }
 
     #[test]

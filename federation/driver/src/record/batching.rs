@@ -6,12 +6,12 @@ use std::time::Duration;
 pub const BATCH_BYTES: usize = 256 << 10;
 /// Batches of one node whose outcome is open; more commands than these hold gather into larger batches.
 pub const OWN_BATCHES_MAX: usize = 16;
-/// So many of them go out as soon as a command waits. A batch costs every node a signature to check, an entry and a frame,
-/// whatever it holds: while it is on its way, others gather for the next …
+/// So many are under way before commands gather for the next. A batch costs every node a signature to check, an entry and a
+/// frame, whatever it holds …
 pub const OWN_BATCHES_AT_ONCE: usize = 1;
-/// … but not for longer than this: on a far line they would wait for another's way there and back.
+/// … but they gather for no longer than this: on a far line they would wait for another's way there and back.
 pub const GATHER: Duration = Duration::from_millis(5);
-/// Once a batch is answered, whoever asks next waits for so long for the others who were answered, if they use to ask again.
+/// Once a batch is answered, whoever asks next waits for so long for the others who were answered, if such have come back before.
 pub const ECHO: Duration = Duration::from_millis(2);
 /// Entries of a leader that are not applied yet; more batches than these hold gather into larger entries.
 pub const ENTRIES_MAX: usize = 16;

@@ -92,8 +92,8 @@ impl Turn for RaftLoop {
         }
         (self.messages, self.inputs) = (messages, inputs);
         self.put_off_commit();
-        core.inbox.hear_quiet(self.reads.wait_for_apply() || self.proposer.waits_for_apply());
-        core.inbox.be_patient(self.proposer.patience());
+        let quiet = self.reads.wait_for_apply() || self.proposer.waits_for_apply();
+        core.inbox.hear(quiet, self.proposer.patience());
         let wakes = [self.proposer.wake_at(self.leader), self.tell_commit];
         wakes.into_iter().flatten().fold(self.next_tick, Instant::min)
     }
