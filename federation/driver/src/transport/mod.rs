@@ -2,6 +2,7 @@
 
 mod fetch;
 mod history;
+mod naming;
 pub(crate) mod outbox;
 pub(crate) mod packing;
 mod peer;
@@ -78,9 +79,11 @@ pub trait PeerConnector: Send + Sync + 'static {
 }
 
 /// The version of the contract between nodes that this program speaks.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// From this version on a node takes packed frames.
 const PACKS_FROM: u32 = 2;
+/// From this version on it takes frames that leave out what was said before.
+const SHORTENS_FROM: u32 = 3;
 /// Largest frame accepted, in bytes: a frame's worth of small items and one entry of the largest size, with room.
 pub(crate) const FRAME_BYTES_MAX: usize = 32 << 20;
 

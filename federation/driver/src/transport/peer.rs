@@ -15,9 +15,10 @@ use tonic::Streaming;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::Channel;
 
+use super::naming::Names;
 use super::outbox::{Head, Item, Outbox};
 use super::packing::Packer;
-use super::{ConnectError, FRAME_BYTES_MAX, PACKS_FROM, Transport, VERSION, lock};
+use super::{ConnectError, FRAME_BYTES_MAX, PACKS_FROM, SHORTENS_FROM, Transport, VERSION, lock};
 use crate::metrics::PeerMetrics;
 use crate::record::RaftMsg;
 
@@ -31,6 +32,8 @@ const CLOCK_WORD: Duration = Duration::from_secs(5);
 struct Line {
     frames: mpsc::Sender<proto::StreamRequest>,
     answers: Streaming<proto::StreamResponse>,
+    /// None for a peer that takes frames only whole.
+    names: Option<Names>,
     /// For large frames; none for a peer that takes frames only as they are.
     packer: Option<Packer>,
 }
@@ -119,13 +122,14 @@ impl Peer {
         let hello = hello.ok_or_else(|| ConnectError::new("the peer does not say hello"))?;
         let packs = hello.version >= PACKS_FROM;
         let packer = packs.then(Packer::new).transpose().map_err(|error| ConnectError::of(&error))?;
+        let names = (hello.version >= SHORTENS_FROM).then(Names::default);
         *lock(&self.channel) = Some(channel);
-        Ok(Line { frames, answers, packer })
+        Ok(Line { frames, answers, names, packer })
     }
 
     /// Sends frames until the stream breaks; says why it did.
     async fn pump(&self, transport: &Transport, line: Line) -> String {
-        let Line { frames, mut answers, mut packer } = line;
+        let Line { frames, mut answers, mut names, mut packer } = line;
         let send = async {
             loop {
                 let next = {
@@ -133,12 +137,15 @@ impl Peer {
                     self.metrics.queue(outbox.bytes());
                     outbox.frame(transport.options.frame_bytes)
                 };
-                let records = match next {
+                let mut records = match next {
                     Some(records) => records,
                     // A stream on which nothing is said still says what the clock shows.
                     None if timeout(CLOCK_WORD, self.wake.notified()).await.is_err() => Vec::new(),
                     None => continue,
                 };
+                if let Some(names) = &mut names {
+                    names.shorten(&mut records);
+                }
                 let frame = proto::PeerFrame { hello: None, sent_at_ms: transport.clock.now().0, records };
                 let large = packer.as_mut().filter(|_| frame.encoded_len() >= transport.options.packs_from);
                 let request = match large.map(|packer| packer.pack(&frame)) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shouwang_domain::hash::Hash32;
-use shouwang_domain::ids::NodeId;
+use shouwang_domain::ids::{NodeId, RecordId};
 use shouwang_proto::replication::v1 as proto;
 use shouwang_proto::replication::v1::replication_service_server::{ReplicationService, ReplicationServiceServer};
 use shouwang_store::checkpoint::CheckpointInfo;
@@ -17,6 +17,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::CompressionEncoding;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::naming::Names;
 use super::packing::Unpacker;
 use super::{AuthenticatedPeer, FRAME_BYTES_MAX, Transport, VERSION, wire};
 use crate::record::{RaftMsg, RecordPort, Verdict};
@@ -85,10 +86,14 @@ impl ReplicationService for Replication {
         let _ = answers.try_send(Ok(proto::StreamResponse { frame: Some(hello) }));
         let mut unpacker = Unpacker::new().map_err(|error| Status::resource_exhausted(error.to_string()))?;
         self.transport.listen(peer, async move {
-            let mut next = Some(frame);
+            let (mut next, mut names) = (Some(frame), Names::default());
             while let Some(frame) = next {
                 transport.note_clock(peer, frame.sent_at_ms);
-                frame.records.into_iter().for_each(|record| receive(&transport, peer, record));
+                for mut record in frame.records {
+                    if let Some(id) = names.restore(peer, transport.me, &mut record) {
+                        receive(&transport, peer, id, record);
+                    }
+                }
                 next = tokio::select! {
                     message = frames.message() => message.ok().flatten().and_then(|request| plain(peer, request, &mut unpacker)),
                     () = answers.closed() => None,
@@ -192,10 +197,9 @@ fn plain(peer: NodeId, request: proto::StreamRequest, unpacker: &mut Unpacker) -
 }
 
 /// Hands one record's part of a frame over, after checking who may say what.
-fn receive(transport: &Arc<Transport>, peer: NodeId, frame: proto::RecordFrame) {
-    let Ok(id) = <[u8; 32]>::try_from(frame.record_id.as_ref()) else { return };
-    let Some(port) = transport.record(&Hash32(id)) else {
-        tracing::debug!(%peer, record = %Hash32(id).short(), "frame for a record that is not hosted here");
+fn receive(transport: &Arc<Transport>, peer: NodeId, id: RecordId, frame: proto::RecordFrame) {
+    let Some(port) = transport.record(&id) else {
+        tracing::debug!(%peer, record = %id.short(), "frame for a record that is not hosted here");
         return;
     };
     let core = port.core();

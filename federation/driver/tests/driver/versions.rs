@@ -62,8 +62,8 @@ impl ReplicationService for Peer {
     }
 }
 
-/// What the only other voter is sent by a node that would lead: the hello, and the first frame with records.
-async fn said_to(version: u32, packs_from: usize) -> (proto::StreamRequest, proto::StreamRequest) {
+/// What the only other voter is sent by a node that would lead: the hello, and the first two frames with records.
+async fn said_to(version: u32, packs_from: usize) -> (proto::StreamRequest, [proto::StreamRequest; 2]) {
     let (heard, mut all) = mpsc::channel(64);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -79,25 +79,26 @@ async fn said_to(version: u32, packs_from: usize) -> (proto::StreamRequest, prot
     let _counter = driver.host(spec).await.unwrap();
     let mut next = async || tokio::time::timeout(PATIENCE, all.recv()).await.unwrap().unwrap();
     let hello = next().await;
-    let frame = loop {
+    let mut frames = Vec::new();
+    while frames.len() < 2 {
         let frame = next().await;
         if !frame.packed.is_empty() || frame.frame.as_ref().is_some_and(|frame| !frame.records.is_empty()) {
-            break frame;
+            frames.push(frame);
         }
-    };
+    }
     driver.stop(Duration::from_secs(1)).await;
     server.abort();
-    (hello, frame)
+    (hello, frames.try_into().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_gets_packed_frames_only_once_it_has_said_that_it_unpacks_them() {
-    let (hello, plain) = said_to(1, 0).await;
+    let (hello, [plain, _]) = said_to(1, 0).await;
     assert!(hello.frame.is_some_and(|frame| frame.hello.is_some()) && hello.packed.is_empty());
     assert!(plain.packed.is_empty());
     assert_eq!(plain.frame.unwrap().records.len(), 1, "as it is");
     for version in [2, 3] {
-        let (hello, packed) = said_to(version, 0).await;
+        let (hello, [packed, _]) = said_to(version, 0).await;
         assert!(hello.frame.is_some_and(|frame| frame.hello.is_some()), "the first goes as it is");
         assert_eq!(packed.frame, None);
         let frame = FrameUnpacker::new().unwrap().unpack(&packed.packed).unwrap();
@@ -106,8 +107,23 @@ async fn a_peer_gets_packed_frames_only_once_it_has_said_that_it_unpacks_them() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_before_is_left_out_for_a_peer_that_has_said_that_it_knows() {
+    for (version, shortened) in [(2, false), (3, true)] {
+        let (_, frames) = said_to(version, 1024).await;
+        let records = frames.map(|frame| frame.frame.unwrap().records.remove(0));
+        let told = records.each_ref().map(|record| (record.record_id.len(), record.record_number));
+        assert_eq!(told, if shortened { [(32, 0), (0, 1)] } else { [(32, 0), (32, 0)] }, "version {version}");
+        let spoken = records
+            .iter()
+            .flat_map(|record| &record.messages)
+            .all(|m| (m.from != 0, m.to != 0) == (!shortened, !shortened));
+        assert!(spoken, "version {version}: {records:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn small_frames_go_as_they_are_where_lines_are_quick_between_large_ones_that_are_packed() {
-    let (_, small) = said_to(2, 1024).await;
+    let (_, [small, _]) = said_to(2, 1024).await;
     assert!(small.packed.is_empty() && small.frame.is_some_and(|frame| frame.records.len() == 1));
     let mut cluster = Cluster::start(&[1, 2, 3], fast()).await;
     cluster.packs_from = 1024;

@@ -52,7 +52,11 @@ impl Frames {
 pub fn lying(rng: &mut Rng) -> proto::PeerFrame {
     let mut message = kinds()[rng.index(KINDS)].clone();
     (0..=rng.below(3)).for_each(|_| lie(rng, &mut message));
-    frame(vec![message]).frame.unwrap_or_default()
+    let mut frame = frame(vec![message]).frame.unwrap_or_default();
+    for record in &mut frame.records {
+        record.record_number = [0, 0, 0, 0, 0, 1, 2, u32::MAX][rng.index(8)];
+    }
+    frame
 }
 
 fn kinds() -> [proto::Message; KINDS] {
@@ -113,6 +117,7 @@ fn frame(messages: Vec<proto::Message>) -> proto::StreamRequest {
         answers: vec![answer],
         oldest_revision: 1,
         roll_call: Some(proto::RollCall { nodes: vec![word] }),
+        record_number: 0,
     };
     let frame = proto::PeerFrame { hello: Some(hello), sent_at_ms: 1_700_000_000_000, records: vec![record] };
     proto::StreamRequest { frame: Some(frame), ..Default::default() }
