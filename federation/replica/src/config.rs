@@ -51,12 +51,6 @@ impl Timing {
     pub const fn wan() -> Self {
         Self { tick_ms: 100, heartbeat_ticks: 5, election_ticks: 50 }
     }
-
-    /// For how long a leader does not tell by itself how far is committed ([`crate::Replica::owes_commit`]), in microseconds:
-    /// where it is busy, the next entries come sooner and say it too.
-    pub const fn commit_rides_us(self) -> u32 {
-        self.tick_ms * (1000 / 50)
-    }
 }
 
 /// Bounds of everything that can grow.
@@ -224,7 +218,7 @@ impl Config {
             pre_vote: true,
             read_only_option: raft::ReadOnlyOption::Safe,
             batch_append: true,
-            // It is told with what comes next, or by `Input::TellCommit`.
+            // It is told with what goes out next, or by `Input::TellCommit`.
             skip_bcast_commit: true,
             max_uncommitted_size: self.limits.max_uncommitted_bytes,
             // Applies are handed over in pieces, so that no single action outgrows what is in flight anyway.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use raft::eraftpb::{ConfChangeV2, ConfState, Entry, EntryType, HardState, Message, MessageType};
-use raft::{Error, RawNode, Ready, SnapshotStatus, StateRole};
+use raft::{Error, GetEntriesContext, Progress, ProgressState, RawNode, Ready, SnapshotStatus, StateRole, Storage};
 
 use crate::action::{Action, Committed, CommittedKind, LogBase, Persist, RefusalReason, Role};
 use crate::config::{Checkpoint, Config, Restored};
@@ -41,6 +41,8 @@ pub struct Replica {
     pub(crate) conf_index: u64,
     /// Membership entries handed out for apply and not yet answered.
     conf_pending: VecDeque<(u64, ConfChangeV2)>,
+    /// The last entry that was handed out for apply, or that the state began with.
+    handed_out: u64,
     /// What the driver has reported; raft may be told later.
     pub(crate) applied_reported: u64,
     persists: PersistQueue,
@@ -78,6 +80,7 @@ impl Replica {
             wanted: None,
             conf_index,
             conf_pending: VecDeque::new(),
+            handed_out: config.applied,
             applied_reported: config.applied,
             persists: PersistQueue::new(durable_term),
             commit_told: 0,
@@ -175,7 +178,21 @@ impl Replica {
             MessageType::MsgTimeoutNow if !self.fit_to_campaign() => {
                 tracing::debug!(from = m.get_from(), "lead declined: not fit to campaign");
             }
+            MessageType::MsgAppend if m.get_entries().is_empty() => self.on_notice(m),
             _ => self.step_raft(m),
+        }
+    }
+
+    /// How far is committed, and no entries: what this node holds it has acknowledged already, and does not again.
+    fn on_notice(&mut self, m: Message) {
+        let raft = &self.raw.raft;
+        let (is_news, said) = (m.get_commit() > raft.raft_log.committed, raft.msgs.len());
+        self.step_raft(m);
+        let raft = &mut self.raw.raft;
+        let takes =
+            |answer: &mut Message| answer.get_msg_type() == MessageType::MsgAppendResponse && !answer.get_reject();
+        if is_news && raft.msgs.len() == said + 1 {
+            raft.msgs.pop_if(takes);
         }
     }
 
@@ -304,8 +321,8 @@ impl Replica {
         }
     }
 
-    /// Whether more is committed than this leader has told the others. It need not be said by itself while more entries
-    /// come: the next one says it too, and a message is what a commit costs most. A tick tells what is left.
+    /// Whether more is committed than this leader has told the others. It need not be said by itself where more entries go out
+    /// at the same moment: they say it too. A tick tells what is left.
     pub fn owes_commit(&self) -> bool {
         let raft = &self.raw.raft;
         raft.state == StateRole::Leader && raft.raft_log.committed > self.commit_told && raft.prs().iter().len() > 1
@@ -313,8 +330,16 @@ impl Replica {
 
     pub(crate) fn tell_commit(&mut self) {
         if self.owes_commit() {
-            self.commit_told = self.raw.raft.raft_log.committed;
-            self.raw.raft.bcast_append();
+            let raft = &mut self.raw.raft;
+            self.commit_told = raft.raft_log.committed;
+            // Who is only being felt for must answer before more is sent to him, and a notice is not answered: his heartbeats
+            // say it.
+            let listens =
+                |(id, progress): &(&u64, &Progress)| **id != raft.id && progress.state == ProgressState::Replicate;
+            let listening: Vec<u64> = raft.prs().iter().filter(listens).map(|(id, _)| *id).collect();
+            for id in listening {
+                raft.send_append(id);
+            }
         }
     }
 
@@ -336,6 +361,7 @@ impl Replica {
             let ready = self.raw.ready();
             self.on_ready(ready, out);
         }
+        self.hand_out(out);
         self.settle_election_timeout();
         self.tell_needed_checkpoint(out);
         self.tell_wanted_checkpoint(out);
@@ -400,11 +426,9 @@ impl Replica {
             out.push(Action::Persist(persist));
         }
         waiting.number = self.persists.last_issued();
-        let committed = ready.take_committed_entries();
         self.raw.advance_append_async(ready);
         let released = self.persists.enqueue(waiting);
         self.carry_out(released, out);
-        self.hand_out(committed, out);
     }
 
     /// Writes down how far is committed, if only that is new. With every tick, so that a node that is killed knows nearly
@@ -423,7 +447,7 @@ impl Replica {
         let checkpoint = Checkpoint { index: base.index, term: base.term, conf_state: conf_state.clone() };
         self.raw.mut_store().reset(checkpoint);
         self.conf_pending.clear();
-        self.conf_index = base.index;
+        (self.conf_index, self.handed_out) = (base.index, base.index);
         persist.reset_to = Some(base);
         persist.conf_state = Some((base.index, conf_state.clone()));
         waiting.installs = Some(base);
@@ -440,20 +464,34 @@ impl Replica {
         send(released.messages, out);
     }
 
-    fn hand_out(&mut self, entries: Vec<Entry>, out: &mut Vec<Action>) {
-        if entries.is_empty() {
-            return;
+    /// Hands out what is committed, be it on this node's own disk yet or not: it is on those of a quorum, which no crash here
+    /// takes back. Raft's own word waits for this disk, and whoever watches here would wait with it. A change of membership
+    /// does wait, as what is written about it must come behind it.
+    fn hand_out(&mut self, out: &mut Vec<Action>) {
+        let log = &self.raw.raft.raft_log;
+        let (committed, persisted) = (log.committed, log.persisted);
+        // A checkpoint on its way to become the state comes before what follows on it.
+        while persisted >= self.raw.store().base().index && self.handed_out < committed {
+            let most = self.config.limits.max_uncommitted_bytes;
+            let next = (self.handed_out + 1, committed + 1);
+            let entries = self.raw.store().entries(next.0, next.1, most, GetEntriesContext::empty(false));
+            let may =
+                |entry: &Entry| entry.get_index() <= persisted || entry.get_entry_type() == EntryType::EntryNormal;
+            let entries: Vec<_> = entries.unwrap_or_default().into_iter().take_while(may).collect();
+            let Some(last) = entries.last() else { return };
+            self.handed_out = last.get_index();
+            let committed: Vec<_> = entries.into_iter().map(|entry| self.committed(entry)).collect();
+            out.push(Action::Apply(committed));
         }
-        let mut committed = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let (index, term) = (entry.get_index(), entry.get_term());
-            let kind = committed_kind(entry);
-            if let CommittedKind::Conf(change) = &kind {
-                self.conf_pending.push_back((index, change.clone()));
-            }
-            committed.push(Committed { index, term, kind });
+    }
+
+    fn committed(&mut self, entry: Entry) -> Committed {
+        let (index, term) = (entry.get_index(), entry.get_term());
+        let kind = committed_kind(entry);
+        if let CommittedKind::Conf(change) = &kind {
+            self.conf_pending.push_back((index, change.clone()));
         }
-        out.push(Action::Apply(committed));
+        Committed { index, term, kind }
     }
 
     pub(crate) fn role(&self) -> Role {

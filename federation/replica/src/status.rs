@@ -88,6 +88,11 @@ impl Replica {
         self.raw.raft.raft_log.committed
     }
 
+    /// Raft index of the last entry on this node's own disk; what is handed out for apply may be ahead of it.
+    pub fn persisted(&self) -> u64 {
+        self.raw.raft.raft_log.persisted
+    }
+
     /// Membership in force here, sorted by id.
     pub fn conf_state(&self) -> ConfState {
         sorted(self.raw.raft.prs().conf().to_conf_state())

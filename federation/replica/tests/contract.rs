@@ -78,15 +78,30 @@ fn tells_membership(actions: &[Action]) -> Option<&ConfState> {
 }
 
 #[test]
-fn nothing_is_applied_or_acknowledged_before_it_is_durable() {
+fn nothing_is_acknowledged_before_it_is_durable_and_what_others_hold_is_applied_at_once() {
     let mut replica = founding(&[1, 2], &[]);
     let out = step(&mut replica, append(vec![entry(2, None)], 2));
     let number = out.iter().find_map(|a| if let Action::Persist(p) = a { Some(p.number) } else { None }).unwrap();
-    assert!(!out.iter().any(|a| matches!(a, Action::Send(_) | Action::Apply(_))), "{out:?}");
+    assert!(!out.iter().any(|a| matches!(a, Action::Send(_))), "{out:?}");
+    assert_eq!(applied_indexes(&out), [2], "it is committed, whatever happens to this disk");
+    assert_eq!((replica.commit(), replica.persisted()), (2, 1));
+    assert!(step(&mut replica, Input::Applied { index: 2 }).is_empty(), "raft is told when it can know");
     let out = step(&mut replica, Input::Persisted { number });
-    assert_eq!(applied_indexes(&out), [2]);
+    assert_eq!(applied_indexes(&out), [], "once");
+    assert_eq!((replica.status().applied, replica.persisted()), (2, 2));
     assert!(out.iter().any(|a| matches!(a, Action::Send(m) if m[0].get_index() == 2)), "{out:?}");
     assert!(step(&mut replica, Input::Persisted { number }).is_empty(), "said twice");
+}
+
+#[test]
+fn a_membership_and_what_follows_on_it_wait_until_it_is_durable() {
+    let mut replica = founding(&[1, 2], &[]);
+    let entries = vec![entry(2, None), entry(3, Some(ADD_LEARNER_3)), entry(4, None)];
+    let out = step(&mut replica, append(entries, 4));
+    let number = out.iter().find_map(|a| if let Action::Persist(p) = a { Some(p.number) } else { None }).unwrap();
+    assert_eq!(applied_indexes(&out), [2]);
+    assert_eq!(applied_indexes(&step(&mut replica, Input::Tick)), []);
+    assert_eq!(applied_indexes(&step(&mut replica, Input::Persisted { number })), [3, 4]);
 }
 
 /// What is to be written: how many entries, which commit index, and whether it must be synced.
@@ -168,6 +183,26 @@ fn how_far_is_committed_rides_with_the_next_entries_or_is_told_when_it_is_due() 
     settle(&mut alone, Input::Tick);
     settle(&mut alone, propose(1));
     assert!(!alone.owes_commit(), "there is nobody to tell");
+}
+
+#[test]
+fn how_far_is_committed_is_taken_in_without_an_answer() {
+    let mut replica = founding(&[1, 2], &[]);
+    settle(&mut replica, append(vec![entry(2, None), entry(3, None)], 1));
+    let mut notice = |index: u64, commit: u64| {
+        let mut m = message(MessageType::MsgAppend);
+        m.set_index(index);
+        m.set_log_term(1);
+        m.set_commit(commit);
+        let out = settle(&mut replica, Input::Message(Box::new(m)));
+        let sent = out.iter().filter_map(|a| if let Action::Send(messages) = a { Some(messages) } else { None });
+        let answers: Vec<_> = sent.flatten().map(|m| (m.get_index(), m.get_reject())).collect();
+        (applied_indexes(&out), answers)
+    };
+    assert_eq!(notice(3, 2), (vec![2], vec![]));
+    assert_eq!(notice(3, 2), (vec![], vec![(3, false)]), "without news somebody wants to know");
+    assert_eq!(notice(7, 3), (vec![], vec![(7, true)]), "entries are missing");
+    assert_eq!(notice(3, 3), (vec![3], vec![]));
 }
 
 #[test]
@@ -278,6 +313,21 @@ fn a_checkpoint_is_asked_for_only_if_the_log_does_not_reach_it() {
     assert!(reset < install && install < answer, "{out:?}");
     let late = settle(&mut replica, Input::CheckpointReceived { index: 9, term: 1, conf_state });
     assert!(late.is_empty(), "{late:?}");
+}
+
+#[test]
+fn what_follows_on_a_checkpoint_is_applied_after_it() {
+    let mut replica = founding(&[1, 2], &[]);
+    settle(&mut replica, append(vec![entry(2, None)], 1));
+    let conf_state = conf_state_from([1, 2], []);
+    let mut out = step(&mut replica, Input::CheckpointReceived { index: 9, term: 1, conf_state });
+    out.extend(step(&mut replica, append(vec![entry(10, None)], 10)));
+    assert_eq!(applied_indexes(&out), [], "the checkpoint is not the state yet: {out:?}");
+    let number = out.iter().rev().find_map(|a| if let Action::Persist(p) = a { Some(p.number) } else { None }).unwrap();
+    let out = step(&mut replica, Input::Persisted { number });
+    let at = |wanted: fn(&Action) -> bool| out.iter().position(wanted).unwrap();
+    assert!(at(|a| matches!(a, Action::InstallCheckpoint { index: 9, .. })) < at(|a| matches!(a, Action::Apply(_))));
+    assert_eq!(applied_indexes(&out), [10]);
 }
 
 #[test]

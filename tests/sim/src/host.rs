@@ -256,8 +256,11 @@ impl<M: Hosted> Host<M> {
         self.give(inputs, scene);
     }
 
-    /// Commit never falls, and the state never runs ahead of it.
+    /// Commit never falls, and the state never runs ahead of it; the others are told of it.
     pub fn look(&mut self, scene: &mut Scene<'_>) {
+        if self.replica.owes_commit() {
+            self.give(vec![Input::TellCommit], scene);
+        }
         let commit = self.replica.commit();
         if commit < self.commit || self.applied.0 > commit {
             let (id, applied, before) = (self.me.id, self.applied.0, self.commit);

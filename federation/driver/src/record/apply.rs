@@ -127,10 +127,6 @@ impl<M: Machine> Turn for ApplyLoop<M> {
         }
         Instant::now() + NOTHING_DUE
     }
-
-    fn looks_within(&mut self) -> Option<Duration> {
-        None
-    }
 }
 
 impl<M: Machine> ApplyLoop<M> {

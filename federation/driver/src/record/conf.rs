@@ -1,13 +1,14 @@
 //! The membership in force, as Raft has last made it; apply waits here for the answer to an entry it judged.
 
 use std::collections::BTreeSet;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use shouwang_domain::ids::NodeId;
 use shouwang_domain::machine::GroupNode;
 use shouwang_replica::eraftpb::ConfState;
 use shouwang_replica::{Seat, is_learner, is_voter};
+
+use super::reached::Reached;
 
 /// The group that a record's state wants, as Raft knows its members.
 pub(crate) fn seats(group: &[GroupNode]) -> Vec<Seat> {
@@ -16,7 +17,6 @@ pub(crate) fn seats(group: &[GroupNode]) -> Vec<Seat> {
 
 #[derive(Default)]
 struct Board {
-    answered: u64,
     index: u64,
     state: ConfState,
 }
@@ -25,7 +25,7 @@ struct Board {
 #[derive(Default)]
 pub(crate) struct ConfBoard {
     board: Mutex<Board>,
-    wake: Condvar,
+    answered: Reached,
 }
 
 impl ConfBoard {
@@ -63,18 +63,11 @@ impl ConfBoard {
 
     /// The membership entry at `index` has had its effect, or none.
     pub fn answer(&self, index: u64) {
-        let mut board = self.lock();
-        board.answered = board.answered.max(index);
-        drop(board);
-        self.wake.notify_all();
+        self.answered.reach(index);
     }
 
     /// Waits until the entry at `index` is answered, or `gone` says that it never will be.
     pub fn wait(&self, index: u64, gone: impl Fn() -> bool) {
-        let mut board = self.lock();
-        while board.answered < index && !gone() {
-            let waited = self.wake.wait_timeout(board, Duration::from_millis(50));
-            board = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.answered.wait(index, gone);
     }
 }

@@ -237,6 +237,10 @@ impl KeeperLoop {
             self.next = Some(candidate);
             return Ok(());
         }
+        // No state may outlive the log that it came from: a start would take that for a log that has lost something.
+        if !core.durable.wait(candidate.at.index, || core.keeper.is_closed()) {
+            return Ok(());
+        }
         // The log behind a checkpoint goes: by then the ledger must be safe.
         until_room(core, || self.ledger.sync())?;
         let (port, pressing, given_up) = (self.port.clone(), candidate.pressing, Arc::new(AtomicBool::new(false)));

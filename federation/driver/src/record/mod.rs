@@ -14,6 +14,7 @@ mod open;
 mod own_word;
 mod proposer;
 mod raft;
+mod reached;
 mod reads;
 mod rescue;
 mod restored;
@@ -56,6 +57,7 @@ pub(crate) use keeper::KeeperJob;
 pub use life::NewLife;
 pub(crate) use open::{Environment, Ground, Running, start};
 pub(crate) use proposer::Command;
+pub(crate) use reached::Reached;
 pub use rescue::Rescue;
 pub(crate) use rescue::{SetAside, all_aside, newest_aside, rescue, set_aside, stand};
 pub(crate) use restored::restore_copy;
@@ -203,6 +205,8 @@ pub(crate) struct Core {
     pub queue: Queue,
     pub vitals: ArcSwap<Vitals>,
     pub conf: ConfBoard,
+    /// Up to which entry the log is on this node's disk: what is carried out may be ahead of it, a checkpoint may not.
+    pub durable: Reached,
     pub group: ArcSwap<Vec<GroupNode>>,
     /// The public keys in force for this node, the newest first.
     pub keys: ArcSwap<Vec<Vec<u8>>>,

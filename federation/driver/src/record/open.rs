@@ -28,8 +28,8 @@ use super::raft::RaftLoop;
 use super::rescue::first_epoch;
 use super::scrub::Scrub;
 use super::{
-    AppliedNote, ConfBoard, Core, FAR_BEHIND, Queue, RecordPort, RollCall, Seat, Shared, Transfers, Vitals, Waiters,
-    join_all, spawn, spawn_behind, turn,
+    AppliedNote, ConfBoard, Core, FAR_BEHIND, Queue, Reached, RecordPort, RollCall, Seat, Shared, Transfers, Vitals,
+    Waiters, join_all, spawn, spawn_behind, turn,
 };
 use crate::Result;
 use crate::as_of;
@@ -297,6 +297,7 @@ fn core<M: Machine>(
         queue: Queue::default(),
         vitals: ArcSwap::from_pointee(vitals),
         conf: ConfBoard::default(),
+        durable: Reached::default(),
         group: ArcSwap::from_pointee(group),
         keys: ArcSwap::default(),
         published: watch::Sender::new(0),

@@ -43,12 +43,6 @@ pub(crate) struct RaftLoop {
     group: Vec<Seat>,
     tick: Duration,
     next_tick: Instant,
-    /// How long the others may wait to be told how far is committed.
-    commit_rides: Duration,
-    /// When the others are told how far is committed, if nothing has told them by then.
-    tell_commit: Option<Instant>,
-    /// There was something to tell them since the last look.
-    told_some: bool,
     fit: bool,
     resigned: bool,
     fetching: Option<u64>,
@@ -78,29 +72,23 @@ impl Turn for RaftLoop {
             self.receive(message, &mut inputs);
         }
         inputs.extend(self.reads.ask().map(|ticket| Input::ReadIndex { ticket }));
-        inputs.extend(self.tell_commit.filter(|due| *due <= Instant::now()).map(|_| Input::TellCommit));
         // The first step carries out what the start has decided.
         self.step(&mut inputs);
         for index in answered {
             core.conf.answer(index);
         }
+        core.durable.reach(self.replica.persisted());
         self.lead(&mut inputs);
+        self.tell_commit(&mut inputs);
         self.reads.applied(self.applied.index);
         if ticked {
             self.tell();
             self.call_roll();
         }
         (self.messages, self.inputs) = (messages, inputs);
-        self.put_off_commit();
         let quiet = self.reads.wait_for_apply() || self.proposer.waits_for_apply();
         core.inbox.hear(quiet, self.proposer.patience());
-        let wakes = [self.proposer.wake_at(self.leader), self.tell_commit];
-        wakes.into_iter().flatten().fold(self.next_tick, Instant::min)
-    }
-
-    fn looks_within(&mut self) -> Option<Duration> {
-        // Whoever has just said something will go on, and need not wake the thread each time to set a time.
-        std::mem::take(&mut self.told_some).then_some(self.commit_rides)
+        self.proposer.wake_at(self.leader).map_or(self.next_tick, |at| at.min(self.next_tick))
     }
 }
 
@@ -123,7 +111,6 @@ impl RaftLoop {
             inputs: Vec::new(),
             tick,
             next_tick: Instant::now() + tick,
-            commit_rides: Duration::from_micros(u64::from(core.options.timing.commit_rides_us())),
             port,
             replica,
             proposer,
@@ -135,8 +122,6 @@ impl RaftLoop {
             leader: None,
             applied,
             group,
-            tell_commit: None,
-            told_some: false,
             fit: true,
             resigned: false,
             fetching: None,
@@ -160,10 +145,12 @@ impl RaftLoop {
         tracing::debug!(record = %self.port.core().label, "raft ends");
     }
 
-    fn put_off_commit(&mut self) {
-        let due = || self.tell_commit.unwrap_or_else(|| Instant::now() + self.commit_rides);
-        self.tell_commit = self.replica.owes_commit().then(due);
-        self.told_some |= self.tell_commit.is_some();
+    /// Tells the others how far is committed, unless what went out just now has.
+    fn tell_commit(&mut self, inputs: &mut Vec<Input>) {
+        if self.replica.owes_commit() {
+            inputs.push(Input::TellCommit);
+            self.step(inputs);
+        }
     }
 
     /// Half of the memory for the log is in use.

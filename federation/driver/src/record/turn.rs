@@ -7,7 +7,7 @@
 //! the apply thread: who reads a peer's messages has the next one to read.
 
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::raft::RaftLoop;
 use super::{ApplyWork, Command, Core, PEER_FRAMES_MAX, RaftMsg, RecordPort};
@@ -20,8 +20,6 @@ const TURNS_MAX: usize = 4;
 pub(crate) trait Turn {
     /// Carries out all that waits, and what is due. Says when something is due next.
     fn turn(&mut self, whose: Whose) -> Instant;
-    /// How soon its own thread is to look again, although nothing is due.
-    fn looks_within(&mut self) -> Option<Duration>;
 }
 
 /// Which thread takes a turn.
@@ -87,8 +85,7 @@ impl<T: Turn> Seat<T> {
         while inbox.wait(Some(until)) {
             let mut seat = self.lock()?;
             let Some(seated) = seat.as_mut() else { return Ok(None) };
-            let due = seated.who.turn(Whose::Own);
-            until = seated.who.looks_within().map_or(due, |within| due.min(Instant::now() + within));
+            until = seated.who.turn(Whose::Own);
             seated.sleeps_until = until;
             drop(seat);
             follows();
@@ -156,10 +153,6 @@ impl<T: Turn + ?Sized> Turn for Box<T> {
     fn turn(&mut self, whose: Whose) -> Instant {
         (**self).turn(whose)
     }
-
-    fn looks_within(&mut self) -> Option<Duration> {
-        (**self).looks_within()
-    }
 }
 
 /// Raft's own thread, until the inbox is closed.
@@ -184,6 +177,7 @@ pub(crate) fn run_apply(port: &Arc<dyn RecordPort>, apply: Box<dyn Turn + Send>)
 mod tests {
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     use super::*;
 
@@ -216,10 +210,6 @@ mod tests {
                 *self.sum.lock().unwrap() += number;
             }
             Instant::now() + self.next
-        }
-
-        fn looks_within(&mut self) -> Option<Duration> {
-            None
         }
     }
 

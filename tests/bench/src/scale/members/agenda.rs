@@ -14,8 +14,6 @@ pub const SECOND: Micros = 1_000_000;
 pub enum Event {
     /// Time passes for its replica.
     Ticks(usize),
-    /// Nothing has told the others how far is committed.
-    CommitDue(usize),
     /// Its line has carried what it was given.
     LineFree(usize),
     /// A frame has come.

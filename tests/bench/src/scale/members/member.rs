@@ -45,8 +45,6 @@ pub struct Member {
     pub uplink: Uplink,
     /// Until when it carries what has come.
     pub downlink_busy: u64,
-    /// Others will be told how far is committed.
-    pub tells_commit: bool,
     unpackers: BTreeMap<usize, FrameUnpacker>,
     /// The write under way, and the newest behind it.
     pub disk: (Option<u64>, Option<u64>),
@@ -80,7 +78,6 @@ impl Member {
             line,
             uplink: Uplink::default(),
             downlink_busy: 0,
-            tells_commit: false,
             unpackers: BTreeMap::new(),
             disk: (None, None),
             desk: None,

@@ -32,7 +32,6 @@ const SYNC: Micros = 2_000;
 /// By up to which part of its delay a line is late.
 const JITTER: Micros = 5;
 const TICK: Micros = TIMING.tick_ms as Micros * 1_000;
-const COMMIT_RIDES: Micros = TIMING.commit_rides_us() as Micros;
 
 /// How a region is made.
 #[derive(Clone, Copy, Debug)]
@@ -106,11 +105,6 @@ impl Region {
         while let Some(event) = self.agenda.next(until) {
             let at = match event {
                 Event::Ticks(at) => self.ticks(at)?,
-                Event::CommitDue(at) => {
-                    self.members[at].tells_commit = false;
-                    self.give(at, vec![Input::TellCommit])?;
-                    at
-                }
                 Event::LineFree(at) => {
                     self.members[at].uplink.busy = false;
                     at
@@ -122,19 +116,16 @@ impl Region {
             };
             self.signs(at)?;
             self.proposes(at)?;
-            self.puts_off_commit(at);
+            self.tells_commit(at)?;
             self.goes_out(at)?;
         }
         Ok(())
     }
 
-    /// How far is committed goes along with what comes next, or is told in a while.
-    fn puts_off_commit(&mut self, at: usize) {
-        let member = &mut self.members[at];
-        if !member.tells_commit && member.replica.as_ref().is_some_and(Replica::owes_commit) {
-            member.tells_commit = true;
-            self.agenda.after(COMMIT_RIDES, Event::CommitDue(at));
-        }
+    /// How far is committed, unless what went out just now has said it.
+    fn tells_commit(&mut self, at: usize) -> Result<()> {
+        let owes = self.members[at].replica.as_ref().is_some_and(Replica::owes_commit);
+        if owes { self.give(at, vec![Input::TellCommit]) } else { Ok(()) }
     }
 
     fn now(&self) -> Instant {
