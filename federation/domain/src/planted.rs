@@ -21,6 +21,8 @@ pub enum Plant {
     LogTailLost,
     /// A vote is reported as durable before it is synced.
     VoteNotSynced,
+    /// A checkpoint is taken of entries that are carried out and not yet in this node's own log.
+    CheckpointBeforeLog,
     /// A node with a clock of its own goes on leading.
     UnfitLeads,
     /// A hold takes more than its pledge has free.
@@ -51,11 +53,12 @@ pub enum Plant {
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::StaleLeaderRead,
         Self::ReadBeforeApply,
         Self::LogTailLost,
         Self::VoteNotSynced,
+        Self::CheckpointBeforeLog,
         Self::UnfitLeads,
         Self::HoldUnchecked,
         Self::OfferWithoutEscrow,
@@ -78,6 +81,7 @@ impl Plant {
             Self::ReadBeforeApply => "read-before-apply",
             Self::LogTailLost => "log-tail-lost",
             Self::VoteNotSynced => "vote-not-synced",
+            Self::CheckpointBeforeLog => "checkpoint-before-log",
             Self::UnfitLeads => "unfit-leads",
             Self::HoldUnchecked => "hold-unchecked",
             Self::OfferWithoutEscrow => "offer-without-escrow",

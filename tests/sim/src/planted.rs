@@ -32,6 +32,11 @@ pub(crate) fn bias(
             weather = Weather { loss: 20, max_delay: 12, crash: 150, restart: 50, cut: 60, heal: 8, ..Weather::fair() };
             (habits.talk, habits.step_ms) = (2, 50);
         }
+        // Disks are slow, and the power goes.
+        Plant::CheckpointBeforeLog => {
+            weather = Weather { slow_disk: 80, disk_delay: 12, crash: 30, restart: 20, ..weather };
+            habits.checkpoint_every = 4;
+        }
         // Couriers are quick, so that what they carry is often carried again before it is known to have arrived.
         Plant::DoubledDelivery => {
             do_business(&mut habits);

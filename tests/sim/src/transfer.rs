@@ -222,7 +222,7 @@ impl<M: Hosted> Host<M> {
         // After a restart the membership may be ahead of what is applied again: what it was here is not known then.
         let known = self.conf.0 <= index && index > self.marks.0;
         // Nor may a state outlive the log that it came from.
-        let durable = index <= self.replica.persisted();
+        let durable = index <= self.replica.persisted() || shouwang_domain::planted!(CheckpointBeforeLog);
         let Some(record) = self.record.as_ref().filter(|_| due && known && durable) else { return Ok(()) };
         let conf_state = self.conf.1.clone();
         let digest = match take_checkpoint(&self.own, record, (index, term, self.stamp), &conf_state) {
