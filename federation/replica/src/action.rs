@@ -19,7 +19,8 @@ pub enum Action {
     Send(Vec<Message>),
     /// Write this to the log.
     Persist(Persist),
-    /// Feed these to the state machine, in order; each index comes once per start.
+    /// Feed these to the state machine, in order; each index comes once per start. They may be ahead of what is
+    /// [persisted](crate::Replica::persisted) here: a checkpoint of them must wait for it.
     Apply(Vec<Committed>),
     /// A proposal was appended. It is committed if, and only if, the entry applied at `index` has this `term`; with a
     /// change of leader its fate is unknown until then.
@@ -127,7 +128,7 @@ pub struct Persist {
     pub must_sync: bool,
 }
 
-/// An entry that is committed and persisted here.
+/// An entry that is committed; it may not be persisted here yet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Committed {
     /// Raft index.

@@ -221,7 +221,7 @@ impl Config {
             // It is told with what goes out next, or by `Input::TellCommit`.
             skip_bcast_commit: true,
             max_uncommitted_size: self.limits.max_uncommitted_bytes,
-            // Applies are handed over in pieces, so that no single action outgrows what is in flight anyway.
+            // Raft's own list of them is not used (`Replica::hand_out`), but it makes one.
             max_committed_size_per_ready: self.limits.max_uncommitted_bytes,
             ..raft::Config::default()
         }

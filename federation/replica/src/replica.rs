@@ -472,6 +472,7 @@ impl Replica {
         let (committed, persisted) = (log.committed, log.persisted);
         // A checkpoint on its way to become the state comes before what follows on it.
         while persisted >= self.raw.store().base().index && self.handed_out < committed {
+            // In pieces, so that no single action outgrows what is in flight anyway.
             let most = self.config.limits.max_uncommitted_bytes;
             let next = (self.handed_out + 1, committed + 1);
             let entries = self.raw.store().entries(next.0, next.1, most, GetEntriesContext::empty(false));

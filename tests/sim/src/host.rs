@@ -256,11 +256,15 @@ impl<M: Hosted> Host<M> {
         self.give(inputs, scene);
     }
 
-    /// Commit never falls, and the state never runs ahead of it; the others are told of it.
-    pub fn look(&mut self, scene: &mut Scene<'_>) {
+    /// Tells the others how far is committed, unless what went out has.
+    pub fn tell_commit(&mut self, scene: &mut Scene<'_>) {
         if self.replica.owes_commit() {
             self.give(vec![Input::TellCommit], scene);
         }
+    }
+
+    /// Commit never falls, and the state never runs ahead of it.
+    pub fn look(&mut self, scene: &mut Scene<'_>) {
         let commit = self.replica.commit();
         if commit < self.commit || self.applied.0 > commit {
             let (id, applied, before) = (self.me.id, self.applied.0, self.commit);

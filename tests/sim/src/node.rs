@@ -114,6 +114,7 @@ impl<M: Hosted> Runs for Host<M> {
         if !scene.rng.chance(scene.weather.slow_apply) {
             self.apply(disk, crew, scene)?;
         }
+        self.tell_commit(scene);
         self.look(scene);
         Ok(())
     }

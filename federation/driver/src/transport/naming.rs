@@ -12,15 +12,17 @@ const NUMBERED_MAX: usize = 1024;
 /// The records of a stream that were called by their ids, in this order: their numbers begin at 1. Both ends keep one, from the
 /// same frames.
 #[derive(Default)]
-pub(crate) struct Names(Vec<Bytes>);
+pub(crate) struct Names(Vec<RecordId>);
 
 impl Names {
     /// Leaves out of the next frame what the other end knows.
     pub fn shorten(&mut self, records: &mut [proto::RecordFrame]) {
         for record in records {
-            match self.0.iter().position(|known| *known == record.record_id) {
+            match self.0.iter().position(|known| known.0.as_slice() == record.record_id) {
                 Some(at) => (record.record_number, record.record_id) = (number(at), Bytes::new()),
-                None => self.learn(&record.record_id),
+                None => {
+                    self.learn(&record.record_id);
+                }
             }
             for message in &mut record.messages {
                 (message.from, message.to) = (0, 0);
@@ -28,15 +30,9 @@ impl Names {
         }
     }
 
-    /// The record that a part of the next frame concerns, and its messages whole again. None for a record that was never
+    /// The record that a part of the next frame concerns; its messages are made whole again. None for a record that was never
     /// called by its id.
     pub fn restore(&mut self, peer: NodeId, me: NodeId, record: &mut proto::RecordFrame) -> Option<RecordId> {
-        if record.record_number == 0 {
-            self.learn(&record.record_id);
-        } else {
-            let at = usize::try_from(record.record_number).ok()?.checked_sub(1)?;
-            record.record_id = self.0.get(at)?.clone();
-        }
         for message in &mut record.messages {
             for (said, known) in [(&mut message.from, peer), (&mut message.to, me)] {
                 if *said == 0 {
@@ -44,14 +40,18 @@ impl Names {
                 }
             }
         }
-        <[u8; 32]>::try_from(record.record_id.as_ref()).ok().map(Hash32)
+        match usize::try_from(record.record_number).ok()?.checked_sub(1) {
+            None => self.learn(&record.record_id),
+            Some(at) => self.0.get(at).copied(),
+        }
     }
 
-    fn learn(&mut self, id: &Bytes) {
-        if self.0.len() < NUMBERED_MAX && id.len() == size_of::<RecordId>() && !self.0.contains(id) {
-            // A copy: the frame that it came in goes.
-            self.0.push(Bytes::copy_from_slice(id));
+    fn learn(&mut self, id: &Bytes) -> Option<RecordId> {
+        let id = <[u8; 32]>::try_from(id.as_ref()).ok().map(Hash32)?;
+        if self.0.len() < NUMBERED_MAX && !self.0.contains(&id) {
+            self.0.push(id);
         }
+        Some(id)
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
             assert!(sent.messages.iter().all(|message| message.from == 0 && message.to == 0));
             let id = there.restore(node(150_300), node(152_900), &mut sent).unwrap();
             assert_eq!(id.0.as_slice(), frame(record).record_id.as_ref());
-            assert_eq!(proto::RecordFrame { record_number: 0, ..sent }, frame(record));
+            assert_eq!(sent.messages, frame(record).messages);
         }
     }
 
