@@ -1,14 +1,13 @@
 //! A record: a machine with its ledger position, its memory of commands, and its time. [`Record::apply`] is the whole
 //! of what a log entry does, on every node alike.
 
+mod canonical;
 mod ledger;
+mod memory;
 mod replay;
 
-use imbl::{OrdMap, OrdSet};
-use serde::{Deserialize, Serialize};
-
 use crate::actor::Actor;
-use crate::code::{self, CodeError};
+use crate::code;
 use crate::command::{Batch, CommandProof, Envelope};
 use crate::hash::{Bytes, Hash32, Verifier};
 use crate::ids::{CommandId, MunicipalityCode, NodeId, RecordId};
@@ -18,6 +17,8 @@ use crate::merkle::{self, Frontier};
 use crate::refusal::Refusal;
 use crate::time::Timestamp;
 
+use self::memory::{CommandKey, Memory, Remembered};
+
 pub use self::ledger::{Applied, Cause, Entry, LedgerRecord, Outcome, Verdict, Written};
 pub use self::replay::ReplayError;
 
@@ -25,15 +26,6 @@ pub use self::replay::ReplayError;
 pub const TIMERS_PER_ENTRY_MAX: usize = 256;
 /// A command may be valid for at most this long after it arrives (7 days): the memory of ids is bounded by it.
 pub const VALIDITY_MS_MAX: i64 = 7 * crate::time::DAY_MS;
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Remembered {
-    digest: Hash32,
-    valid_until: Timestamp,
-    outcome: Outcome,
-}
-
-type CommandKey = (MunicipalityCode, CommandId);
 
 /// A batch that a member signed.
 struct Verified {
@@ -65,23 +57,11 @@ pub struct Record<M> {
     revision: u64,
     time: Timestamp,
     ledger: Frontier,
-    remembered: OrdMap<CommandKey, Remembered>,
-    forget: OrdSet<(Timestamp, CommandKey)>,
+    memory: Memory,
     /// The machine itself, for readers.
     machine: M,
     /// The highest feature level that this program goes along with.
     knows: u32,
-}
-
-/// The scalars of a record, in its checkpoint.
-#[derive(Serialize, Deserialize)]
-struct Head {
-    id: RecordId,
-    epoch: u32,
-    revision: u64,
-    time: Timestamp,
-    ledger: Frontier,
-    remembered: u64,
 }
 
 impl<M: Machine> Record<M> {
@@ -97,8 +77,7 @@ impl<M: Machine> Record<M> {
             revision: 0,
             time: Timestamp::ZERO,
             ledger: Frontier::default(),
-            remembered: OrdMap::new(),
-            forget: OrdSet::new(),
+            memory: Memory::default(),
             machine: M::found(genesis)?,
             knows: M::NEWEST_LEVEL,
         })
@@ -160,7 +139,7 @@ impl<M: Machine> Record<M> {
 
     /// The outcome of a command that was applied and is still remembered.
     pub fn outcome(&self, municipality: MunicipalityCode, id: CommandId) -> Option<&Outcome> {
-        self.remembered.get(&(municipality, id)).map(|remembered| &remembered.outcome)
+        self.memory.get(&(municipality, id)).map(|remembered| &remembered.outcome)
     }
 
     /// When the next entry must come at the latest, so that timers fire.
@@ -206,13 +185,7 @@ impl<M: Machine> Record<M> {
 
     fn advance_time(&mut self, now: Timestamp) {
         self.time = self.time.max(now);
-        while let Some((until, key)) = self.forget.get_min().copied() {
-            if until >= self.time {
-                return;
-            }
-            self.forget.remove(&(until, key));
-            self.remembered.remove(&key);
-        }
+        self.memory.forget_before(self.time);
     }
 
     fn apply_batch(&mut self, bytes: &[u8], now: Timestamp, verifier: &dyn Verifier, applied: &mut Applied<M::Event>) {
@@ -283,7 +256,7 @@ impl<M: Machine> Record<M> {
             }
             let known_as = planted!(ResentElsewhereTwice, crate::planted::by_node(key, node), key);
             let (digest, outcome) = (Hash32::of(&[&bytes.0]), outcome.clone());
-            self.remember(known_as, Remembered { digest, valid_until, outcome });
+            self.memory.insert(known_as, Remembered { digest, valid_until, outcome });
         }
         applied.outcomes.push((key, outcome));
     }
@@ -350,18 +323,13 @@ impl<M: Machine> Record<M> {
         now: Timestamp,
     ) -> Option<Outcome> {
         let unrecorded = |verdict| Some(Outcome { revision: 0, at: now, verdict });
-        match self.remembered.get(key) {
+        match self.memory.get(key) {
             Some(first) if first.digest == Hash32::of(&[&bytes.0]) => Some(first.outcome.clone()),
             Some(_) => unrecorded(Verdict::IdReused),
             None if envelope.valid_until < now => unrecorded(Verdict::Expired),
             None if envelope.valid_until > now.plus_ms(VALIDITY_MS_MAX) => unrecorded(Verdict::Expired),
             None => None,
         }
-    }
-
-    fn remember(&mut self, key: CommandKey, remembered: Remembered) {
-        self.forget.insert((remembered.valid_until, key));
-        self.remembered.insert(key, remembered);
     }
 
     fn write(
@@ -408,61 +376,8 @@ impl<M: Machine> Record<M> {
         let key = (proof.node.municipality(), envelope.id);
         let digest = Hash32::of(&[&bytes.0]);
         let outcome = self.write(now, Cause::Command { bytes, proof }, events, None, &mut applied);
-        self.remember(key, Remembered { digest, valid_until: envelope.valid_until, outcome });
+        self.memory.insert(key, Remembered { digest, valid_until: envelope.valid_until, outcome });
         applied.written.pop().ok_or_else(unreadable)
-    }
-
-    /// Hands the canonical records of the whole record to `sink`: head, memory of commands, then the machine.
-    pub fn records(&self, sink: &mut dyn FnMut(Vec<u8>)) {
-        let memory = planted!(DedupLostOnRestart, OrdMap::new(), self.remembered.clone());
-        let remembered = memory.len() as u64;
-        let (id, epoch, revision, time) = (self.id, self.epoch, self.revision, self.time);
-        sink(code::encode(&Head { id, epoch, revision, time, ledger: self.ledger.clone(), remembered }));
-        memory.iter().for_each(|pair| sink(code::encode(&pair)));
-        self.machine.records(sink);
-    }
-
-    /// The record that wrote these canonical records.
-    ///
-    /// # Errors
-    /// Damaged or missing records.
-    pub fn restore(mut records: impl Iterator<Item = Vec<u8>>) -> Result<Self, CodeError> {
-        let missing = |what| CodeError { what, detail: "missing".to_owned() };
-        let head: Head = code::decode("record head", &records.next().ok_or_else(|| missing("record head"))?)?;
-        let mut memory = OrdMap::new();
-        let mut forget = OrdSet::new();
-        for _ in 0..head.remembered {
-            let bytes = records.next().ok_or_else(|| missing("remembered command"))?;
-            let (key, remembered): (CommandKey, Remembered) = code::decode("remembered command", &bytes)?;
-            forget.insert((remembered.valid_until, key));
-            memory.insert(key, remembered);
-        }
-        Ok(Self {
-            id: head.id,
-            epoch: head.epoch,
-            revision: head.revision,
-            time: head.time,
-            ledger: head.ledger,
-            remembered: memory,
-            forget,
-            machine: M::restore(&mut records)?,
-            knows: M::NEWEST_LEVEL,
-        })
-    }
-
-    /// Hash over all canonical records: equal on every node at the same revision.
-    pub fn digest(&self) -> Hash32 {
-        self.records_with_digest(&mut drop)
-    }
-
-    /// As [`Record::records`]; answers the digest, for which they need not be made once more.
-    pub fn records_with_digest(&self, sink: &mut dyn FnMut(Vec<u8>)) -> Hash32 {
-        let mut digest = Hash32::default();
-        self.records(&mut |record| {
-            digest = Hash32::of(&[&digest.0, &record]);
-            sink(record);
-        });
-        digest
     }
 
     /// The founding state's sanity, for tests and sampled checks on a running node.

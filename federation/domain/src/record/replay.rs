@@ -69,7 +69,7 @@ impl<M: Machine> Record<M> {
             let (digest, valid_until, outcome) = (Hash32::of(&[&bytes.0]), envelope.valid_until, record.outcome());
             let key = (proof.node.municipality(), envelope.id);
             let known_as = planted!(ResentElsewhereTwice, crate::planted::by_node(key, proof.node), key);
-            self.remember(known_as, Remembered { digest, valid_until, outcome });
+            self.memory.insert(known_as, Remembered { digest, valid_until, outcome });
         }
         Ok(())
     }
