@@ -111,6 +111,8 @@ struct State {
     write: u64,
     marker: TailMarker,
     synced: u32,
+    /// What the last write was encoded in, emptied: memory made anew for each write costs more than to fill it.
+    batch: LogBatch,
 }
 
 /// Writes carried out in memory, in order, each with what takes it back; `None` takes the record away altogether.
@@ -198,9 +200,8 @@ impl<F: FileSystem> EngineLog<F> {
         files: &Arc<F>,
         disk: &dyn Disk,
     ) -> Result<Self> {
-        let dir = dir.to_owned();
+        let (dir, marker_path) = (dir.to_owned(), dir.join(MARKER));
         let engine = open_engine(&dir, listed, options, files)?;
-        let marker_path = dir.join(MARKER);
         let noted = TailMarker::load(disk, &marker_path)?;
         let (found, mut write) = survey(&engine, &dir)?;
         if noted.is_none() && !found.is_empty() {
@@ -214,10 +215,9 @@ impl<F: FileSystem> EngineLog<F> {
         write = write.max(noted.write) + 1;
         let all = on_fresh_thread(|| settle(&engine, &dir, found, &noted, write))?;
         let marker = TailMarker::create(disk, &marker_path, &Tail { write, ends: all.ends() })?;
-        let state = Mutex::new(State { all, write, marker, synced: 0 });
-        let marker_sync_every = options.marker_sync_every.max(1);
-        let [purging, unsynced] = [false, false].map(AtomicBool::new);
-        Ok(Self { engine, dir, marker_sync_every, poison: Poison::default(), purging, unsynced, state })
+        let state = Mutex::new(State { all, write, marker, synced: 0, batch: LogBatch::default() });
+        let (marker_sync_every, poison) = (options.marker_sync_every.max(1), Poison::default());
+        Ok(Self { engine, dir, marker_sync_every, poison, purging: false.into(), unsynced: false.into(), state })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -265,7 +265,7 @@ impl<F: FileSystem> EngineLog<F> {
         }
         let state = &mut *self.lock();
         let number = state.write + 1;
-        let (mut batch, mut undos) = (LogBatch::default(), Undos::new());
+        let (mut batch, mut undos) = (std::mem::take(&mut state.batch), Undos::new());
         let staged = writes.iter().try_for_each(|write| {
             state.check(write.slot, &self.dir)?;
             let end = state.carry_out(write, number, &mut undos)?;
@@ -276,7 +276,7 @@ impl<F: FileSystem> EngineLog<F> {
             state.take_back(undos);
             return Err(e);
         }
-        state.write = number;
+        (state.write, state.batch) = (number, batch);
         if sync {
             self.note(state);
         }
