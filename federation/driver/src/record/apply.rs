@@ -96,12 +96,13 @@ struct Since {
 }
 
 impl Since {
-    /// Whether that is worth a checkpoint. One writes the whole state, however little has changed: so as many bytes must have
-    /// come as the newest one is large, or a large state would be written over and over again. What the log may hold in
-    /// memory is the bound, for then it asks for one (`make_room`).
-    fn is_enough(self, options: &RecordOptions, newest_size: u64) -> bool {
+    /// Whether that is worth a checkpoint. One writes the whole state, however little has changed, and what it spares is that a
+    /// start carries out once more what came since, which for a byte takes about as long. So twice as many bytes must have come as
+    /// the newest state has, or a large one would be written over and over again. What the log may hold in memory is the
+    /// bound, for then it asks for one (`make_room`).
+    fn is_enough(self, options: &RecordOptions, newest_bytes: u64) -> bool {
         (self.records >= options.checkpoint_records || self.bytes >= options.checkpoint_bytes)
-            && self.bytes >= newest_size
+            && self.bytes >= newest_bytes.saturating_mul(2)
     }
 }
 
@@ -156,7 +157,7 @@ impl<M: Machine> ApplyLoop<M> {
             }
         }
         let core = &self.shared.core;
-        if self.since.is_enough(&core.options, core.checkpoint_size.load(Ordering::Relaxed)) {
+        if self.since.is_enough(&core.options, core.checkpoint_bytes.load(Ordering::Relaxed)) {
             self.checkpoint(false, None);
         }
     }
@@ -328,20 +329,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_checkpoint_comes_after_enough_and_after_as_much_as_the_last_one_was_large() {
+    fn a_checkpoint_comes_after_enough_and_after_twice_as_much_as_the_last_one_holds() {
         let options = RecordOptions { checkpoint_records: 10, checkpoint_bytes: 1000, ..RecordOptions::default() };
-        for (records, bytes, newest_size, due) in [
+        for (records, bytes, newest_bytes, due) in [
             (0, 0, 0, false),
             (9, 999, 0, false),
             (10, 500, 0, true),
             (3, 1000, 0, true),
-            (10, 500, 500, true),
-            (10, 500, 501, false),
-            (3, 1000, 1001, false),
-            (90, 5000, 4000, true),
+            (10, 500, 250, true),
+            (10, 500, 251, false),
+            (3, 1000, 501, false),
+            (90, 5000, 2000, true),
+            (90, 5000, u64::MAX, false),
         ] {
             let since = Since { records, bytes };
-            assert_eq!(since.is_enough(&options, newest_size), due, "{since:?} {newest_size}");
+            assert_eq!(since.is_enough(&options, newest_bytes), due, "{since:?} {newest_bytes}");
         }
     }
 

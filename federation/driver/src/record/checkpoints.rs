@@ -14,7 +14,7 @@ use shouwang_domain::record::Record;
 use shouwang_domain::time::Timestamp;
 use shouwang_replica::eraftpb::ConfState;
 use shouwang_store::StoreError;
-use shouwang_store::checkpoint::{CheckpointInfo, CheckpointMeta, CheckpointStore, OpenedCheckpoint};
+use shouwang_store::checkpoint::{Bundle, CheckpointInfo, CheckpointMeta, CheckpointStore, OpenedCheckpoint};
 use tokio::sync::oneshot;
 
 use crate::Result;
@@ -22,8 +22,8 @@ use crate::error::DriverError;
 
 /// Registry number of SHA-256 in stored formats.
 pub(crate) const SHA256: u8 = 1;
-/// Canonical records on their way to the file.
-const IN_FLIGHT: usize = 256;
+/// Bundles of canonical records on their way to the file.
+const IN_FLIGHT: usize = 8;
 
 /// Where in the log a state stands.
 #[derive(Clone, Copy)]
@@ -104,10 +104,17 @@ pub(crate) fn write_unless(
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(IN_FLIGHT);
         let making = scope.spawn(move || {
-            source.records(&mut |record| {
-                // The only way out of a state half made. It is not changed, and nobody is told of a panic.
-                sender.send(record).unwrap_or_else(|_| resume_unwind(Box::new(HungUp)));
-            })
+            // The only way out of a state half made. It is not changed, and nobody is told of a panic.
+            let send = |bundle| sender.send(bundle).unwrap_or_else(|_| resume_unwind(Box::new(HungUp)));
+            let mut bundle = Bundle::default();
+            let digest = source.records(&mut |record| {
+                bundle.push(&record);
+                bundle.take_full().into_iter().for_each(send);
+            });
+            if !bundle.is_empty() {
+                send(bundle);
+            }
+            digest
         });
         let mut making = Some(making);
         // Whoever makes them may have made all of them by then: what was not taken is missing all the same.

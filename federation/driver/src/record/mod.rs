@@ -223,8 +223,8 @@ pub(crate) struct Core {
     /// The last revision the ledger has taken, and the bytes it has not.
     pub kept: AtomicU64,
     pub keeper_backlog: AtomicUsize,
-    /// Bytes of the newest checkpoint's file.
-    pub checkpoint_size: AtomicU64,
+    /// Bytes of the state in the newest checkpoint.
+    pub checkpoint_bytes: AtomicU64,
     /// What of the ledger is still to be fetched.
     missing: Mutex<Vec<(u64, u64)>>,
     oldest: AtomicU64,

@@ -1,6 +1,7 @@
 //! Checkpoints: the state of one record as canonical records in one file, written whole or not at all, read only
 //! after its digest fits. The two newest that verify are kept, and of those before them a few milestones.
 
+mod bundle;
 mod format;
 mod milestones;
 mod opened;
@@ -15,6 +16,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub use bundle::Bundle;
 pub use milestones::{MAX_MILESTONES, Milestone};
 pub use opened::{CheckpointRecords, OpenedCheckpoint};
 use raft_proto::eraftpb::ConfState;
@@ -69,6 +71,8 @@ pub struct CheckpointInfo {
     pub digest: [u8; 32],
     /// Size of the file in bytes.
     pub size: u64,
+    /// Bytes of the state in it, before they are compressed.
+    pub plain: u64,
     /// The file.
     pub file: PathBuf,
 }
@@ -131,10 +135,10 @@ impl CheckpointStore {
     /// `Full` and `Io` leave the checkpoints there were; `TooLarge`, `CheckpointDamaged` if what was written does not
     /// read back; `SyncFailed`, `Poisoned`.
     pub fn write(&self, meta: &CheckpointMeta, records: impl Iterator<Item = Vec<u8>>) -> Result<CheckpointInfo> {
-        self.write_digested(meta, records, || Some(meta.state_digest))
+        self.write_digested(meta, records.map(|record| Bundle::of(&record)), || Some(meta.state_digest))
     }
 
-    /// As [`CheckpointStore::write`], where the digest of the state is asked for behind its last record: whoever makes the
+    /// As [`CheckpointStore::write`], of records in bundles, where the digest of the state is asked for behind its last record: whoever makes the
     /// records has hashed them by then, and need not make them twice. The one in `meta` does not count. Without a digest these
     /// were not all records, and nothing is kept.
     ///
@@ -143,7 +147,7 @@ impl CheckpointStore {
     pub fn write_digested(
         &self,
         meta: &CheckpointMeta,
-        records: impl Iterator<Item = Vec<u8>>,
+        records: impl Iterator<Item = Bundle>,
         digest: impl FnOnce() -> Option<[u8; 32]>,
     ) -> Result<CheckpointInfo> {
         self.poison.check()?;
@@ -165,7 +169,7 @@ impl CheckpointStore {
         &self,
         aside: &Path,
         meta: &CheckpointMeta,
-        records: impl Iterator<Item = Vec<u8>>,
+        bundles: impl Iterator<Item = Bundle>,
         digest: impl FnOnce() -> Option<[u8; 32]>,
     ) -> Result<()> {
         let fault = |e| StoreError::io("write", aside, e);
@@ -175,16 +179,11 @@ impl CheckpointStore {
         let mut packer =
             zstd::Encoder::new(BodyWriter::behind(file.clone(), room), crate::COMPRESSION).map_err(fault)?;
         let (mut count, mut plain) = (0_u64, 0_u64);
-        for record in records {
-            let len = u32::try_from(record.len()).ok().filter(|_| record.len() <= MAX_CANONICAL_BYTES);
-            let len = len.ok_or(StoreError::TooLarge {
-                what: "canonical record",
-                size: record.len() as u64,
-                limit: MAX_CANONICAL_BYTES as u64,
-            })?;
-            packer.write_all(&len.to_le_bytes()).and_then(|()| packer.write_all(&record)).map_err(fault)?;
-            count += 1;
-            plain += 4 + u64::from(len);
+        for bundle in bundles {
+            let bytes = bundle.bytes()?;
+            packer.write_all(bytes).map_err(fault)?;
+            count += bundle.count();
+            plain += bytes.len() as u64;
         }
         let mut writer = packer.finish().map_err(fault)?;
         writer.write_all(&format::encode_tail(count, plain)).map_err(fault)?;
@@ -280,7 +279,8 @@ impl CheckpointStore {
         }
         let (meta, _) = format::read_head(&*file, path)?;
         let size = file.size().map_err(|e| StoreError::io("read", path, e))?;
-        let info = CheckpointInfo { meta, digest, size, file: path.into() };
+        let plain = format::read_tail(&*file, path)?.plain;
+        let info = CheckpointInfo { meta, digest, size, plain, file: path.into() };
         let opened = OpenedCheckpoint::open(file, info.clone())?;
         for record in opened.records()? {
             record?;
