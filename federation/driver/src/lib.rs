@@ -47,7 +47,7 @@ pub use error::DriverError;
 pub use handle::{Handle, View};
 pub use index::{History, Indexed, Recalled};
 pub use keys::{CachedVerifier, Ed25519Signer, Ed25519Verifier, KeyRing, Signer, sign_batch};
-pub use options::{DriverOptions, HostSpec, RecordOptions, TransportOptions};
+pub use options::{DriverOptions, HostSpec, Packs, RecordOptions, TransportOptions};
 pub use proof::InclusionProof;
 pub use record::batching;
 pub use record::roll_call::{Own as OwnStanding, RollCall, Teller, in_touch_within};

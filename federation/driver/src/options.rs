@@ -53,12 +53,32 @@ impl DriverOptions {
     }
 }
 
+/// Which frames are compressed, by their size in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packs {
+    /// The smallest.
+    pub from: usize,
+    /// The largest.
+    pub up_to: usize,
+}
+
+impl Packs {
+    /// Every frame.
+    pub const ALL: Self = Self { from: 0, up_to: usize::MAX };
+
+    /// Whether a frame of so many bytes is.
+    pub fn takes(self, bytes: usize) -> bool {
+        (self.from..=self.up_to).contains(&bytes)
+    }
+}
+
 /// Streams between peers.
 #[derive(Clone, Copy, Debug)]
 pub struct TransportOptions {
-    /// Frames of at least so many bytes are compressed (zstd). On thin lines every frame should be, which is the default: what a
-    /// small one has in common with those before it is most of it. On quick lines a small one costs more than its bytes.
-    pub packs_from: usize,
+    /// Frames of so many bytes are compressed (zstd). On thin lines every frame should be, which is the default: what a small one
+    /// has in common with those before it is most of it. On quick lines a small one costs more than its bytes, and a large one
+    /// comes where the processor is short, not the line.
+    pub packs: Packs,
     /// Bytes that may wait for one peer; beyond, Raft's messages are dropped, and Raft sends them again.
     pub queue_bytes: usize,
     /// Bytes of one frame after which the next is begun. On a thin line a leader is not heard while a frame is under way.
@@ -81,7 +101,7 @@ pub struct TransportOptions {
 impl Default for TransportOptions {
     fn default() -> Self {
         Self {
-            packs_from: 0,
+            packs: Packs::ALL,
             queue_bytes: 16 << 20,
             frame_bytes: 64 << 10,
             frame_timeout: Duration::from_mins(5),

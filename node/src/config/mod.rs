@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
+use shouwang_driver::Packs;
 
 use crate::api;
 use crate::auth::identity::{Identity, IdentityError, Municipality, NodeName};
@@ -50,12 +51,13 @@ pub enum Timing {
 }
 
 impl Timing {
-    /// From how many bytes on a frame between nodes is compressed. In one building to compress a single command takes longer
-    /// than to send it as it is; between cities every byte counts.
-    pub const fn packs_from(self) -> usize {
+    /// Which frames between nodes are compressed. In one building to compress a single command takes longer than to send it as
+    /// it is, and frames of forty commands come only where the processor is short and the line is not; between cities every
+    /// byte counts.
+    pub const fn packs(self) -> Packs {
         match self {
-            Self::Lan => 1024,
-            Self::Wan => 0,
+            Self::Lan => Packs { from: 1024, up_to: 16 << 10 },
+            Self::Wan => Packs::ALL,
         }
     }
 }

@@ -196,8 +196,7 @@ async fn open(
 
 fn options(config: &Config, node: NodeId, used_before: bool) -> DriverOptions {
     let cluster = cluster(&config.federation);
-    let packs_from = config.timing.packs_from();
-    let transport = TransportOptions { packs_from, ..TransportOptions::default() };
+    let transport = TransportOptions { packs: config.timing.packs(), ..TransportOptions::default() };
     DriverOptions { used_before, transport, ..DriverOptions::new(node, cluster.0, config.data_dir.join("records")) }
 }
 

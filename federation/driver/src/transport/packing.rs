@@ -19,6 +19,8 @@ const WINDOW_LOG: u32 = 16;
 const LEVEL: i32 = 1;
 /// Room for what compressing may add to a frame that does not become smaller.
 const ROOM: usize = 512;
+/// Memory that each stream keeps for unpacking: some frames of the usual size, the largest of which are a little over 64 KiB.
+const KEPT_BYTES: usize = 256 << 10;
 
 /// The end that sends.
 pub struct Packer(Encoder<'static>);
@@ -61,7 +63,12 @@ impl Packer {
 }
 
 /// The end that receives.
-pub struct Unpacker(Decoder<'static>);
+pub struct Unpacker {
+    decoder: Decoder<'static>,
+    /// Frames are unpacked here one after the other: how large one is shows only when it is whole, and what is kept of it –
+    /// entries, in the log in memory – must not hold more than it needs.
+    plain: Vec<u8>,
+}
 
 impl Unpacker {
     /// For a stream that begins.
@@ -71,7 +78,7 @@ impl Unpacker {
     pub fn new() -> io::Result<Self> {
         let mut decoder = Decoder::new()?;
         decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG))?;
-        Ok(Self(decoder))
+        Ok(Self { decoder, plain: Vec::new() })
     }
 
     /// The frame that was packed.
@@ -80,14 +87,20 @@ impl Unpacker {
     /// These bytes are not the next of a stream that a [`Packer`] has packed, or a frame is larger than any may be, or of more
     /// parts than its size allows. The stream is of no use any more.
     pub fn unpack(&mut self, packed: &[u8]) -> io::Result<proto::PeerFrame> {
-        let mut plain = Vec::with_capacity(packed.len().saturating_mul(3).clamp(ROOM, FRAME_BYTES_MAX));
+        let Self { decoder, plain } = self;
+        plain.clear();
+        plain.reserve(packed.len().saturating_mul(2).clamp(ROOM, FRAME_BYTES_MAX));
         let mut input = InBuffer::around(packed);
         loop {
             let (at, room) = (plain.len(), plain.capacity());
-            self.0.run(&mut input, &mut OutBuffer::around_pos(&mut plain, at))?;
+            decoder.run(&mut input, &mut OutBuffer::around_pos(plain, at))?;
             if input.pos() == packed.len() && plain.len() < room {
-                counted::<proto::PeerFrame>(&plain).map_err(io::Error::other)?;
-                return proto::PeerFrame::decode(Bytes::from(plain)).map_err(io::Error::other);
+                counted::<proto::PeerFrame>(plain).map_err(io::Error::other)?;
+                let frame = proto::PeerFrame::decode(Bytes::copy_from_slice(plain)).map_err(io::Error::other);
+                // A large one is rare; the next need not find room for another.
+                plain.clear();
+                plain.shrink_to(KEPT_BYTES);
+                return frame;
             }
             if plain.len() >= FRAME_BYTES_MAX {
                 return Err(io::Error::other("a frame is larger than any may be"));

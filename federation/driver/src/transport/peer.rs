@@ -147,8 +147,8 @@ impl Peer {
                     names.shorten(&mut records);
                 }
                 let frame = proto::PeerFrame { hello: None, sent_at_ms: transport.clock.now().0, records };
-                let large = packer.as_mut().filter(|_| frame.encoded_len() >= transport.options.packs_from);
-                let request = match large.map(|packer| packer.pack(&frame)) {
+                let packing = packer.as_mut().filter(|_| transport.options.packs.takes(frame.encoded_len()));
+                let request = match packing.map(|packer| packer.pack(&frame)) {
                     None => proto::StreamRequest { frame: Some(frame), packed: Bytes::new() },
                     Some(Ok(packed)) => proto::StreamRequest { frame: None, packed },
                     Some(Err(error)) => return format!("a frame cannot be packed: {error}"),

@@ -6,7 +6,7 @@ use crate::cluster::counter::{Ask, Counter};
 use crate::cluster::{Cluster, PATIENCE, fast, genesis, node_id};
 use shouwang_domain::hash::Bytes;
 use shouwang_domain::record::Verdict;
-use shouwang_driver::{FrameUnpacker, HostSpec};
+use shouwang_driver::{FrameUnpacker, HostSpec, Packs};
 use shouwang_proto::replication::v1 as proto;
 use shouwang_proto::replication::v1::replication_service_server::{ReplicationService, ReplicationServiceServer};
 use tokio::net::TcpListener;
@@ -14,6 +14,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
+
+/// Frames are packed as on quick lines: the middling ones.
+const QUICK: Packs = Packs { from: 1024, up_to: 16 << 10 };
 
 /// A peer that says hello in some version and hands on whatever it is sent.
 struct Peer {
@@ -63,7 +66,7 @@ impl ReplicationService for Peer {
 }
 
 /// What the only other voter is sent by a node that would lead: the hello, and the first two frames with records.
-async fn said_to(version: u32, packs_from: usize) -> (proto::StreamRequest, [proto::StreamRequest; 2]) {
+async fn said_to(version: u32, packs: Packs) -> (proto::StreamRequest, [proto::StreamRequest; 2]) {
     let (heard, mut all) = mpsc::channel(64);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -73,7 +76,7 @@ async fn said_to(version: u32, packs_from: usize) -> (proto::StreamRequest, [pro
     let server = tokio::spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
     let mut cluster = Cluster::start(&[], fast()).await;
     cluster.network.reach(2, 1, address);
-    cluster.packs_from = packs_from;
+    cluster.packs = packs;
     let driver = cluster.open(1).await;
     let spec = HostSpec::<Counter>::found(genesis(&[1, 2]), cluster.options_of(1));
     let _counter = driver.host(spec).await.unwrap();
@@ -93,12 +96,12 @@ async fn said_to(version: u32, packs_from: usize) -> (proto::StreamRequest, [pro
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_gets_packed_frames_only_once_it_has_said_that_it_unpacks_them() {
-    let (hello, [plain, _]) = said_to(1, 0).await;
+    let (hello, [plain, _]) = said_to(1, Packs::ALL).await;
     assert!(hello.frame.is_some_and(|frame| frame.hello.is_some()) && hello.packed.is_empty());
     assert!(plain.packed.is_empty());
     assert_eq!(plain.frame.unwrap().records.len(), 1, "as it is");
     for version in [2, 3] {
-        let (hello, [packed, _]) = said_to(version, 0).await;
+        let (hello, [packed, _]) = said_to(version, Packs::ALL).await;
         assert!(hello.frame.is_some_and(|frame| frame.hello.is_some()), "the first goes as it is");
         assert_eq!(packed.frame, None);
         let frame = FrameUnpacker::new().unwrap().unpack(&packed.packed).unwrap();
@@ -109,7 +112,7 @@ async fn a_peer_gets_packed_frames_only_once_it_has_said_that_it_unpacks_them() 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_said_before_is_left_out_for_a_peer_that_has_said_that_it_knows() {
     for (version, shortened) in [(2, false), (3, true)] {
-        let (_, frames) = said_to(version, 1024).await;
+        let (_, frames) = said_to(version, QUICK).await;
         let records = frames.map(|frame| frame.frame.unwrap().records.remove(0));
         let told = records.each_ref().map(|record| (record.record_id.len(), record.record_number));
         assert_eq!(told, if shortened { [(32, 0), (0, 1)] } else { [(32, 0), (32, 0)] }, "version {version}");
@@ -122,11 +125,11 @@ async fn what_was_said_before_is_left_out_for_a_peer_that_has_said_that_it_knows
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn small_frames_go_as_they_are_where_lines_are_quick_between_large_ones_that_are_packed() {
-    let (_, [small, _]) = said_to(2, 1024).await;
+async fn frames_go_as_they_are_where_lines_are_quick_before_and_behind_those_that_are_packed() {
+    let (_, [small, _]) = said_to(2, QUICK).await;
     assert!(small.packed.is_empty() && small.frame.is_some_and(|frame| frame.records.len() == 1));
     let mut cluster = Cluster::start(&[1, 2, 3], fast()).await;
-    cluster.packs_from = 1024;
+    cluster.packs = QUICK;
     for n in 1..=3 {
         cluster.stop(n).await;
         cluster.up(n).await;

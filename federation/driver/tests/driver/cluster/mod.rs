@@ -16,7 +16,7 @@ use shouwang_domain::record::Outcome;
 use shouwang_domain::time::Timestamp;
 use shouwang_driver::{
     AuthenticatedPeer, ConnectError, Driver, DriverError, DriverOptions, Ed25519Signer, Handle, HostSpec, ManualClock,
-    Parts, PeerConnector, RecordOptions, Role, Signer, Storage, Timing,
+    Packs, Parts, PeerConnector, RecordOptions, Role, Signer, Storage, Timing,
 };
 use shouwang_store::{SimDisk, StoreError};
 use tokio::net::TcpListener;
@@ -92,7 +92,7 @@ pub struct Cluster {
     /// Nodes whose program goes along with no more than a level.
     pub held: BTreeMap<u32, u32>,
     /// From how many bytes on frames are compressed, by nodes that are opened from now on.
-    pub packs_from: usize,
+    pub packs: Packs,
     next_id: u128,
 }
 
@@ -121,7 +121,7 @@ impl Cluster {
             genesis: genesis(voters),
             options,
             held: BTreeMap::new(),
-            packs_from: 0,
+            packs: Packs::ALL,
             nodes: BTreeMap::new(),
             next_id: 0,
         };
@@ -157,7 +157,7 @@ impl Cluster {
         let dir = self.dirs.entry(n).or_insert_with(|| tempfile::tempdir().unwrap());
         let mut options = DriverOptions::new(node_id(n), [7; 32], dir.path());
         options.reserve_bytes = 1 << 20;
-        options.transport.packs_from = self.packs_from;
+        options.transport.packs = self.packs;
         options.transport.backoff_min = Duration::from_millis(20);
         options.transport.backoff_max = Duration::from_millis(100);
         // Nothing may come right only because it was given up at last.
