@@ -24,6 +24,7 @@ use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 use tracing::{debug, info, warn};
 
+use crate::auth::gathering::Gathering;
 use crate::auth::identity::Identity;
 use crate::auth::line::{impatient, narrowed};
 use crate::auth::revoked::{Guarded, Revoked};
@@ -98,7 +99,7 @@ impl PeerInfo {
 /// A connection whose other end is known.
 #[derive(Debug)]
 pub struct TlsConn {
-    stream: Guarded<TlsStream<TcpStream>>,
+    stream: Gathering<Guarded<TlsStream<TcpStream>>>,
     peer: PeerInfo,
     /// When a caller who has said nothing yet is hung up on; HTTP/2's own questions begin only after its first word.
     silent_until: Option<Pin<Box<Sleep>>>,
@@ -285,6 +286,7 @@ impl Door {
                     count(surface, "ok");
                     debug!(surface = surface.name(), %remote, identity = %peer.identity(), "accepted");
                     let silent_until = Some(Box::pin(tokio::time::sleep(first_word)));
+                    let stream = Gathering::new(stream);
                     // The receiver is gone only when the listener is being dropped.
                     drop(sender.send(TlsConn { stream, peer, silent_until, _place: place }).await);
                 }

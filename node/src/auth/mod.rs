@@ -4,6 +4,7 @@
 //! restart), [`TlsIncoming`] accepts, [`connect`] dials, [`RightsTable`] decides.
 
 pub mod channel;
+mod gathering;
 pub mod identity;
 pub mod line;
 pub mod listen;

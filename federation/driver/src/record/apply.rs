@@ -16,6 +16,7 @@ use shouwang_domain::time::Timestamp;
 use shouwang_replica::eraftpb::ConfChangeV2;
 use shouwang_replica::{Committed, CommittedKind, follows};
 use shouwang_store::checkpoint::CheckpointInfo;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::checkpoints::{At, Candidate};
@@ -84,6 +85,8 @@ pub(crate) struct ApplyLoop<M: Machine> {
     group: Vec<GroupNode>,
     news: News<M>,
     since: Since,
+    /// Where callers wait.
+    runtime: Handle,
     /// What was taken out of the box and is not carried out yet.
     work: VecDeque<ApplyWork>,
 }
@@ -131,10 +134,10 @@ impl<M: Machine> Turn for ApplyLoop<M> {
 }
 
 impl<M: Machine> ApplyLoop<M> {
-    pub fn new(shared: Arc<Shared<M>>, record: Option<Record<M>>, note: AppliedNote) -> Self {
+    pub fn new(shared: Arc<Shared<M>>, record: Option<Record<M>>, note: AppliedNote, runtime: Handle) -> Self {
         let group = shared.core.group.load().as_ref().clone();
         let news = News { changes: Vec::new(), outcomes: Vec::new(), dropped: Vec::new() };
-        Self { shared, record, note, group, news, since: Since::default(), work: VecDeque::new() }
+        Self { shared, record, note, group, news, since: Since::default(), runtime, work: VecDeque::new() }
     }
 
     fn carry_out(&mut self, work: ApplyWork) {
@@ -225,7 +228,8 @@ impl<M: Machine> ApplyLoop<M> {
         self.shared.record.store(Some(Arc::new(record.clone())));
         core.published.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
         let outcomes = std::mem::take(&mut self.news.outcomes);
-        let waited = core.waiters.resolve(outcomes, |at| self.digest_at(at));
+        let (answers, waited) = core.waiters.resolve(outcomes, |at| self.digest_at(at));
+        answers.tell(&self.runtime);
         let dropped = std::mem::take(&mut self.news.dropped);
         if !dropped.is_empty() {
             tracing::warn!(record = %core.label, count = dropped.len(), "batches dropped: not signed by a key in force");

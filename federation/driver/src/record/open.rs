@@ -332,7 +332,8 @@ fn run<M: Machine>(
     let proposer = Proposer::new(core, env, shared.verifier.clone());
     let log = env.writer.mailbox.clone();
     let raft = RaftLoop::new(port.clone(), replica, proposer, env.transport.clone(), log, at);
-    let (applies_for, apply) = (port.clone(), Box::new(ApplyLoop::new(shared.clone(), record, at)));
+    let (applies_for, apply) =
+        (port.clone(), Box::new(ApplyLoop::new(shared.clone(), record, at, env.transport.runtime().clone())));
     let keeper = KeeperLoop {
         port: port.clone(),
         reader: ledger.reader(),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use shouwang_domain::hash::Hash32;
 use shouwang_domain::ids::{CommandId, MunicipalityCode};
 use shouwang_domain::record::{Outcome, Verdict};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::Result;
@@ -69,6 +70,29 @@ pub(crate) struct Place {
     pub outcome: oneshot::Receiver<Result<Outcome>>,
 }
 
+/// What is to be told to whom.
+#[derive(Default)]
+pub(crate) struct Answers(Vec<(oneshot::Sender<Result<Outcome>>, Outcome)>);
+
+impl Answers {
+    /// Tells them. Several from within the runtime, which then has all of them waiting before it runs the first: what they
+    /// answer on the same connection leaves together, and nobody is woken for each of them.
+    pub fn tell(self, runtime: &Handle) {
+        if self.0.len() > 1 {
+            runtime.spawn(async { self.tell_here() });
+        } else {
+            self.tell_here();
+        }
+    }
+
+    fn tell_here(self) {
+        for (caller, outcome) in self.0 {
+            // A caller that has just left needs no answer.
+            let _ = caller.send(Ok(outcome));
+        }
+    }
+}
+
 /// All callers of a record on this node; as many as the queue lets in.
 #[derive(Default)]
 pub(crate) struct Waiters(Mutex<State>);
@@ -122,11 +146,15 @@ impl Waiters {
         self.lock().waiting.is_empty()
     }
 
-    /// Tells outcomes. `digest_at` gives the digest of the command that a revision holds: the same id may have been used
-    /// for another command elsewhere, and that command's outcome is not ours. Returns how many commands were waited for.
-    pub fn resolve(&self, outcomes: Vec<(CommandKey, Outcome)>, digest_at: impl Fn(u64) -> Option<Hash32>) -> usize {
+    /// Whom to tell which outcomes. `digest_at` gives the digest of the command that a revision holds: the same id may have been
+    /// used for another command elsewhere, and that command's outcome is not ours. With it, how many commands were waited for.
+    pub fn resolve(
+        &self,
+        outcomes: Vec<(CommandKey, Outcome)>,
+        digest_at: impl Fn(u64) -> Option<Hash32>,
+    ) -> (Answers, usize) {
         let state = &mut *self.lock();
-        let waited = state.waiting.len();
+        let (mut answers, waited) = (Answers::default(), state.waiting.len());
         for (key, outcome) in outcomes {
             let Some(waiting) = state.waiting.get(&key) else { continue };
             let foreign = outcome.revision > 0 && digest_at(outcome.revision).is_some_and(|of| of != waiting.digest);
@@ -137,12 +165,9 @@ impl Waiters {
                 continue;
             }
             let callers = state.waiting.remove(&key).map(|waiting| waiting.callers).unwrap_or_default();
-            for (_, caller) in callers {
-                // A caller that has just left needs no answer.
-                let _ = caller.send(Ok(outcome.clone()));
-            }
+            answers.0.extend(callers.into_iter().map(|(_, caller)| (caller, outcome.clone())));
         }
-        waited
+        (answers, waited)
     }
 
     /// These commands certainly fail.
@@ -191,9 +216,14 @@ mod tests {
         let (mut a, mut b) = (new(&waiters, b"a"), new(&waiters, b"a"));
         assert!(matches!(waiters.register(key(), Hash32::of(&[b"b"])), Registered::Conflict));
         a.progress.send();
-        waiters.resolve(vec![(key(), outcome(9, Verdict::Accepted))], |_| Some(Hash32::of(&[b"other"])));
+        let resolve = |outcome, digest: &dyn Fn(u64) -> Option<Hash32>| {
+            let (answers, waited) = waiters.resolve(vec![(key(), outcome)], digest);
+            answers.tell_here();
+            waited
+        };
+        assert_eq!(resolve(outcome(9, Verdict::Accepted), &|_| Some(Hash32::of(&[b"other"]))), 1);
         assert!(a.outcome.try_recv().is_err(), "the outcome of another node's command");
-        waiters.resolve(vec![(key(), outcome(0, Verdict::IdReused))], |_| None);
+        assert_eq!(resolve(outcome(0, Verdict::IdReused), &|_| None), 1);
         assert_eq!(a.outcome.try_recv().unwrap().unwrap().verdict, Verdict::IdReused);
         assert!(b.outcome.try_recv().unwrap().is_ok());
         assert!(waiters.is_empty());

@@ -162,6 +162,11 @@ impl Transport {
         lock(&self.peers).clear();
     }
 
+    /// Where callers and peers are answered.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let mut tasks = lock(&self.tasks);
         tasks.retain(|task| !task.is_finished());
