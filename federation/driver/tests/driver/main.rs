@@ -6,6 +6,7 @@
 mod as_of;
 mod cluster;
 mod full;
+mod hanging;
 mod index;
 mod install;
 mod levels;

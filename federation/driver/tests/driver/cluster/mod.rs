@@ -2,6 +2,7 @@
 
 pub mod counter;
 
+use crate::hanging::Gate;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -85,13 +86,15 @@ pub struct Cluster {
     pub dirs: BTreeMap<u32, tempfile::TempDir>,
     /// Nodes that keep their records on a simulated disk.
     pub disks: BTreeMap<u32, SimDisk>,
+    /// Nodes whose log hangs while a gate is closed.
+    pub gates: BTreeMap<u32, Gate>,
     pub network: Arc<Network>,
     pub clock: Arc<ManualClock>,
     pub genesis: Genesis,
     pub options: RecordOptions,
     /// Nodes whose program goes along with no more than a level.
     pub held: BTreeMap<u32, u32>,
-    /// From how many bytes on frames are compressed, by nodes that are opened from now on.
+    /// Which frames are compressed, by nodes that are opened from now on.
     pub packs: Packs,
     next_id: u128,
 }
@@ -116,6 +119,7 @@ impl Cluster {
         let mut cluster = Self {
             dirs: BTreeMap::new(),
             disks: BTreeMap::new(),
+            gates: BTreeMap::new(),
             network: Arc::default(),
             clock: Arc::new(ManualClock::at(Timestamp(1_700_000_000_000))),
             genesis: genesis(voters),
@@ -170,7 +174,11 @@ impl Cluster {
                 connector: Arc::new(Connector { me: node_id(n), network: self.network.clone() }),
                 fatal: Arc::new(|error| eprintln!("the process would stop here: {error}")),
             };
-            let storage = self.disks.get(&n).map_or_else(Storage::real, Storage::simulated);
+            let storage = match (self.disks.get(&n), self.gates.get(&n)) {
+                (Some(disk), _) => Storage::simulated(disk),
+                (None, Some(gate)) => gate.storage(),
+                (None, None) => Storage::real(),
+            };
             match Driver::open_on(options.clone(), parts, storage).await {
                 // A process that was killed holds no lock; here whoever still serves a peer does, for a moment.
                 Err(DriverError::Store(error))
