@@ -102,10 +102,11 @@ impl Since {
     /// Whether that is worth a checkpoint. One writes the whole state, however little has changed, and what it spares is that a
     /// start carries out once more what came since, which for a byte takes about as long. So twice as many bytes must have come as
     /// the newest state has, or a large one would be written over and over again. What the log may hold in memory is the
-    /// bound, for then it asks for one (`make_room`).
+    /// bound: a record of the ledger holds more than the entry it came by, and with half of that memory in use the log asks for
+    /// checkpoints (`make_room`) that give way less.
     fn is_enough(self, options: &RecordOptions, newest_bytes: u64) -> bool {
-        (self.records >= options.checkpoint_records || self.bytes >= options.checkpoint_bytes)
-            && self.bytes >= newest_bytes.saturating_mul(2)
+        let worth = newest_bytes.saturating_mul(2).min(options.limits.max_log_bytes_in_memory / 2);
+        (self.records >= options.checkpoint_records || self.bytes >= options.checkpoint_bytes) && self.bytes >= worth
     }
 }
 
@@ -330,11 +331,15 @@ fn command_digest(cause: &Cause) -> Option<Hash32> {
 
 #[cfg(test)]
 mod tests {
+    use shouwang_replica::Limits;
+
     use super::*;
 
     #[test]
     fn a_checkpoint_comes_after_enough_and_after_twice_as_much_as_the_last_one_holds() {
-        let options = RecordOptions { checkpoint_records: 10, checkpoint_bytes: 1000, ..RecordOptions::default() };
+        let limits = Limits { max_log_bytes_in_memory: 20_000, ..Limits::default() };
+        let options =
+            RecordOptions { checkpoint_records: 10, checkpoint_bytes: 1000, limits, ..RecordOptions::default() };
         for (records, bytes, newest_bytes, due) in [
             (0, 0, 0, false),
             (9, 999, 0, false),
@@ -344,7 +349,8 @@ mod tests {
             (10, 500, 251, false),
             (3, 1000, 501, false),
             (90, 5000, 2000, true),
-            (90, 5000, u64::MAX, false),
+            (90, 9999, u64::MAX, false),
+            (90, 10_000, u64::MAX, true),
         ] {
             let since = Since { records, bytes };
             assert_eq!(since.is_enough(&options, newest_bytes), due, "{since:?} {newest_bytes}");
