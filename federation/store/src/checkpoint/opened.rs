@@ -15,6 +15,9 @@ use crate::{
     error::{Result, StoreError},
 };
 
+/// Room for a record before it is known how much of it there is: a length alone must not ask for memory.
+const ROOM: usize = 64 * 1024;
+
 /// A checkpoint that was verified when it was opened. Its file stays readable even when newer ones replace it.
 #[derive(Debug)]
 pub struct OpenedCheckpoint {
@@ -102,8 +105,15 @@ impl CheckpointRecords {
         let size = usize::try_from(len).ok().filter(|len| *len <= MAX_CANONICAL_BYTES);
         let size = size.ok_or_else(|| misfit(&self.path))?;
         self.plain = self.plain.checked_sub(4 + u64::from(len)).ok_or_else(|| misfit(&self.path))?;
-        let mut record = vec![0; size];
+        let mut record = vec![0; size.min(ROOM)];
         self.unpacked.read_exact(&mut record).map_err(|e| fault(&self.path, e))?;
+        if size > ROOM {
+            let rest = self.unpacked.by_ref().take((size - ROOM) as u64).read_to_end(&mut record);
+            rest.map_err(|e| fault(&self.path, e))?;
+            if record.len() < size {
+                return Err(fault(&self.path, io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
         self.left -= 1;
         Ok(Some(record))
     }

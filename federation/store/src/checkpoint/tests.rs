@@ -92,6 +92,26 @@ fn every_flipped_bit_is_found_and_the_older_one_used() {
     }
 }
 
+#[test]
+fn a_large_record_comes_back_and_one_that_only_says_it_is_large_is_damage() {
+    let large = |bytes: u32| (0..bytes).flat_map(u32::to_le_bytes).collect::<Vec<_>>();
+    let written = [large(3), large(16 * 1024), large(16 * 1024 + 1), large(100_000), large(1)];
+    let disk = SimDisk::new(1);
+    store(&disk).write(&meta(1), written.iter().cloned()).unwrap();
+    let opened = store(&disk).newest_verified().unwrap().unwrap();
+    assert_eq!(opened.records().unwrap().collect::<Result<Vec<_>>>().unwrap(), written);
+    // Its last record says that it is of 60 MiB, and nothing follows.
+    let [hollow, short] = [u32::to_le_bytes(60 << 20).to_vec(), [u32::to_le_bytes(70_000), [7; 4]].concat()];
+    for plain in [hollow, short] {
+        let file = store(&disk).write(&meta(2), records(2).into_iter()).unwrap().file;
+        let head = format::encode_head(&meta(2)).unwrap();
+        let mut bytes = [head, zstd::bulk::compress(&plain, 1).unwrap(), format::encode_tail(1, 70 << 20)].concat();
+        bytes.extend(Sha256::digest(&bytes));
+        disk.create(&file).unwrap().write_at(0, &bytes).unwrap();
+        assert_eq!(store(&disk).newest_verified().unwrap().unwrap().meta().revision, 1);
+    }
+}
+
 /// Makes a file one of another format, as another version of the program would have written it.
 fn as_format(disk: &SimDisk, file: &Path, format: u16) -> Vec<u8> {
     let mut bytes = disk.content(file).unwrap();
