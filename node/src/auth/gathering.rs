@@ -66,7 +66,8 @@ impl<S: AsyncWrite + Unpin> Gathering<S> {
             self.handed += taken;
         }
         self.gathered.clear();
-        self.handed = 0;
+        // Whoever was waited for has filled it, or flushing has ended the wait.
+        (self.handed, self.resting) = (0, None);
         Poll::Ready(Ok(()))
     }
 }
@@ -184,6 +185,20 @@ mod tests {
         assert_eq!(line.stream.took, vec![b"one two".to_vec(); 3]);
         assert_eq!(line.stream.flushed, 3);
         assert!(flush(&mut line), "nothing waits, so nothing is waited for");
+    }
+
+    #[test]
+    fn who_fills_it_meanwhile_has_come() {
+        let mut line = line(usize::MAX);
+        for _ in 0..3 {
+            write(&mut line, b"one ");
+            assert!(!flush(&mut line), "as it paid the time before");
+            assert_eq!(write(&mut line, &[7; GATHERED_BYTES]), Some(GATHERED_BYTES - 4));
+            assert_eq!(write(&mut line, b"more"), Some(4), "what filled it is gone");
+            assert!(!flush(&mut line), "and others may come yet");
+            write(&mut line, b"last");
+            assert!(flush(&mut line));
+        }
     }
 
     #[test]
