@@ -18,14 +18,14 @@ pub struct Bundle {
 impl Bundle {
     /// One record.
     pub fn of(record: &[u8]) -> Self {
-        let mut bundle = Self::default();
+        let mut bundle = Self { bytes: Vec::with_capacity(4 + record.len()), ..Self::default() };
         bundle.push(record);
         bundle
     }
 
     /// Adds the next record. One that is too large is refused by whoever writes.
     pub fn push(&mut self, record: &[u8]) {
-        if self.bytes.is_empty() {
+        if self.bytes.capacity() == 0 {
             self.bytes.reserve(BYTES.max(4 + record.len()));
         }
         self.bytes.extend_from_slice(&u32::try_from(record.len()).unwrap_or(u32::MAX).to_le_bytes());

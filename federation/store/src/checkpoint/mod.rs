@@ -138,9 +138,9 @@ impl CheckpointStore {
         self.write_digested(meta, records.map(|record| Bundle::of(&record)), || Some(meta.state_digest))
     }
 
-    /// As [`CheckpointStore::write`], of records in bundles, where the digest of the state is asked for behind its last record: whoever makes the
-    /// records has hashed them by then, and need not make them twice. The one in `meta` does not count. Without a digest these
-    /// were not all records, and nothing is kept.
+    /// As [`CheckpointStore::write`], of records in bundles, where the digest of the state is asked for behind its last
+    /// record: whoever makes the records has hashed them by then, and need not make them twice. The one in `meta` does not
+    /// count. Without a digest these were not all records, and nothing is kept.
     ///
     /// # Errors
     /// `Invalid` without a digest; as [`CheckpointStore::write`].
