@@ -1,8 +1,8 @@
 //! Some nodes in one process, on loopback, each with a disk of its own that outlives it.
 
 pub mod counter;
+pub mod gate;
 
-use crate::hanging::Gate;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,8 @@ use shouwang_store::{SimDisk, StoreError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint, Server};
+
+use self::gate::Gate;
 
 use counter::{Ask, Counter, Genesis, Member};
 
