@@ -161,7 +161,7 @@ impl<M: Machine> ApplyLoop<M> {
             }
         }
         let core = &self.shared.core;
-        if self.since.is_enough(&core.options, core.checkpoint_bytes.load(Ordering::Relaxed)) {
+        if self.since.is_enough(&core.options, core.state_bytes.load(Ordering::Relaxed)) {
             self.checkpoint(false, None);
         }
     }

@@ -266,7 +266,7 @@ impl KeeperLoop {
         match written.result {
             Ok(info) => {
                 core.metrics.checkpoint(written.began.elapsed(), info.size);
-                core.checkpoint_bytes.store(info.plain, Ordering::Relaxed);
+                core.state_bytes.store(info.plain, Ordering::Relaxed);
                 core.index.ask_to_flush();
                 let (index, term) = (info.meta.raft_index, info.meta.raft_term);
                 tracing::info!(record = %core.label, index, revision = info.meta.revision, bytes = info.size, "checkpoint taken");
@@ -301,7 +301,7 @@ impl KeeperLoop {
             self.ledger.seal(root)?;
         }
         self.port.checkpoints().take_over(self.port.staged(), info)?;
-        core.checkpoint_bytes.store(info.plain, Ordering::Relaxed);
+        core.state_bytes.store(info.plain, Ordering::Relaxed);
         core.kept.store(revision, Ordering::Release);
         core.set_missing(self.ledger.missing(), false);
         Ok(())

@@ -224,7 +224,7 @@ pub(crate) struct Core {
     pub kept: AtomicU64,
     pub keeper_backlog: AtomicUsize,
     /// Bytes of the state in the newest checkpoint.
-    pub checkpoint_bytes: AtomicU64,
+    pub state_bytes: AtomicU64,
     /// What of the ledger is still to be fetched.
     missing: Mutex<Vec<(u64, u64)>>,
     oldest: AtomicU64,

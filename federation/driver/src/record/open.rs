@@ -167,7 +167,7 @@ pub(crate) fn start<M: Machine>(env: &Environment, spec: &HostSpec<M>) -> Result
     core.conf.set(conf_index, conf_state);
     // A node without a state takes it from nobody who is still in an epoch that it has ended.
     core.epoch.store(first_epoch, Relaxed);
-    core.checkpoint_bytes.store(checkpoints.held()?.first().map_or(0, |newest| newest.plain), Relaxed);
+    core.state_bytes.store(checkpoints.held()?.first().map_or(0, |newest| newest.plain), Relaxed);
     let shared = shared((env, spec, founded), core, record.as_ref(), &ledger, (checkpoints, staged));
     let running = run(env, &shared, replica, ledger, (record, at), dirs)?;
     Ok((shared, running))
@@ -310,7 +310,7 @@ fn core<M: Machine>(
         signer: env.signer.clone(),
         kept: AtomicU64::new(0),
         keeper_backlog: AtomicUsize::new(0),
-        checkpoint_bytes: AtomicU64::new(0),
+        state_bytes: AtomicU64::new(0),
         missing: Mutex::default(),
         oldest: AtomicU64::new(0),
         fetching_history: AtomicBool::new(false),
